@@ -1,0 +1,17 @@
+"""Clock, randomness, fault points and settings: what the rest of the system takes from its surroundings."""
+
+from fenchel.runtime.clock import Clock, SystemClock
+from fenchel.runtime.faults import FaultPoints
+from fenchel.runtime.randomness import Randomness, SystemRandomness
+from fenchel.runtime.runtime import Runtime
+from fenchel.runtime.settings import Settings
+
+__all__ = [
+    "Clock",
+    "FaultPoints",
+    "Randomness",
+    "Runtime",
+    "Settings",
+    "SystemClock",
+    "SystemRandomness",
+]

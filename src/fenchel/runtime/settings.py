@@ -1,0 +1,124 @@
+"""Every limit and knob in one place, with its unit in its name and its purpose beside it.
+
+Values come from the execution specification, section 4, unless a comment says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionLimits:
+    """What one query or mutation, with everything it calls, may do to the database."""
+
+    documents_read_max: int = 32_000
+    bytes_read_max: int = 16 * MEBIBYTE
+    # Merged read-set intervals ("database queries").
+    intervals_read_max: int = 4_096
+    documents_written_max: int = 16_000
+    bytes_written_max: int = 16 * MEBIBYTE
+    functions_scheduled_max: int = 1_000
+    scheduled_args_bytes_max: int = 16 * MEBIBYTE
+    page_size_max: int = 32_000
+    query_operators_max: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Commit, log and retention knobs."""
+
+    # Commits waiting for the committer; beyond it, CommitterFullError.
+    commit_queue_count_max: int = 512
+    # Commits that one durable write may carry.
+    group_commit_count_max: int = 128
+    # The in-memory commit log keeps at least this much history for conflict checks and tokens.
+    commit_log_seconds_min: float = 30.0
+    commit_log_seconds_max: float = 300.0
+    commit_log_bytes_max: int = 50 * MEBIBYTE
+    # Rows fetched from an index at once when a query does not say how many it wants.
+    query_prefetch_rows: int = 100
+    query_prefetch_rows_max: int = 1024
+    # Live read sets; beyond it, SubscriptionsWorkerFullError.
+    subscription_count_max: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolateSettings:
+    """Worker processes and what runs in them."""
+
+    # 0 means one per core.
+    worker_count: int = 0
+    user_time_seconds_max: float = 1.0
+    system_time_seconds_max: float = 15.0
+    action_seconds_max: float = 1_800.0
+    analyze_seconds_max: float = 4.0
+    heap_mebibytes_max: int = 96
+    # Address-space data limit of a worker process; below about 1 GiB V8 does not boot.
+    worker_data_bytes_max: int = 2_500 * MEBIBYTE
+    # Contexts served by one isolate before its garbage costs more than a new isolate.
+    contexts_per_isolate_max: int = 50
+    contexts_ahead: int = 3
+    # How long a worker may be silent inside one JavaScript turn beyond the user's limit before it is killed.
+    hang_grace_seconds: float = 1.0
+    executions_per_worker_max: int = 64
+    queue_count_max: int = 2_000
+    queue_wait_seconds_max: float = 5.0
+    argument_bytes_max: int = 16 * MEBIBYTE
+    result_bytes_max: int = 16 * MEBIBYTE
+    log_lines_max: int = 256
+    log_line_bytes_max: int = 32_768
+    call_depth_max: int = 8
+    worker_start_seconds_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationSettings:
+    """Retries, caches and background work."""
+
+    occ_retries_max: int = 4
+    occ_backoff_seconds_initial: float = 0.1
+    occ_backoff_seconds_max: float = 2.0
+    query_cache_bytes_max: int = 100 * MEBIBYTE
+    # Results that observed the clock are served at most this long.
+    query_cache_time_dependent_seconds_max: float = 17.0
+    scheduler_parallelism: int = 8
+    function_log_entries_max: int = 1_000
+    redact_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """One client connection."""
+
+    ping_seconds: float = 15.0
+    client_silence_seconds_max: float = 120.0
+    mutation_queue_count_max: int = 1_000
+    action_count_max: int = 1_000
+    unsent_transitions_max: int = 2
+    query_parallelism: int = 20
+    message_bytes_max: int = 64 * MEBIBYTE
+    transition_chunk_bytes: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """HTTP."""
+
+    function_body_bytes_max: int = 16 * MEBIBYTE + 2_000
+    push_body_bytes_max: int = 200_000_000
+    request_seconds_max: float = 300.0
+    concurrent_requests_max: int = 1_024
+    drain_seconds_max: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    transaction: TransactionLimits = field(default_factory=TransactionLimits)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    isolate: IsolateSettings = field(default_factory=IsolateSettings)
+    application: ApplicationSettings = field(default_factory=ApplicationSettings)
+    sync: SyncSettings = field(default_factory=SyncSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)

@@ -1,0 +1,59 @@
+"""What one execution produced. A developer error is a value here, never an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fenchel.udf.log_line import LogLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsFrame:
+    """One line of a stack trace, already mapped to the developer's source. Lines and columns are 1-based."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsError:
+    """`message` starts with `Uncaught …` when user code threw; `data_json` is the Value JSON of a ConvexError."""
+
+    message: str
+    frames: tuple[JsFrame, ...] = ()
+    data_json: str | None = None
+
+    @property
+    def pretty(self) -> str:
+        """Message and frames, a line each, with a final newline (client-protocol specification 5)."""
+        lines = [self.message, *(f"    {frame.text}" for frame in self.frames)]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryJournal:
+    """Decisions of a query that a re-run repeats. Law: same timestamp, arguments and own journal give the same
+    result and the same journal. `end_cursor` is the sealed cursor text at which its page ended."""
+
+    end_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionResult:
+    """Value JSON text of what the function returned."""
+
+    value_json: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdfOutcome:
+    """`result` and everything observed on the way; caching decisions follow from the observed_* facts."""
+
+    result: FunctionResult | JsError
+    log_lines: tuple[LogLine, ...] = ()
+    journal: QueryJournal = field(default_factory=QueryJournal)
+    observed_time: bool = False
+    observed_randomness: bool = False
+    observed_identity: bool = False
+    user_seconds: float = 0.0
+    memory_bytes: int = 0
+    context_reused: bool = False

@@ -1,0 +1,73 @@
+"""What goes into one execution, and what an action may ask of the backend while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from fenchel.auth.identity import Identity
+from fenchel.definitions.function_path import FunctionPath
+from fenchel.udf.log_line import LogLine
+from fenchel.udf.outcome import QueryJournal
+
+
+class UdfType(Enum):
+    QUERY = "Query"
+    MUTATION = "Mutation"
+    ACTION = "Action"
+    HTTP_ACTION = "HttpAction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionContext:
+    """Ids that follow a request through everything it causes.
+
+    `request_id`: 16 lower-case hex digits, inherited by children. `execution_id`: UUID, new for every attempt.
+    """
+
+    request_id: str
+    execution_id: str
+    is_root: bool = True
+    parent_scheduled_job: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdfRequest:
+    """Everything that the outcome may depend on, besides code and snapshot.
+
+    `args_json`: JSON text of an array with one encoded object. `seed`: 32 bytes. `unix_ms`: the frozen time.
+    """
+
+    path: FunctionPath
+    udf_type: UdfType
+    args_json: str
+    identity: Identity
+    context: ExecutionContext
+    seed: bytes
+    unix_ms: int
+    journal: QueryJournal = field(default_factory=QueryJournal)
+    on_log_line: Callable[[LogLine], None] | None = None
+
+
+class ActionCallbacks(Protocol):
+    """What `ctx` of an action can do. Each call is a transaction of its own.
+
+    All methods raise FenchelError; a failing callee is raised with its formatted message and its ConvexError
+    data. `args_json` and results are Value JSON texts of one object, resp. one value.
+    """
+
+    async def run_query(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
+
+    async def run_mutation(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
+
+    async def run_action(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
+
+    async def schedule(
+        self, request: UdfRequest, path: FunctionPath, args_json: str, unix_seconds: float
+    ) -> str: ...
+
+    async def cancel_job(self, request: UdfRequest, job_id: str) -> None: ...
