@@ -1,0 +1,56 @@
+"""Running functions with caching, retries and idempotency; deploys; the scheduler; the function
+log.
+"""
+
+from fenchel.application.application import Application
+from fenchel.application.calls import (
+    ActionRun,
+    ClientResult,
+    FunctionCall,
+    FunctionCaller,
+    MutationRun,
+    QueryRun,
+    SessionRequest,
+)
+from fenchel.application.deploy_messages import (
+    CanonicalUrls,
+    ConfigHashes,
+    EnvironmentChange,
+    EvaluatePushResponse,
+    EvaluateSchemaResponse,
+    FinishPushRequest,
+    FinishPushResponse,
+    SchemaStatus,
+    StartPushRequest,
+    StartPushResponse,
+    WaitForSchemaRequest,
+)
+from fenchel.application.deploy_service import DeployService
+from fenchel.application.environment import EnvironmentService
+from fenchel.application.function_log import FunctionLog, FunctionLogPage
+
+__all__ = [
+    "ActionRun",
+    "Application",
+    "CanonicalUrls",
+    "ClientResult",
+    "ConfigHashes",
+    "DeployService",
+    "EnvironmentChange",
+    "EnvironmentService",
+    "EvaluatePushResponse",
+    "EvaluateSchemaResponse",
+    "FinishPushRequest",
+    "FinishPushResponse",
+    "FunctionCall",
+    "FunctionCaller",
+    "FunctionLog",
+    "FunctionLogPage",
+    "MutationRun",
+    "QueryRun",
+    "SchemaStatus",
+    "SessionRequest",
+    "StartPushRequest",
+    "StartPushResponse",
+    "WaitForSchemaRequest",
+]
