@@ -1,0 +1,12 @@
+"""Running deployed functions: look-up, validation, module cache, nested calls, metrics."""
+
+from fenchel.function_runner.code_source import CodeSource, DeployedCode
+from fenchel.function_runner.runner import AllowedVisibility, FunctionRunner, TransactionHost
+
+__all__ = [
+    "AllowedVisibility",
+    "CodeSource",
+    "DeployedCode",
+    "FunctionRunner",
+    "TransactionHost",
+]

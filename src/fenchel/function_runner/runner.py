@@ -1,0 +1,96 @@
+"""The seam "run this function at this snapshot": a request goes in, an outcome comes out, nothing commits inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Protocol
+
+from fenchel.database import Transaction
+from fenchel.definitions import AnalyzedFunction, AnalyzedModule
+from fenchel.definitions.function_path import FunctionPath
+from fenchel.isolate import BundleInputs, ModuleSource
+from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest
+
+
+class AllowedVisibility(Enum):
+    """PUBLIC_ONLY for clients; ALL for schedulers, crons, callbacks of actions and admins (execution 1.6)."""
+
+    PUBLIC_ONLY = "PublicOnly"
+    ALL = "All"
+
+
+class TransactionHost(Protocol):
+    """What a query or mutation needs from the application: jobs and sealed cursors.
+
+    Developer errors are FenchelError of a developer kind; user code may catch them.
+    """
+
+    async def schedule(
+        self,
+        parent: UdfRequest,
+        transaction: Transaction,
+        path: FunctionPath,
+        args_json: str,
+        unix_seconds: float,
+    ) -> str: ...
+
+    async def cancel_job(
+        self, parent: UdfRequest, transaction: Transaction, job_id: str
+    ) -> None: ...
+
+    def seal_cursor(self, plain: bytes) -> str: ...
+
+    def open_cursor(self, text: str) -> bytes: ...
+
+
+class FunctionRunner(Protocol):
+    """Runs functions and push-time evaluations. A developer error is a JsError in the outcome; FenchelError means
+    that the system failed (overload, worker lost)."""
+
+    async def run_udf(
+        self,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: TransactionHost,
+        *,
+        visibility: AllowedVisibility = AllowedVisibility.PUBLIC_ONLY,
+    ) -> UdfOutcome:
+        """A query or mutation, validated before and after (execution 1.6). Reads and writes stay in the transaction;
+        the caller commits it, or drops it if the result is an error. `request.args_json` may be an object or an
+        array of one object."""
+        ...
+
+    async def run_action(
+        self,
+        request: UdfRequest,
+        callbacks: ActionCallbacks,
+        *,
+        visibility: AllowedVisibility = AllowedVisibility.PUBLIC_ONLY,
+    ) -> UdfOutcome:
+        """An action of the default runtime, with the code of the latest snapshot."""
+        ...
+
+    async def find_function(
+        self, transaction: Transaction, path: FunctionPath
+    ) -> AnalyzedFunction | None:
+        """The analysis of a deployed function, whatever its visibility; records the read."""
+        ...
+
+    async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
+        """Functions, routes and crons by module path (execution 1.7). Raises: InvalidModules if bundling fails."""
+        ...
+
+    async def evaluate_schema(self, schema: ModuleSource) -> str | JsError:
+        """JSON text of the exported schema."""
+        ...
+
+    async def evaluate_auth_config(self, inputs: BundleInputs) -> str | JsError:
+        """JSON text of the auth config; `inputs.modules` is the one module `auth.config.js`."""
+        ...
+
+    async def evaluate_app_definition(self, inputs: BundleInputs) -> str | JsError:
+        """JSON text of the app definition; `inputs.modules` is the one module `convex.config.js`."""
+        ...
+
+    async def close(self) -> None: ...

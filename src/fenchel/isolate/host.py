@@ -1,0 +1,58 @@
+"""What running code needs from the rooms above; they implement it, this room only calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from fenchel.database import Transaction
+from fenchel.definitions.function_path import FunctionPath
+from fenchel.udf import UdfOutcome, UdfRequest, UdfType
+
+
+class UdfHost(Protocol):
+    """Services of one query or mutation beyond its transaction's tables.
+
+    A method that fails because of the request or the code raises FenchelError of a developer kind: user code may
+    catch it. Every other exception ends the execution as a system failure.
+    """
+
+    async def run_nested(
+        self,
+        parent: UdfRequest,
+        transaction: Transaction,
+        path: FunctionPath,
+        udf_type: UdfType,
+        args_json: str,
+    ) -> UdfOutcome:
+        """Run a function inside the caller's transaction (execution 6.9). `args_json` is one encoded object."""
+        ...
+
+    async def schedule(
+        self,
+        parent: UdfRequest,
+        transaction: Transaction,
+        path: FunctionPath,
+        args_json: str,
+        unix_seconds: float,
+    ) -> str:
+        """Record a job in the transaction; its id (execution 6.1). `args_json` is an array with one object."""
+        ...
+
+    async def cancel_job(
+        self, parent: UdfRequest, transaction: Transaction, job_id: str
+    ) -> None: ...
+
+    async def read_environment_variables(
+        self, transaction: Transaction, names: Iterable[str]
+    ) -> None:
+        """Add read dependencies on the variables that the code looked at (execution 3.9)."""
+        ...
+
+    def seal_cursor(self, plain: bytes) -> str:
+        """Opaque, authenticated text for clients (execution 2.7)."""
+        ...
+
+    def open_cursor(self, text: str) -> bytes:
+        """The bytes that were sealed. Raises: bad request `InvalidCursor`."""
+        ...
