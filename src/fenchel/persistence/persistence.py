@@ -1,0 +1,99 @@
+"""The seam to durable storage: a log of document revisions, index entries, and a few globals.
+
+A persistence keeps every revision with its commit timestamp and knows nothing of transactions, tables'
+names or schemas. Source: database specification 9.1 and 9.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from fenchel.documents import Document, Interval
+
+
+class DocumentRow(NamedTuple):
+    """One revision in the log; `value_json` None is a tombstone, `prev_ts` the revision it replaces."""
+
+    ts: int
+    tablet_id: bytes
+    internal_id: bytes
+    value_json: str | None
+    size_bytes: int
+    creation_time: float
+    prev_ts: int | None
+
+
+class IndexRow(NamedTuple):
+    """From `ts` on, `key` in the index leads to that revision, or to nothing if `internal_id` is None."""
+
+    index_id: bytes
+    key: bytes
+    ts: int
+    tablet_id: bytes
+    internal_id: bytes | None
+
+
+class SummaryRow(NamedTuple):
+    """Number and total size of a table's live documents as of the newest commit that touched it."""
+
+    tablet_id: bytes
+    document_count: int
+    size_bytes: int
+
+
+class IndexedRevision(NamedTuple):
+    """A live document found in an index: its key there and the timestamp of this revision."""
+
+    key: bytes
+    ts: int
+    document: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBatch:
+    """What one durable write carries; usually the rows of several commits, in timestamp order."""
+
+    documents: Sequence[DocumentRow] = ()
+    index_rows: Sequence[IndexRow] = ()
+    summaries: Sequence[SummaryRow] = ()
+    global_values: Mapping[str, str] = field(default_factory=dict)
+
+
+class Persistence(Protocol):
+    """Durable multi-version storage with one writer.
+
+    Reads see every write whose `write` has returned, and may already see one that has not: callers pass
+    a timestamp that was published after its write returned.
+    """
+
+    async def write(self, batch: WriteBatch) -> None:
+        """Make the whole batch durable, or nothing of it.
+
+        Any exception leaves the outcome unknown to the caller. Index rows that exist already (same index,
+        key and timestamp) are overwritten, which lets a backfill repeat a page.
+        """
+        ...
+
+    async def load_index_page(
+        self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
+    ) -> list[IndexedRevision]:
+        """The first `limit` live documents of the interval at snapshot `ts`, in key order (or reversed)."""
+        ...
+
+    async def load_latest_ts(self) -> int:
+        """The newest timestamp in the log; 0 if it is empty."""
+        ...
+
+    async def load_summaries(self) -> list[SummaryRow]:
+        """The newest summary of every table."""
+        ...
+
+    async def load_globals(self) -> dict[str, str]:
+        """All globals: JSON text by key."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the running write and release what is held; a second call does nothing."""
+        ...
