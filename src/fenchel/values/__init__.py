@@ -1,0 +1,55 @@
+"""Convex values: types, limits, JSON forms, sizes and order. Pure."""
+
+from fenchel.values.identifier import is_identifier
+from fenchel.values.json_decoding import (
+    decode_json,
+    decode_optional_value,
+    decode_patch,
+    decode_value,
+    parse_json,
+)
+from fenchel.values.json_encoding import encode_clean_json, encode_export_json, encode_json
+from fenchel.values.rendering import render_string, render_value
+from fenchel.values.sort_key import compare_values, encode_sort_key
+from fenchel.values.value import (
+    ARRAY_LENGTH_MAX,
+    INT64_MAX,
+    INT64_MIN,
+    UNDEFINED,
+    VALUE_NESTING_MAX,
+    UndefinedType,
+    Value,
+    check_field_name,
+    check_value,
+    check_value_size,
+    value_nesting,
+    value_size,
+)
+
+__all__ = [
+    "ARRAY_LENGTH_MAX",
+    "INT64_MAX",
+    "INT64_MIN",
+    "UNDEFINED",
+    "VALUE_NESTING_MAX",
+    "UndefinedType",
+    "Value",
+    "check_field_name",
+    "check_value",
+    "check_value_size",
+    "compare_values",
+    "decode_json",
+    "decode_optional_value",
+    "decode_patch",
+    "decode_value",
+    "encode_clean_json",
+    "encode_export_json",
+    "encode_json",
+    "encode_sort_key",
+    "is_identifier",
+    "parse_json",
+    "render_string",
+    "render_value",
+    "value_nesting",
+    "value_size",
+]

@@ -1,0 +1,99 @@
+"""Values to JSON text, in the three formats of the database specification 10.2.
+
+Output is canonical: names sorted, no whitespace, floats always with a point or an exponent (the
+official Python client refuses bare integers). Equal values give equal texts.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from binascii import b2a_base64
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+
+from fenchel.values.value import INT64_MAX, INT64_MIN, Value
+
+# "deterministic" sorts the names of every object.
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_pack_float = struct.Struct("<d").pack
+
+
+def encode_json(value: Value) -> str:
+    """`convex_encoded_json`: the lossless form, read back by `decode_json`."""
+    return _encode(_lossless(value)).decode()
+
+
+def encode_clean_json(value: Value) -> str:
+    """`json`: Int64 as decimal string, bytes as base64 string; lossy, output only."""
+    return _encode(_convert(value, _clean_scalar)).decode()
+
+
+def encode_export_json(value: Value) -> str:
+    """`export_json`: Int64 as bare number; lossless for readers that tell `5` from `5.0`."""
+    return _encode(_convert(value, _export_scalar)).decode()
+
+
+def _lossless(value: Value) -> Any:
+    """What msgspec writes as lossless JSON. The hottest function here: one call per item."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is float:
+        number = cast("float", value)
+        return {"$float": _base64(_pack_float(number))} if _is_special(number) else number
+    if kind is dict:
+        return {name: _lossless(item) for name, item in cast("dict[str, Value]", value).items()}
+    if kind is list:
+        return [_lossless(item) for item in cast("list[Value]", value)]
+    if kind is int:
+        return {
+            "$integer": _base64(_checked(cast("int", value)).to_bytes(8, "little", signed=True))
+        }
+    if kind is bytes:
+        return {"$bytes": _base64(cast("bytes", value))}
+    raise AssertionError(f"not a value: {kind.__name__}")
+
+
+def _convert(value: Value, convert_scalar: Callable[[Value], Any]) -> Any:
+    if isinstance(value, dict):
+        return {name: _convert(item, convert_scalar) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_convert(item, convert_scalar) for item in value]
+    return convert_scalar(value)
+
+
+def _clean_scalar(value: Value) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(_checked(value))
+    if isinstance(value, bytes):
+        return _base64(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def _export_scalar(value: Value) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": _base64(_pack_float(value))}
+    if isinstance(value, bytes):
+        return {"$bytes": _base64(value)}
+    return _checked(value) if type(value) is int else value
+
+
+def _is_special(number: float) -> bool:
+    """NaN, the infinities and -0.0. Finite numbers differ from themselves by zero."""
+    return number - number != 0 or (number == 0 and math.copysign(1, number) < 0)
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+def _checked(number: int) -> int:
+    assert INT64_MIN <= number <= INT64_MAX, "Int64 out of range"
+    return number

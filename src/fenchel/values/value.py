@@ -1,0 +1,156 @@
+"""What a Convex value is inside Fenchel, and which values are allowed (execution specification
+4.2).
+
+An `int` is an Int64 and a `float` a Float64, always; `True` is a Boolean. Python's `==` mixes the
+three, so compare values with `compare_values`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, TypeAlias, cast
+
+from fenchel.errors import FenchelError, bad_request
+
+# Recursive: a list holds values, a dict maps field names to values.
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
+
+
+class UndefinedType(Enum):
+    """The absent value: in filters, ranges, patches and index keys only, never inside a value."""
+
+    UNDEFINED = "undefined"
+
+
+UNDEFINED: Final = UndefinedType.UNDEFINED
+
+ARRAY_LENGTH_MAX = 8_192
+OBJECT_FIELDS_MAX = 1_024
+FIELD_NAME_LENGTH_MAX = 1_024
+VALUE_NESTING_MAX = 64
+VALUE_BYTES_MAX = 1 << 25
+INT64_MIN = -(1 << 63)
+INT64_MAX = (1 << 63) - 1
+
+
+def value_size(value: Value) -> int:
+    """Bytes that a value counts for limits and bandwidth (client-protocol specification 1.5)."""
+    kind = type(value)
+    if kind is str:
+        text = cast("str", value)
+        return 2 + (len(text) if text.isascii() else len(text.encode()))
+    if kind is float or kind is int:
+        return 9
+    if kind is dict:
+        fields = cast("dict[str, Value]", value)
+        return 2 + sum(len(name) + 1 + value_size(item) for name, item in fields.items())
+    if kind is list:
+        return 2 + sum(map(value_size, cast("list[Value]", value)))
+    if kind is bytes:
+        return 2 + len(cast("bytes", value))
+    return 1
+
+
+def value_nesting(value: Value) -> int:
+    """Levels of arrays and objects: 0 for a scalar, 1 for an empty array."""
+    if isinstance(value, list):
+        return 1 + max(map(value_nesting, value), default=0)
+    if isinstance(value, dict):
+        return 1 + max(map(value_nesting, value.values()), default=0)
+    return 0
+
+
+def check_value(value: Value) -> None:
+    """Check every limit of a value. Decoded values keep all but the total size already.
+
+    Raises: the bad requests of execution specification 4.2.
+    """
+    _check_items(value, 0)
+    check_value_size(value_size(value), VALUE_BYTES_MAX)
+
+
+def check_value_size(size_bytes: int, bytes_max: int) -> None:
+    """Raises: ValueTooLargeError."""
+    if size_bytes > bytes_max:
+        raise bad_request(
+            "ValueTooLargeError",
+            f"Value is too large ({_render_bytes(size_bytes)} > "
+            f"maximum size {_render_bytes(bytes_max)})",
+        )
+
+
+def check_array_length(length: int) -> None:
+    """Raises: ArrayTooLong."""
+    if length > ARRAY_LENGTH_MAX:
+        raise bad_request(
+            "ArrayTooLong",
+            f"Array length is too long ({length} > maximum length {ARRAY_LENGTH_MAX})",
+        )
+
+
+def check_field_count(count: int) -> None:
+    """Raises: TooManyFieldsError."""
+    if count > OBJECT_FIELDS_MAX:
+        raise bad_request(
+            "TooManyFieldsError",
+            f"Object has too many fields ({count} > maximum number {OBJECT_FIELDS_MAX})",
+        )
+
+
+def check_field_name(name: str) -> None:
+    """Printable ASCII, at most 1024 characters, no leading `$`. Raises: InvalidFieldName."""
+    # For ASCII text `isprintable` is exactly 0x20 to 0x7E.
+    if (
+        name.isascii()
+        and name.isprintable()
+        and name[:1] != "$"
+        and len(name) <= FIELD_NAME_LENGTH_MAX
+    ):
+        return
+    raise bad_request("InvalidFieldName", _field_name_violation(name))
+
+
+def too_nested(levels: int) -> FenchelError:
+    """The error for a value nested `levels` deep."""
+    return bad_request(
+        "TooNestedError",
+        f"Value is too nested (nested {levels} levels deep > maximum nesting {VALUE_NESTING_MAX})",
+    )
+
+
+def _field_name_violation(name: str) -> str:
+    if name.startswith("$"):
+        return f"Field name {name} starts with '$', which is reserved."
+    for character in name:
+        if not " " <= character <= "~":
+            return (
+                f"Field name {name} has invalid character '{character}': "
+                "Field names can only contain non-control ASCII characters"
+            )
+    return f"Field name is too long ({len(name)} > maximum length {FIELD_NAME_LENGTH_MAX})"
+
+
+def _check_items(value: Value, level: int) -> None:
+    if isinstance(value, list):
+        check_array_length(len(value))
+        items = value
+    elif isinstance(value, dict):
+        check_field_count(len(value))
+        for name in value:
+            check_field_name(name)
+        items = list(value.values())
+    else:
+        return
+    if level == VALUE_NESTING_MAX:
+        raise too_nested(level + 1)
+    for item in items:
+        _check_items(item, level + 1)
+
+
+def _render_bytes(count: int) -> str:
+    """`1.5 MiB`: two decimals at most."""
+    amount, unit = float(count), "B"
+    for larger in ("KiB", "MiB"):
+        if amount >= 1024:
+            amount, unit = amount / 1024, larger
+    return f"{amount:.2f}".rstrip("0").rstrip(".") + f" {unit}"
