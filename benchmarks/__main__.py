@@ -1,0 +1,59 @@
+"""`python -m benchmarks [QUESTION ...] [--peer NAME ...] [--quick]`: measures, prints, records."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import cached_list, generator_ceiling, list_query, live_fanout, send_mutation
+from benchmarks.peers import OPENERS, REFERENCE_PEER, open_peers
+from benchmarks.results_file import append_lines, format_table, result_lines
+from benchmarks.rounds import FULL, QUICK, Bench, Measurement, Plan
+
+# In this order, because sends make the tables grow by different amounts on different peers.
+QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
+    "generator_ceiling": generator_ceiling.measure,
+    "list_query": list_query.measure,
+    "cached_list": cached_list.measure,
+    "live_fanout": live_fanout.measure,
+    "send_mutation": send_mutation.measure,
+}
+
+
+def main() -> None:
+    options = _parse_arguments()
+    plan = QUICK if options.quick else FULL
+    names = [name for name in QUESTIONS if not options.questions or name in options.questions]
+    measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
+    lines = result_lines(measurements, reference=REFERENCE_PEER)
+    print(format_table(lines))
+    if options.quick:
+        print("A quick run is not recorded.")
+    else:
+        print(f"Recorded in {append_lines(lines)}")
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("questions", nargs="*", choices=[*QUESTIONS, []], metavar="QUESTION")
+    parser.add_argument("--peer", action="append", choices=list(OPENERS))
+    parser.add_argument("--quick", action="store_true", help="one short round, not recorded")
+    return parser.parse_args()
+
+
+async def _measure(names: Sequence[str], peers: Sequence[str], plan: Plan) -> list[Measurement]:
+    measurements: list[Measurement] = []
+    with TemporaryDirectory(prefix="fenchel-bench-") as directory:
+        async with open_peers(peers, Path(directory)) as opened:
+            bench = Bench(peers=opened, plan=plan)
+            for name in names:
+                print(f"{name} ...", flush=True)
+                measurements += await QUESTIONS[name](bench)
+    return measurements
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({
+  messages: defineTable({
+    channel: v.string(),
+    author: v.string(),
+    body: v.string(),
+  }).index("by_channel", ["channel"]),
+  members: defineTable({ name: v.string(), lastBody: v.string() }),
+});

@@ -1,0 +1,99 @@
+"""Fenchel as a user runs it: `fenchel serve`, and the app deployed by the official CLI.
+
+One server gives two peers: the functions with fresh state per call, and the same functions in a
+module that exports `experimental_reuseContext = true`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.fanout_process import SESSION_ID
+from benchmarks.peers.http_peer import HttpPeer, fill
+from benchmarks.peers.node_packages import BENCHMARKS, run_node
+from benchmarks.peers.server_process import free_port, run_server
+
+DEPLOY_DEADLINE_SECONDS = 120
+KEYS_DEADLINE_SECONDS = 30
+MODULES = {"fenchel": "messages", "fenchel-reuse": "reused"}
+INSTANCE_NAME = "benchmark"
+INSTANCE_SECRET = "0" * 64
+
+
+@asynccontextmanager
+async def open_fenchel(folder: Path) -> AsyncIterator[list[HttpPeer]]:
+    """A filled Fenchel on a free port, its data in `folder`."""
+    port = free_port()
+    executable = Path(sys.executable).parent / "fenchel"
+    instance = ["--instance-name", INSTANCE_NAME, "--instance-secret", INSTANCE_SECRET]
+    data = ["--data-dir", str(folder / "data")]
+    ports = ["--port", str(port), "--site-port", str(free_port())]
+    async with run_server(
+        [executable, "serve", *ports, *data, *instance],
+        port=port,
+        log_path=folder / "server.log",
+        cwd=folder,
+        environment=os.environ,
+    ):
+        await _deploy(port, await _issue_admin_key(executable, instance))
+        members = await fill(port)
+        yield [_peer(name, port, members) for name in MODULES]
+
+
+async def _issue_admin_key(executable: Path, instance: Sequence[str]) -> str:
+    process = await asyncio.create_subprocess_exec(
+        executable, "keys", *instance, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), KEYS_DEADLINE_SECONDS)
+    if process.returncode != 0:
+        raise RuntimeError("`fenchel keys` failed: see its message above")
+    return output.decode().strip()
+
+
+async def _deploy(port: int, admin_key: str) -> None:
+    cli = BENCHMARKS / "node_modules" / "convex" / "bin" / "main.js"
+    await run_node(
+        cli,
+        "deploy",
+        "--typecheck",
+        "disable",
+        "--codegen",
+        "disable",
+        deadline_seconds=DEPLOY_DEADLINE_SECONDS,
+        environment={
+            "CI": "1",
+            "CONVEX_SELF_HOSTED_URL": f"http://127.0.0.1:{port}",
+            "CONVEX_SELF_HOSTED_ADMIN_KEY": admin_key,
+        },
+    )
+
+
+def _peer(name: str, port: int, members: list[str]) -> HttpPeer:
+    """Subscribers speak the sync protocol of the official client (client-protocol.md 3.4)."""
+    add = {
+        "type": "Add",
+        "queryId": 0,
+        "udfPath": f"{MODULES[name]}:list",
+        "args": [{"channel": "channel-0", "nonce": 0.0}],
+    }
+    connect = {
+        "type": "Connect",
+        "sessionId": SESSION_ID,
+        "connectionCount": 0,
+        "lastCloseReason": None,
+    }
+    subscribe = {"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1}
+    return HttpPeer(
+        name=name,
+        port=port,
+        module=MODULES[name],
+        members=members,
+        socket_path="/api/1.48.0/sync",
+        hello=(json.dumps(connect), json.dumps(subscribe | {"modifications": [add]})),
+    )
