@@ -5,6 +5,7 @@ import math
 
 import pytest
 from hypothesis import given
+from tests.values.strategies import values
 
 from fenchel.errors import FenchelError
 from fenchel.values import (
@@ -16,7 +17,6 @@ from fenchel.values import (
     encode_json,
     encode_sort_key,
 )
-from tests.values.strategies import values
 
 VECTORS = [
     (5, '{"$integer":"BQAAAAAAAAA="}'),

@@ -5,9 +5,9 @@ import math
 
 import pytest
 from hypothesis import given
+from tests.values.strategies import values
 
 from fenchel.values import encode_clean_json, encode_export_json, encode_json
-from tests.values.strategies import values
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 from hypothesis import given
+from tests.values.strategies import values
 
 from fenchel.values import UNDEFINED, compare_values, encode_sort_key
-from tests.values.strategies import values
 
 VECTORS = [
     (UNDEFINED, "01"),
@@ -96,9 +96,10 @@ def test_every_pair_of_the_written_order_compares_so():
 
 
 @given(values(), values())
-def test_a_key_delimits_itself(a, b):
+def test_a_longer_key_continues_a_shorter_one_only_with_an_escape(a, b):
     key_a, key_b = encode_sort_key(a), encode_sort_key(b)
-    assert key_a == key_b or not key_b.startswith(key_a)
+    if key_a != key_b and key_b.startswith(key_a):
+        assert key_b[len(key_a)] == 0xFF
 
 
 @given(values(), values())

@@ -6,14 +6,9 @@ import re
 from dataclasses import dataclass
 
 from fenchel.errors import FenchelError, bad_request
+from fenchel.values import is_identifier
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_.]{1,64}")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-
-def is_identifier(text: str) -> bool:
-    """1 to 64 characters, letter or underscore first, then letters, digits, underscores; not only underscores."""
-    return _IDENTIFIER.fullmatch(text) is not None and text.strip("_") != ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +46,11 @@ def decode_module_path(text: str) -> str:
     """Canonical module path, with `.js`. Raises BadConvexModuleIdentifier."""
     path = text if text.endswith(".js") else f"{text}.js"
     for part in path.split("/"):
-        if not _COMPONENT.fullmatch(part) or part in {".", ".."} or not re.search("[A-Za-z0-9]", part):
+        if (
+            not _COMPONENT.fullmatch(part)
+            or part in {".", ".."}
+            or not re.search("[A-Za-z0-9]", part)
+        ):
             raise bad_request(
                 "BadConvexModuleIdentifier",
                 f"{text!r} is not a valid module path: components must be 1 to 64 characters "
@@ -59,7 +58,8 @@ def decode_module_path(text: str) -> str:
             )
     if "." in path.removesuffix(".js").rsplit("/", 1)[-1] and path != "auth.config.js":
         raise bad_request(
-            "BadConvexModuleIdentifier", f"{text!r} is not a valid module path: its extension must be .js."
+            "BadConvexModuleIdentifier",
+            f"{text!r} is not a valid module path: its extension must be .js.",
         )
     return path
 

@@ -1,0 +1,75 @@
+"""What an app declares: function paths, validators, schemas, module analysis, auth. Pure."""
+
+from fenchel.definitions.auth_config import (
+    AuthProvider,
+    CustomJwtProvider,
+    OidcProvider,
+    decode_auth_config,
+    decode_auth_provider,
+    encode_auth_provider,
+)
+from fenchel.definitions.function_path import (
+    FunctionPath,
+    decode_function_path,
+    decode_module_path,
+)
+from fenchel.definitions.module_analysis import (
+    AnalyzedCron,
+    AnalyzedFunction,
+    AnalyzedHttpRoute,
+    AnalyzedModule,
+    CronSpec,
+    HttpRoute,
+    SourcePosition,
+    Visibility,
+    decode_analyzed_module,
+    encode_analyzed_module,
+)
+from fenchel.definitions.schema import (
+    EMPTY_SCHEMA,
+    DatabaseIndex,
+    Index,
+    SchemaDefinition,
+    SearchIndex,
+    TableDefinition,
+    VectorIndex,
+)
+from fenchel.definitions.schema_decoding import check_table_name, decode_schema
+from fenchel.definitions.validator import Validator, decode_validator, render_validator
+from fenchel.definitions.validator_check import TableNames, check_validator
+
+__all__ = [
+    "EMPTY_SCHEMA",
+    "AnalyzedCron",
+    "AnalyzedFunction",
+    "AnalyzedHttpRoute",
+    "AnalyzedModule",
+    "AuthProvider",
+    "CronSpec",
+    "CustomJwtProvider",
+    "DatabaseIndex",
+    "FunctionPath",
+    "HttpRoute",
+    "Index",
+    "OidcProvider",
+    "SchemaDefinition",
+    "SearchIndex",
+    "SourcePosition",
+    "TableDefinition",
+    "TableNames",
+    "Validator",
+    "VectorIndex",
+    "Visibility",
+    "check_table_name",
+    "check_validator",
+    "decode_analyzed_module",
+    "decode_auth_config",
+    "decode_auth_provider",
+    "decode_function_path",
+    "decode_module_path",
+    "decode_schema",
+    "decode_validator",
+    "encode_analyzed_module",
+    "encode_auth_provider",
+    "render_validator",
+]

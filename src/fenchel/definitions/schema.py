@@ -1,0 +1,115 @@
+"""Schemas: tables, their indexes and document types (database specification 4.5, 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fenchel.definitions.validator import (
+    ObjectValidator,
+    Scalar,
+    UnionValidator,
+    Validator,
+)
+from fenchel.definitions.validator_check import TableNames, check_validator
+from fenchel.documents import (
+    CREATION_TIME_FIELD,
+    CREATION_TIME_PATH,
+    ID_FIELD,
+    FieldPath,
+    without_system_fields,
+)
+from fenchel.values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseIndex:
+    """`fields` are the declared ones, without the implicit last `_creationTime`."""
+
+    name: str
+    fields: tuple[FieldPath, ...]
+    is_staged: bool = False
+
+    @property
+    def key_fields(self) -> tuple[FieldPath, ...]:
+        """The fields whose values make the key, before the id."""
+        return (*self.fields, CREATION_TIME_PATH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchIndex:
+    name: str
+    search_field: FieldPath
+    filter_fields: frozenset[FieldPath]
+    is_staged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorIndex:
+    name: str
+    vector_field: FieldPath
+    dimensions: int
+    filter_fields: frozenset[FieldPath]
+    is_staged: bool = False
+
+
+Index: TypeAlias = DatabaseIndex | SearchIndex | VectorIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDefinition:
+    """`indexes` holds every kind, staged ones too, by name. `document_type` None means any
+    document; otherwise it says nothing about `_id` and `_creationTime`."""
+
+    name: str
+    indexes: Mapping[str, Index]
+    document_type: Validator | None
+
+    def check_document(self, value: dict[str, Value], tables: TableNames) -> str | None:
+        """None if the document (with or without system fields) matches, else the detail text."""
+        if self.document_type is None:
+            return None
+        return check_validator(self.document_type, without_system_fields(value), tables)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaDefinition:
+    """`tables` ascending by name. Without `schema_validation` documents are not checked."""
+
+    tables: Mapping[str, TableDefinition]
+    schema_validation: bool
+
+    def check_document(
+        self, table_name: str, value: dict[str, Value], tables: TableNames
+    ) -> str | None:
+        """As `TableDefinition.check_document`; tables that are not listed take any document."""
+        table = self.tables.get(table_name)
+        if table is None or not self.schema_validation:
+            return None
+        return table.check_document(value, tables)
+
+
+EMPTY_SCHEMA = SchemaDefinition(tables={}, schema_validation=False)
+
+
+def strip_system_fields(validator: Validator) -> Validator:
+    """The document type without `_id` and `_creationTime`, which a generated validator may list."""
+    match validator:
+        case ObjectValidator(fields):
+            return ObjectValidator(
+                {n: f for n, f in fields.items() if n not in (ID_FIELD, CREATION_TIME_FIELD)}
+            )
+        case UnionValidator(members):
+            return UnionValidator(tuple(map(strip_system_fields, members)))
+        case _:
+            return validator
+
+
+def is_document_type(validator: Validator) -> bool:
+    """True for `any`, objects, and unions of these: what a document can be."""
+    match validator:
+        case UnionValidator(members):
+            return all(map(is_document_type, members))
+        case _:
+            return validator is Scalar.ANY or isinstance(validator, ObjectValidator)

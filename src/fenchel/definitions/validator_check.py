@@ -1,0 +1,181 @@
+"""Does a value match a validator, and what if not (database specification 5.3, 5.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fenchel.definitions.validator import (
+    ArrayValidator,
+    IdValidator,
+    LiteralValidator,
+    ObjectValidator,
+    RecordValidator,
+    Scalar,
+    UnionValidator,
+    Validator,
+    render_literal,
+    render_validator,
+)
+from fenchel.documents import decode_document_id
+from fenchel.errors import FenchelError
+from fenchel.values import Value, compare_values, render_value
+
+_SCALAR_TYPES: dict[Scalar, type] = {
+    Scalar.NULL: type(None),
+    Scalar.NUMBER: float,
+    Scalar.BIGINT: int,
+    Scalar.COMMIT_TS: int,
+    Scalar.BOOLEAN: bool,
+    Scalar.STRING: str,
+    Scalar.BYTES: bytes,
+}
+
+
+class TableNames(Protocol):
+    """The tables of one namespace."""
+
+    def table_name(self, table_number: int) -> str | None:
+        """The name users know (`_storage` for files); None if there is no such table."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Mismatch:
+    """What an error text says before and after its context, the path to the value."""
+
+    head: str
+    tail: str
+    path: str = ""
+
+    def within(self, step: str) -> _Mismatch:
+        return _Mismatch(self.head, self.tail, step + self.path)
+
+    def __str__(self) -> str:
+        context = f"Path: {self.path}" if self.path else ""
+        return f"{self.head}{context}{self.tail}"
+
+
+def check_validator(validator: Validator, value: Value, tables: TableNames) -> str | None:
+    """None if `value` matches, else the detail text for the developer."""
+    mismatch = _check(validator, value, tables)
+    return None if mismatch is None else str(mismatch)
+
+
+def _check(validator: Validator, value: Value, tables: TableNames) -> _Mismatch | None:
+    match validator:
+        case Scalar.ANY:
+            return None
+        case Scalar():
+            # Exactly this type: True is no bigint.
+            return None if type(value) is _SCALAR_TYPES[validator] else _no_match(validator, value)
+        case IdValidator():
+            return _check_id(validator, value, tables)
+        case LiteralValidator():
+            return _check_literal(validator, value)
+        case ArrayValidator():
+            return _check_array(validator, value, tables)
+        case RecordValidator():
+            return _check_record(validator, value, tables)
+        case ObjectValidator():
+            return _check_object(validator, value, tables)
+        case UnionValidator():
+            return _check_union(validator, value, tables)
+
+
+def _check_id(validator: IdValidator, value: Value, tables: TableNames) -> _Mismatch | None:
+    """Only the table is compared, not whether the document exists."""
+    found = _find_table(value, tables) if isinstance(value, str) else None
+    if found is None:
+        return _no_match(validator, value)
+    if found == validator.table_name:
+        return None
+    origin = "a system table" if found.startswith("_") else f"table `{found}`"
+    return _Mismatch(
+        f"Found ID {render_value(value)} from {origin}, which does not match the table name in validator '
+        f"`{render_validator(validator)}`.",
+        "",
+    )
+
+
+def _find_table(id_text: str, tables: TableNames) -> str | None:
+    try:
+        document_id = decode_document_id(id_text)
+    except FenchelError:
+        return None
+    return tables.table_name(document_id.table_number)
+
+
+def _check_literal(validator: LiteralValidator, value: Value) -> _Mismatch | None:
+    if compare_values(value, validator.value) == 0:
+        return None
+    return _Mismatch(
+        f"`{render_value(value)}` does not match literal validator "
+        f"`v.literal({render_literal(validator)})`.",
+        "",
+    )
+
+
+def _check_array(validator: ArrayValidator, value: Value, tables: TableNames) -> _Mismatch | None:
+    if not isinstance(value, list):
+        return _no_match(validator, value)
+    for position, item in enumerate(value):
+        mismatch = _check(validator.element, item, tables)
+        if mismatch is not None:
+            return mismatch.within(f"[{position}]")
+    return None
+
+
+def _check_record(validator: RecordValidator, value: Value, tables: TableNames) -> _Mismatch | None:
+    if not isinstance(value, dict):
+        return _no_match(validator, value)
+    for name in sorted(value):
+        mismatch = _check(validator.keys, name, tables)
+        if mismatch is not None:
+            return mismatch.within(".keys()")
+        mismatch = _check(validator.values, value[name], tables)
+        if mismatch is not None:
+            return mismatch.within(".values()")
+    return None
+
+
+def _check_object(validator: ObjectValidator, value: Value, tables: TableNames) -> _Mismatch | None:
+    if not isinstance(value, dict):
+        return _no_match(validator, value)
+    for name, field in validator.fields.items():
+        if name in value:
+            mismatch = _check(field.validator, value[name], tables)
+            if mismatch is not None:
+                return mismatch.within(f".{name}")
+        elif not field.is_optional:
+            return _Mismatch(
+                f"Object is missing the required field `{name}`. Consider wrapping the field "
+                "validator in `v.optional(...)` if this is expected.\n",
+                _object_tail(validator, value),
+            )
+    for name in sorted(value):
+        if name not in validator.fields:
+            return _Mismatch(
+                f"Object contains extra field `{name}` that is not in the validator.\n",
+                _object_tail(validator, value),
+            )
+    return None
+
+
+def _check_union(validator: UnionValidator, value: Value, tables: TableNames) -> _Mismatch | None:
+    if len(validator.members) == 1:
+        return _check(validator.members[0], value, tables)
+    if any(_check(member, value, tables) is None for member in validator.members):
+        return None
+    return _no_match(validator, value)
+
+
+def _no_match(validator: Validator, value: Value) -> _Mismatch:
+    return _Mismatch(
+        "Value does not match validator.\n",
+        f"\nValue: {render_value(value)}\nValidator: {render_validator(validator)}",
+    )
+
+
+def _object_tail(validator: ObjectValidator, value: Value) -> str:
+    return f"\nObject: {render_value(value)}\nValidator: {render_validator(validator)}"
