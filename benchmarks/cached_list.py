@@ -13,17 +13,17 @@ have no such cache and read again.
 
 from __future__ import annotations
 
-from benchmarks.load import Check
+from benchmarks.load import Check, Request
 from benchmarks.rounds import Bench, Measurement, measure_load
+
+REQUEST = Request(
+    endpoint="query",
+    function="list",
+    args='{"channel":"channel-0","nonce":0.0}',
+    check=Check.LIST,
+)
 
 
 async def measure(bench: Bench) -> list[Measurement]:
     """Throughput and latency at each number of connections of the plan."""
-    return await measure_load(
-        bench,
-        "cached_list",
-        endpoint="query",
-        function="list",
-        args='{"channel":"channel-0","nonce":0.0}',
-        check=Check.LIST,
-    )
+    return await measure_load(bench, "cached_list", REQUEST)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.load import ROOT, Check
+from benchmarks.load import ROOT, Check, Request
 from benchmarks.peers.http_peer import HttpPeer
 from benchmarks.peers.server_process import free_port, run_server
 from benchmarks.rounds import Bench, Measurement, measure_load
@@ -23,14 +23,6 @@ from benchmarks.rounds import Bench, Measurement, measure_load
 async def measure(bench: Bench) -> list[Measurement]:
     """Throughput and latency of the generator against a fixed answer."""
     port = free_port()
-    peer = HttpPeer(
-        name="fixed-answer",
-        port=port,
-        module="messages",
-        members=[""],
-        socket_path="/",
-        hello=(),
-    )
     with TemporaryDirectory() as folder:
         async with run_server(
             [sys.executable, "-m", "benchmarks.peers.fixed_answer", str(port)],
@@ -38,12 +30,23 @@ async def measure(bench: Bench) -> list[Measurement]:
             log_path=Path(folder) / "server.log",
             cwd=ROOT,
             environment=os.environ,
-        ):
+        ) as server:
+            peer = HttpPeer(
+                name="fixed-answer",
+                process_id=server.pid,
+                port=port,
+                module="messages",
+                members=[""],
+                socket_path="/",
+                hello=(),
+            )
             return await measure_load(
                 replace(bench, peers=[peer]),
                 "generator_ceiling",
-                endpoint="query",
-                function="list",
-                args='{"channel":"channel-0","nonce":%(sequence)d.0}',
-                check=Check.LIST,
+                Request(
+                    endpoint="query",
+                    function="list",
+                    args='{"channel":"channel-0","nonce":%(sequence)d.0}',
+                    check=Check.LIST,
+                ),
             )

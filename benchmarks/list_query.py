@@ -13,17 +13,17 @@ Its arguments differ each time, so no query cache answers it: user code runs for
 
 from __future__ import annotations
 
-from benchmarks.load import Check
+from benchmarks.load import Check, Request
 from benchmarks.rounds import Bench, Measurement, measure_load
+
+REQUEST = Request(
+    endpoint="query",
+    function="list",
+    args='{"channel":"channel-%(channel)d","nonce":%(sequence)d.0}',
+    check=Check.LIST,
+)
 
 
 async def measure(bench: Bench) -> list[Measurement]:
     """Throughput and latency at each number of connections of the plan."""
-    return await measure_load(
-        bench,
-        "list_query",
-        endpoint="query",
-        function="list",
-        args='{"channel":"channel-%(channel)d","nonce":%(sequence)d.0}',
-        check=Check.LIST,
-    )
+    return await measure_load(bench, "list_query", REQUEST)

@@ -28,8 +28,8 @@ class Check(Enum):
     SEND = "send"  # the id of the new document
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests that each of `connections` clients sends one after another.
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The kind of request that a question asks about.
 
     `args` is JSON text with the places %(channel)d, %(sequence)d and %(member)s: a channel spread
     over all CHANNEL_COUNT, a number that no other request of the run has, the connection's own row.
@@ -39,6 +39,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     function: str  # "list" or "send"
     args: str
     check: Check
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that each of `connections` clients sends one after another."""
+
+    request: Request
     connections: int
     seconds: float
     warm_up_seconds: float

@@ -103,14 +103,14 @@ class Client:
     """One connection: a request, its answer, the next request."""
 
     def __init__(self, generator: Generator, number: int) -> None:
-        load = generator.spec.load
+        request = generator.spec.load.request
         body = (
-            f'{{"path":"{generator.spec.module}:{load.function}",'
-            f'"format":"convex_encoded_json","args":[{load.args}]}}'
+            f'{{"path":"{generator.spec.module}:{request.function}",'
+            f'"format":"convex_encoded_json","args":[{request.args}]}}'
         )
         self._template = body.encode()
-        self._endpoint = load.endpoint
-        self._check = load.check
+        self._endpoint = request.endpoint
+        self._check = request.check
         members = generator.spec.members
         self._member = members[number % len(members)].encode()
         self._generator = generator

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.load import Check, Load, LoadReport
+from benchmarks.load import Load, LoadReport, Request
 from benchmarks.peers.peer import Peer
 
 # Each load gets its own million of numbers, so that no two requests of a run are the same.
@@ -58,12 +58,10 @@ class Bench:
     )
 
 
-async def measure_load(
-    bench: Bench, name: str, *, endpoint: str, function: str, args: str, check: Check
-) -> list[Measurement]:
+async def measure_load(bench: Bench, name: str, request: Request) -> list[Measurement]:
     """Throughput and latency of one kind of request at each number of connections.
 
-    Gives measurements named <name>.c<connections>.<figure>. `args` as in Load.
+    Gives measurements named <name>.c<connections>.<figure>.
     """
     measurements: list[Measurement] = []
     for connections in bench.plan.connections:
@@ -71,10 +69,7 @@ async def measure_load(
         for _ in range(bench.plan.rounds):
             for peer in bench.peers:
                 load = Load(
-                    endpoint=endpoint,
-                    function=function,
-                    args=args,
-                    check=check,
+                    request=request,
                     connections=connections,
                     seconds=bench.plan.seconds,
                     warm_up_seconds=bench.plan.warm_up_seconds,

@@ -14,20 +14,20 @@ they answer (SQLite WAL, one fsync or fdatasync per commit or group of commits).
 
 from __future__ import annotations
 
-from benchmarks.load import Check
+from benchmarks.load import Check, Request
 from benchmarks.rounds import Bench, Measurement, measure_load
+
+REQUEST = Request(
+    endpoint="mutation",
+    function="send",
+    args=(
+        '{"channel":"channel-%(channel)d","author":"%(member)s",'
+        '"body":"message %(sequence)d of the load generator"}'
+    ),
+    check=Check.SEND,
+)
 
 
 async def measure(bench: Bench) -> list[Measurement]:
     """Throughput and latency at each number of connections of the plan."""
-    return await measure_load(
-        bench,
-        "send_mutation",
-        endpoint="mutation",
-        function="send",
-        args=(
-            '{"channel":"channel-%(channel)d","author":"%(member)s",'
-            '"body":"message %(sequence)d of the load generator"}'
-        ),
-        check=Check.SEND,
-    )
+    return await measure_load(bench, "send_mutation", REQUEST)

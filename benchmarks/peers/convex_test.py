@@ -56,7 +56,7 @@ class ConvexTestPeer:
             self.process,
             command="load",
             requests=[self._request(load, number) for number in range(REQUEST_COUNT)],
-            check=load.check.value,
+            check=load.request.check.value,
             concurrency=load.connections,
             seconds=seconds,
         )
@@ -71,12 +71,12 @@ class ConvexTestPeer:
 
     def _request(self, load: Load, number: int) -> dict[str, Any]:
         sequence = load.first_sequence + number
-        args = load.args % {
+        args = load.request.args % {
             "channel": sequence * CHANNEL_STRIDE % CHANNEL_COUNT,
             "sequence": sequence,
             "member": self.members[number % load.connections],
         }
-        return {"path": f"messages:{load.function}", "args": json.loads(args)}
+        return {"path": f"messages:{load.request.function}", "args": json.loads(args)}
 
 
 @asynccontextmanager

@@ -40,10 +40,10 @@ async def open_fenchel(folder: Path) -> AsyncIterator[list[HttpPeer]]:
         log_path=folder / "server.log",
         cwd=folder,
         environment=os.environ,
-    ):
+    ) as server:
         await _deploy(port, await _issue_admin_key(executable, instance))
         members = await fill(port)
-        yield [_peer(name, port, members) for name in MODULES]
+        yield [_peer(name, server.pid, port, members) for name in MODULES]
 
 
 async def _issue_admin_key(executable: Path, instance: Sequence[str]) -> str:
@@ -74,7 +74,7 @@ async def _deploy(port: int, admin_key: str) -> None:
     )
 
 
-def _peer(name: str, port: int, members: list[str]) -> HttpPeer:
+def _peer(name: str, process_id: int, port: int, members: list[str]) -> HttpPeer:
     """Subscribers speak the sync protocol of the official client (client-protocol.md 3.4)."""
     add = {
         "type": "Add",
@@ -91,6 +91,7 @@ def _peer(name: str, port: int, members: list[str]) -> HttpPeer:
     subscribe = {"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1}
     return HttpPeer(
         name=name,
+        process_id=process_id,
         port=port,
         module=MODULES[name],
         members=members,

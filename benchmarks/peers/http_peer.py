@@ -31,6 +31,7 @@ class HttpPeer:
     """One module of functions on one server."""
 
     name: str
+    process_id: int
     port: int
     module: str
     members: Sequence[str]

@@ -27,11 +27,12 @@ async def open_node_sqlite(folder: Path) -> AsyncIterator[list[HttpPeer]]:
         log_path=folder / "server.log",
         cwd=BENCHMARKS,
         environment=node_environment(),
-    ):
+    ) as server:
         members = await fill(port)
         yield [
             HttpPeer(
                 name="node-sqlite",
+                process_id=server.pid,
                 port=port,
                 module="messages",
                 members=members,

@@ -38,11 +38,12 @@ async def open_workerd(folder: Path) -> AsyncIterator[list[HttpPeer]]:
         log_path=folder / "server.log",
         cwd=BENCHMARKS,
         environment=os.environ,
-    ):
+    ) as server:
         members = await fill(port)
         yield [
             HttpPeer(
                 name="workerd",
+                process_id=server.pid,
                 port=port,
                 module="messages",
                 members=members,
