@@ -92,8 +92,8 @@ def _check_id(validator: IdValidator, value: Value, tables: TableNames) -> _Mism
         return None
     origin = "a system table" if found.startswith("_") else f"table `{found}`"
     return _Mismatch(
-        f"Found ID {render_value(value)} from {origin}, which does not match the table name in validator '
-        f"`{render_validator(validator)}`.",
+        f"Found ID {render_value(value)} from {origin}, which does not match the table name "
+        f"in validator `{render_validator(validator)}`.",
         "",
     )
 
