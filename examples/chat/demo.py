@@ -65,15 +65,30 @@ def run_demo(seconds: float | None) -> None:
     page = f"http://127.0.0.1:{page_port}"
     with ExitStack() as parts:
         print("Starting the server …", flush=True)
-        serve = ["serve", "--port", str(port), "--site-port", str(site_port)]
+        serve: list[Path | str] = [
+            FENCHEL,
+            "serve",
+            "--port",
+            str(port),
+            "--site-port",
+            str(site_port),
+        ]
         server = parts.enter_context(
-            running([FENCHEL, *serve, "--data-dir", DATA_FOLDER], log=DATA_FOLDER / "server.log")
+            running([*serve, "--data-dir", DATA_FOLDER], log=DATA_FOLDER / "server.log")
         )
         wait_until_answering(f"{url}/version", server, DATA_FOLDER / "server.log")
         print(f"Deploying examples/chat to {url} with the official convex CLI …", flush=True)
         deploy(url)
         run_node([VITE, "build", "--logLevel", "warn"], {"VITE_CONVEX_URL": url})
-        preview = [VITE, "preview", "--host", "127.0.0.1", "--port", str(page_port), "--strictPort"]
+        preview: list[Path | str] = [
+            VITE,
+            "preview",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(page_port),
+            "--strictPort",
+        ]
         page_server = parts.enter_context(
             running([NODE_BIN / "node", *preview], log=DATA_FOLDER / "page.log")
         )

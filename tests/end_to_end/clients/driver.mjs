@@ -1,0 +1,33 @@
+// One official npm client, driven line by line: a JSON command on stdin, JSON events on stdout.
+// Usage: node driver.mjs http|websocket URL
+//
+// Command {id, op, path, args}: op is query, mutation, action or subscribe.
+// Event   {id, value} or {id, error, data}: the answer; for a subscription one event per update.
+import { createInterface } from "node:readline";
+import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { makeFunctionReference } from "convex/server";
+import { ConvexError, convexToJson, jsonToConvex } from "convex/values";
+
+const [kind, url] = process.argv.slice(2);
+const client = kind === "http" ? new ConvexHttpClient(url) : new ConvexClient(url);
+
+function emit(id, value) {
+  process.stdout.write(`${JSON.stringify({ id, value: convexToJson(value ?? null) })}\n`);
+}
+
+function emitError(id, error) {
+  const data = error instanceof ConvexError ? error.data : undefined;
+  process.stdout.write(`${JSON.stringify({ id, error: error.message, data })}\n`);
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, op, path, args } = JSON.parse(line);
+  const reference = makeFunctionReference(path);
+  const values = jsonToConvex(args);
+  if (op === "subscribe") {
+    client.onUpdate(reference, values, (value) => emit(id, value), (error) => emitError(id, error));
+  } else {
+    client[op](reference, values).then((value) => emit(id, value), (error) => emitError(id, error));
+  }
+}
+await client.close?.();

@@ -1,0 +1,160 @@
+"""The clients of the npm package `convex` in Node: `ConvexHttpClient` and `ConvexClient`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from tests.end_to_end.npm_client import NpmClientError, npm_client
+
+if TYPE_CHECKING:
+    from tests.end_to_end.conftest import StartServer
+    from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer
+
+Kind = Literal["http", "websocket"]
+both_kinds = pytest.mark.parametrize("kind", ["http", "websocket"])
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@both_kinds
+async def test_a_query_sees_what_a_mutation_wrote(
+    kind: Kind, server: FenchelServer, topic: str
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        await client.mutation("notes:add", topic=topic, body="one")
+        await client.mutation("notes:add", topic=topic, body="two")
+        assert await client.query("notes:list", topic=topic) == ["one", "two"]
+
+
+@both_kinds
+async def test_an_action_calls_a_mutation_and_a_query_and_schedules(
+    kind: Kind, server: FenchelServer, topic: str
+) -> None:
+    async with (
+        npm_client(kind, server.url) as client,
+        npm_client("websocket", server.url) as watcher,
+    ):
+        updates = watcher.subscribe("notes:list", topic=topic)
+        assert await client.action("notes:addByAction", topic=topic, body="x") == ["x"]
+        assert (await updates.until(["x", "x, scheduled"]))[-1] == ["x", "x, scheduled"]
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        -0.5,
+        "tëxt \U0001f600",
+        {"$integer": "AQAAAAAAAAA="},
+        {"$bytes": "AAEC"},
+        [1.0, ["nested", {"a": {"b": None}}]],
+    ],
+)
+async def test_values_come_back_as_they_were_sent(
+    kind: Kind, server: FenchelServer, app: ConvexApp, value: object
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        assert await client.query("probe:echo", value=value) == value
+
+
+@both_kinds
+async def test_a_failing_function_throws_its_message(kind: Kind, server: FenchelServer) -> None:
+    async with npm_client(kind, server.url) as client:
+        with pytest.raises(NpmClientError, match="the developer made a mistake"):
+            await client.query("probe:fail")
+
+
+@both_kinds
+async def test_a_convex_error_carries_its_data(kind: Kind, server: FenchelServer) -> None:
+    async with npm_client(kind, server.url) as client:
+        with pytest.raises(NpmClientError) as caught:
+            await client.query("probe:refuse")
+    assert caught.value.data == {"code": "refused", "attempts": 3}
+
+
+@both_kinds
+async def test_an_internal_function_is_not_found_by_clients(
+    kind: Kind, server: FenchelServer
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        with pytest.raises(NpmClientError, match="Could not find public function"):
+            await client.query("probe:hidden")
+
+
+@both_kinds
+async def test_arguments_are_checked_against_the_validator(
+    kind: Kind, server: FenchelServer, topic: str
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        with pytest.raises(NpmClientError, match="ArgumentValidationError"):
+            await client.mutation("notes:add", topic=topic, body=1.0)
+
+
+@both_kinds
+async def test_nothing_of_a_failed_mutation_stays(
+    kind: Kind, server: FenchelServer, topic: str
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        with pytest.raises(NpmClientError, match="changed my mind"):
+            await client.mutation("notes:addThenFail", topic=topic)
+        assert await client.query("notes:list", topic=topic) == []
+
+
+@both_kinds
+async def test_each_execution_starts_with_fresh_module_state(
+    kind: Kind, server: FenchelServer
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        assert await client.query("probe:countCalls") == 1.0
+        assert await client.query("probe:countCalls") == 1.0
+
+
+async def test_subscribers_see_the_mutations_of_others(server: FenchelServer, topic: str) -> None:
+    async with (
+        npm_client("websocket", server.url) as reader,
+        npm_client("http", server.url) as writer,
+    ):
+        updates = reader.subscribe("notes:list", topic=topic)
+        other_topic = reader.subscribe("notes:list", topic=f"not {topic}")
+        assert await updates.next() == []
+        assert await other_topic.next() == []
+        await writer.mutation("notes:add", topic=topic, body="news")
+        assert await updates.next() == ["news"]
+
+
+async def test_conflicting_mutations_are_run_again_until_each_counted_all_before_it(
+    server: FenchelServer, topic: str
+) -> None:
+    async with (
+        npm_client("websocket", server.url) as first,
+        npm_client("websocket", server.url) as second,
+    ):
+        sent = [
+            client.start("mutation", "notes:addNumbered", topic=topic)
+            for _ in range(10)
+            for client in (first, second)
+        ]
+        numbers = [await answer.next() for answer in sent]
+        assert sorted(numbers) == [float(number) for number in range(20)]
+
+
+async def test_a_client_reconnects_after_a_restart_and_no_mutation_is_applied_twice(
+    start_server: StartServer, app: ConvexApp, topic: str
+) -> None:
+    server = start_server()
+    app.moved_to(server).deploy()
+    async with npm_client("websocket", server.url) as client:
+        updates = client.subscribe("notes:list", topic=topic)
+        assert await updates.next() == []
+        await client.mutation("notes:add", topic=topic, body="before")
+        assert await updates.next() == ["before"]
+        assert server.stop() == 0
+        sent = client.start("mutation", "notes:add", topic=topic, body="during")
+        server.start()
+        await sent.next()
+        await client.mutation("notes:add", topic=topic, body="after")
+        seen = await updates.until(["before", "during", "after"])
+        assert all(len(set(bodies)) == len(bodies) for bodies in seen)
+    server.stop()
