@@ -43,25 +43,27 @@ class FunctionPath:
 
 
 def decode_module_path(text: str) -> str:
-    """Canonical module path, with `.js`. Raises BadConvexModuleIdentifier."""
-    path = text if text.endswith(".js") else f"{text}.js"
-    for part in path.split("/"):
-        if (
-            not _COMPONENT.fullmatch(part)
-            or part in {".", ".."}
-            or not re.search("[A-Za-z0-9]", part)
-        ):
-            raise bad_request(
-                "BadConvexModuleIdentifier",
-                f"{text!r} is not a valid module path: components must be 1 to 64 characters "
-                "of letters, digits, underscores and periods.",
-            )
-    if "." in path.removesuffix(".js").rsplit("/", 1)[-1] and path != "auth.config.js":
+    """Canonical module path, with `.js`. Raises: BadConvexModuleIdentifier."""
+    has_extension = "." in text.rsplit("/", 1)[-1]
+    if has_extension and not text.endswith(".js"):
         raise bad_request(
             "BadConvexModuleIdentifier",
             f"{text!r} is not a valid module path: its extension must be .js.",
         )
+    path = text if has_extension else f"{text}.js"
+    if not all(map(_is_path_component, path.split("/"))):
+        raise bad_request(
+            "BadConvexModuleIdentifier",
+            f"{text!r} is not a valid module path: components must be 1 to 64 characters "
+            "of letters, digits, underscores and periods.",
+        )
     return path
+
+
+def _is_path_component(part: str) -> bool:
+    return _COMPONENT.fullmatch(part) is not None and any(
+        map(str.isalnum, part.removesuffix(".js"))
+    )
 
 
 def decode_function_path(text: str, *, component: str = "") -> FunctionPath:
