@@ -25,9 +25,9 @@ class DeployedCode:
 
 
 class CodeSource(Protocol):
-    """Look-ups in the model's tables. The `load_` methods record read dependencies in the transaction, except that
-    `load_deployed_code` records none for environment variables: `read_environment_variables` adds those that the
-    code really looked at."""
+    """Look-ups in the model's tables. The `load_` methods record read dependencies in the
+    transaction, except that `load_deployed_code` records none for environment variables:
+    `read_environment_variables` adds those that the code really looked at."""
 
     async def load_analysis(
         self, transaction: Transaction, component: str, module: str

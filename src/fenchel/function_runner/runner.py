@@ -1,8 +1,9 @@
-"""The seam "run this function at this snapshot": a request goes in, an outcome comes out, nothing commits inside."""
+"""The seam "run this function at this snapshot": a request goes in, an outcome comes out, nothing
+commits inside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -14,7 +15,9 @@ from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest
 
 
 class AllowedVisibility(Enum):
-    """PUBLIC_ONLY for clients; ALL for schedulers, crons, callbacks of actions and admins (execution 1.6)."""
+    """PUBLIC_ONLY for clients; ALL for schedulers, crons, callbacks of actions and admins
+    (execution 1.6).
+    """
 
     PUBLIC_ONLY = "PublicOnly"
     ALL = "All"
@@ -45,8 +48,8 @@ class TransactionHost(Protocol):
 
 
 class FunctionRunner(Protocol):
-    """Runs functions and push-time evaluations. A developer error is a JsError in the outcome; FenchelError means
-    that the system failed (overload, worker lost)."""
+    """Runs functions and push-time evaluations. A developer error is a JsError in the outcome;
+    FenchelError means that the system failed (overload, worker lost)."""
 
     async def run_udf(
         self,
@@ -56,9 +59,9 @@ class FunctionRunner(Protocol):
         *,
         visibility: AllowedVisibility = AllowedVisibility.PUBLIC_ONLY,
     ) -> UdfOutcome:
-        """A query or mutation, validated before and after (execution 1.6). Reads and writes stay in the transaction;
-        the caller commits it, or drops it if the result is an error. `request.args_json` may be an object or an
-        array of one object."""
+        """A query or mutation, validated before and after (execution 1.6). Reads and writes stay in
+        the transaction; the caller commits it, or drops it if the result is an error.
+        `request.args_json` may be an object or an array of one object."""
         ...
 
     async def run_action(
@@ -78,7 +81,9 @@ class FunctionRunner(Protocol):
         ...
 
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
-        """Functions, routes and crons by module path (execution 1.7). Raises: InvalidModules if bundling fails."""
+        """Functions, routes and crons by module path (execution 1.7). Raises: InvalidModules if
+        bundling fails.
+        """
         ...
 
     async def evaluate_schema(self, schema: ModuleSource) -> str | JsError:
@@ -90,7 +95,9 @@ class FunctionRunner(Protocol):
         ...
 
     async def evaluate_app_definition(self, inputs: BundleInputs) -> str | JsError:
-        """JSON text of the app definition; `inputs.modules` is the one module `convex.config.js`."""
+        """JSON text of the app definition; `inputs.modules` is the one module
+        `convex.config.js`.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -1,6 +1,24 @@
-"""Running user code in V8: bundles, snapshots, the pool of worker processes and the system calls they make."""
+"""Running user code in V8: bundles, snapshots, the worker processes and the system calls they
+make.
+"""
 
+from fenchel.isolate.bundler import Bundler
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
-from fenchel.isolate.host import UdfHost
+from fenchel.isolate.host import NestedCall, NestedKind, UdfHost
+from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.snapshot_builder import SnapshotBuilder
+from fenchel.isolate.worker_pool import PoolStatistics, WorkerPool
 
-__all__ = ["BundleInputs", "CodeBundle", "ModuleSource", "UdfHost"]
+__all__ = [
+    "BundleInputs",
+    "Bundler",
+    "CodeBundle",
+    "Deployment",
+    "ModuleSource",
+    "NestedCall",
+    "NestedKind",
+    "PoolStatistics",
+    "SnapshotBuilder",
+    "UdfHost",
+    "WorkerPool",
+]

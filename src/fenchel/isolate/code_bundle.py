@@ -11,7 +11,9 @@ Environment = Literal["isolate", "node"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleSource:
-    """One pushed module. `path` is canonical ("a/b.js", "_deps/ab12.js"); `source_map` is JSON text."""
+    """One pushed module. `path` is canonical ("a/b.js", "_deps/ab12.js"); `source_map` is JSON
+    text.
+    """
 
     path: str
     source: str
@@ -36,10 +38,10 @@ class BundleInputs:
 class CodeBundle:
     """One script holding all isolate modules of a component, ready for a worker.
 
-    `key` names the inputs: equal keys, equal behaviour. `modules` are the paths that may be run or analysed,
-    without `_deps/`. `source_map` is JSON and may be empty. `snapshot` is None when the modules could not be
-    evaluated ahead; then every fresh context evaluates the script. `is_app` is False for push-time evaluations,
-    which run once and need no contexts prepared ahead.
+    `key` names the inputs: equal keys, equal behaviour. `modules` are the paths that may be run or
+    analysed, without `_deps/`. `source_map` is JSON and may be empty. `snapshot` is None when the
+    modules could not be evaluated ahead; then every fresh context evaluates the script. `is_app` is
+    False for push-time evaluations, which run once and need no contexts prepared ahead.
     """
 
     key: str

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from fenchel.database import Transaction
 from fenchel.definitions.function_path import FunctionPath
-from fenchel.udf import UdfOutcome, UdfRequest, UdfType
+from fenchel.udf import UdfOutcome, UdfRequest
+
+
+class NestedKind(Enum):
+    """What `runUdf` asks for. SNAPSHOT_QUERY sees the caller's begin snapshot without its
+    writes.
+    """
+
+    QUERY = "query"
+    MUTATION = "mutation"
+    SNAPSHOT_QUERY = "snapshotQuery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NestedCall:
+    """One function called inside another's transaction. `args_json` is one encoded object; `seed`
+    is drawn from the caller's seed, 32 bytes.
+    """
+
+    path: FunctionPath
+    kind: NestedKind
+    args_json: str
+    seed: bytes
 
 
 class UdfHost(Protocol):
     """Services of one query or mutation beyond its transaction's tables.
 
-    A method that fails because of the request or the code raises FenchelError of a developer kind: user code may
-    catch it. Every other exception ends the execution as a system failure.
+    A method that fails because of the request or the code raises FenchelError of a developer kind:
+    user code may catch it. Every other exception ends the execution as a system failure.
     """
 
     async def run_nested(
-        self,
-        parent: UdfRequest,
-        transaction: Transaction,
-        path: FunctionPath,
-        udf_type: UdfType,
-        args_json: str,
+        self, parent: UdfRequest, transaction: Transaction, call: NestedCall
     ) -> UdfOutcome:
-        """Run a function inside the caller's transaction (execution 6.9). `args_json` is one encoded object."""
+        """Run a function inside the caller's transaction (execution 6.9)."""
         ...
 
     async def schedule(
@@ -36,7 +55,9 @@ class UdfHost(Protocol):
         args_json: str,
         unix_seconds: float,
     ) -> str:
-        """Record a job in the transaction; its id (execution 6.1). `args_json` is an array with one object."""
+        """Record a job in the transaction; its id (execution 6.1). `args_json` is an array with one
+        object.
+        """
         ...
 
     async def cancel_job(

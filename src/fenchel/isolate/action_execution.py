@@ -1,0 +1,247 @@
+"""One action on one worker. Its system calls run side by side; each is a transaction of its own
+above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fenchel.errors import FenchelError, bad_request
+from fenchel.isolate import syscall_args as args_of
+from fenchel.isolate.addresses import resolve_address
+from fenchel.isolate.code_bundle import CodeBundle
+from fenchel.isolate.execution import Execution, LogLines
+from fenchel.isolate.messages import (
+    Outcome,
+    Syscall,
+    WorkerLogLine,
+    encode_error_payload,
+    encode_json_bytes,
+)
+from fenchel.isolate.metadata import Deployment, function_metadata, request_metadata
+from fenchel.isolate.outcomes import decode_log_line, decode_result, function_result, timeout_error
+from fenchel.isolate.syscall_args import decode_args, encode_args_array
+from fenchel.isolate.syscalls import (
+    Answer,
+    error_payload,
+    function_handles_unavailable,
+    identity_json,
+)
+from fenchel.isolate.transaction_execution import execute_header
+from fenchel.isolate.worker import Worker
+from fenchel.runtime.settings import IsolateSettings
+from fenchel.udf import (
+    ActionCallbacks,
+    FunctionResult,
+    JsError,
+    LogLine,
+    UdfOutcome,
+    UdfRequest,
+)
+
+logger = logging.getLogger(__name__)
+
+_CONCURRENT_CALLS_MAX = 1_000
+_TRY_AGAIN = "Your request couldn't be completed. Try again later."
+_TOO_MANY_CALLS = (
+    "Too many concurrent operations. "
+    "See https://docs.convex.dev/functions/actions#limits for more information."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCall:
+    """An action with everything it may reach."""
+
+    bundle: CodeBundle
+    request: UdfRequest
+    callbacks: ActionCallbacks
+    deployment: Deployment
+
+
+async def run_action_on(worker: Worker, call: ActionCall, settings: IsolateSettings) -> UdfOutcome:
+    """The outcome, with all log lines; each line was also given to `request.on_log_line` at once.
+
+    Raises: WorkerLost; FenchelError for failures of the system. Calls that the action did not await
+    are cancelled when it ends.
+    """
+    action = _Action(worker, call, settings)
+    deadline = asyncio.timeout(settings.action_seconds_max + settings.hang_grace_seconds)
+    try:
+        async with deadline:
+            return await action.run()
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        return action.outcome_of(timeout_error(settings.action_seconds_max))
+
+
+class _Action:
+    """One conversation with the worker and the log lines heard so far."""
+
+    def __init__(self, worker: Worker, call: ActionCall, settings: IsolateSettings) -> None:
+        self._worker = worker
+        self._call = call
+        self._settings = settings
+        self._syscalls = _ActionSyscalls(call)
+        self._log_lines: list[LogLine] = []
+
+    async def run(self) -> UdfOutcome:
+        seconds_max = self._settings.action_seconds_max
+        request = self._call.request
+        header = execute_header(request, "action", seconds_max)
+        execution = await self._worker.execute(
+            self._call.bundle, header, request.args_json, self._syscalls
+        )
+        try:
+            outcome = await self._converse(execution)
+        finally:
+            self._worker.release(execution)
+        self._add_log_lines(outcome.header.log_lines)
+        result = function_result(decode_result(outcome, user_seconds_max=seconds_max))
+        return self.outcome_of(result, outcome)
+
+    def outcome_of(
+        self, result: FunctionResult | JsError, outcome: Outcome | None = None
+    ) -> UdfOutcome:
+        header = outcome.header if outcome else None
+        return UdfOutcome(
+            result=result,
+            log_lines=tuple(self._log_lines),
+            observed_identity=self._syscalls.observed_identity,
+            user_seconds=header.user_ms / 1000 if header else 0.0,
+            memory_bytes=header.heap_bytes if header else 0,
+        )
+
+    async def _converse(self, execution: Execution) -> Outcome:
+        loop = asyncio.get_running_loop()
+        calls: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                event = await execution.next_event()
+                if isinstance(event, Outcome):
+                    return event
+                if isinstance(event, LogLines):
+                    self._add_log_lines(event.lines)
+                    continue
+                for syscall in event:
+                    task = loop.create_task(
+                        self._answer(
+                            execution, syscall, is_refused=len(calls) >= _CONCURRENT_CALLS_MAX
+                        ),
+                        name=f"action-{syscall.op}",
+                    )
+                    calls.add(task)
+                    task.add_done_callback(calls.discard)
+        finally:
+            for task in list(calls):
+                task.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    def _add_log_lines(self, lines: list[WorkerLogLine]) -> None:
+        room = self._settings.log_lines_max - len(self._log_lines)
+        for line in map(decode_log_line, lines[: max(room, 0)]):
+            self._log_lines.append(line)
+            if self._call.request.on_log_line is not None:
+                self._call.request.on_log_line(line)
+
+    async def _answer(self, execution: Execution, syscall: Syscall, *, is_refused: bool) -> None:
+        if is_refused:
+            is_success, payload = False, encode_error_payload(_TOO_MANY_CALLS, None)
+        else:
+            is_success, payload = await self._syscalls.run(syscall)
+        await self._worker.send_results(execution, [(syscall.id, int(is_success))], [payload])
+
+
+class _ActionSyscalls:
+    """Operations of an action; all but the metadata go up to the callbacks."""
+
+    def __init__(self, call: ActionCall) -> None:
+        self.observed_identity = False
+        self._request = call.request
+        self._callbacks = call.callbacks
+        self._deployment = call.deployment
+
+    def answer_sync_call(self, op: str, args: bytes) -> Answer:
+        message = (
+            "The app has no component arguments."
+            if op == "1.0/componentArgument"
+            else f"Unknown operation {op}"
+        )
+        return False, encode_error_payload(message, None)
+
+    async def run(self, syscall: Syscall) -> Answer:
+        try:
+            handler = _HANDLERS.get(syscall.op)
+            if handler is None:
+                message = f"Unknown async operation {syscall.op}"
+                raise bad_request("UnknownAsyncOperation", message)
+            return True, await handler(self, syscall.args)
+        except FenchelError as error:
+            if error.is_developer_error:
+                return False, error_payload(error)
+            logger.warning("system call failed op=%s error=%s", syscall.op, error)
+        except (
+            Exception
+        ):  # Outermost frame of this task: the action goes on, and sees only that it failed.
+            logger.exception("system call failed op=%s", syscall.op)
+        return False, encode_error_payload(_TRY_AGAIN, None)
+
+    async def _query(self, text: bytes) -> bytes:
+        return await self._run(text, "runQuery", self._callbacks.run_query)
+
+    async def _mutation(self, text: bytes) -> bytes:
+        return await self._run(text, "runMutation", self._callbacks.run_mutation)
+
+    async def _action(self, text: bytes) -> bytes:
+        return await self._run(text, "runAction", self._callbacks.run_action)
+
+    async def _run(self, text: bytes, method: str, run: Callable[..., Awaitable[str]]) -> bytes:
+        args = decode_args(args_of.Call, text, method)
+        path = resolve_address(args, self._request.path.component)
+        return (await run(self._request, path, bytes(args.args).decode())).encode()
+
+    async def _schedule(self, text: bytes) -> bytes:
+        args = decode_args(args_of.Schedule, text, "scheduler")
+        path = resolve_address(args, self._request.path.component)
+        args_json = encode_args_array(args.args, "scheduler")
+        id = await self._callbacks.schedule(self._request, path, args_json, args.ts)
+        return encode_json_bytes(id)
+
+    async def _cancel_job(self, text: bytes) -> bytes:
+        args = decode_args(args_of.CancelJob, text, "db.cancel_job")
+        await self._callbacks.cancel_job(self._request, args.id)
+        return b"null"
+
+    async def _get_user_identity(self, text: bytes) -> bytes:
+        self.observed_identity = True
+        return identity_json(self._request)
+
+    async def _get_function_metadata(self, text: bytes) -> bytes:
+        return function_metadata(self._request)
+
+    async def _get_deployment_metadata(self, text: bytes) -> bytes:
+        return encode_json_bytes(self._deployment)
+
+    async def _get_request_metadata(self, text: bytes) -> bytes:
+        return request_metadata(self._request)
+
+    async def _create_function_handle(self, text: bytes) -> bytes:
+        raise function_handles_unavailable()
+
+
+_HANDLERS: dict[str, Callable[[_ActionSyscalls, bytes], Awaitable[bytes]]] = {
+    "1.0/actions/query": _ActionSyscalls._query,
+    "1.0/actions/mutation": _ActionSyscalls._mutation,
+    "1.0/actions/action": _ActionSyscalls._action,
+    "1.0/actions/schedule": _ActionSyscalls._schedule,
+    "1.0/actions/cancel_job": _ActionSyscalls._cancel_job,
+    "1.0/getUserIdentity": _ActionSyscalls._get_user_identity,
+    "1.0/getFunctionMetadata": _ActionSyscalls._get_function_metadata,
+    "1.0/getDeploymentMetadata": _ActionSyscalls._get_deployment_metadata,
+    "1.0/getRequestMetadata": _ActionSyscalls._get_request_metadata,
+    "1.0/createFunctionHandle": _ActionSyscalls._create_function_handle,
+}

@@ -1,0 +1,178 @@
+"""Modules to one script: the native esbuild, in a folder of its own, with nothing but the modules
+in reach.
+
+Why bundle what the CLI has bundled already: pushed modules share chunks through imports, and a
+context that evaluates one script is several times cheaper than one that links modules. The virtual
+entry makes each module a thunk, so evaluation stays lazy, in import order and once per context, as
+with real modules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import tempfile
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from fenchel.definitions.function_path import decode_module_path
+from fenchel.errors import FenchelError, bad_request, internal_error
+from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
+from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process
+
+logger = logging.getLogger(__name__)
+
+_FORMAT_VERSION = b"fenchel-bundle-1"
+_BUNDLE_SECONDS_MAX = 60.0
+_ESBUILD_BYTES_MAX = 4 << 30
+_MESSAGE_CHARACTERS_MAX = 20_000
+_ENTRY = "__fenchel_entry.js"
+_OUTPUT = "__fenchel_bundle.js"
+_METAFILE = "__fenchel_metafile.json"
+_TOP_LEVEL_AWAIT = "Top-level await is currently not supported"
+_EMPTY_MAP = '{"version":3,"sources":[],"names":[],"mappings":""}'
+_OPTIONS = (
+    "--bundle",
+    "--format=iife",
+    "--platform=neutral",
+    "--target=es2022",
+    "--charset=utf8",
+    "--sourcemap=external",
+    "--sources-content=false",
+    "--log-level=error",
+    "--color=false",
+    "--tsconfig-raw={}",
+    "--preserve-symlinks",
+    f"--metafile={_METAFILE}",
+    f"--outfile={_OUTPUT}",
+    _ENTRY,
+)
+
+
+class _Metafile(msgspec.Struct):
+    inputs: dict[str, dict[str, object]]
+
+
+class Bundler:
+    """Turns pushed modules into code bundles. Stateless; runs may overlap up to a small number."""
+
+    def __init__(self, *, esbuild: Path = BUNDLED_FOLDER / "esbuild", parallelism: int = 2) -> None:
+        self._esbuild = esbuild
+        self._slots = asyncio.Semaphore(parallelism)
+
+    async def bundle(self, inputs: BundleInputs, *, is_app: bool = True) -> CodeBundle:
+        """One script of all isolate modules. Modules for Node are left out.
+
+        Raises: bad request `InvalidModules` if the modules do not fit together.
+        """
+        modules = [m for m in inputs.modules if m.environment == "isolate"]
+        for module in modules:
+            if decode_module_path(module.path) != module.path:
+                raise bad_request("InvalidModules", f"{module.path} is not a canonical module path")
+        runnable = tuple(m.path for m in modules if not _is_chunk(m.path))
+        async with self._slots:
+            script, source_map = await self._run(modules, runnable)
+        return CodeBundle(
+            key=_bundle_key(inputs, modules),
+            script=script,
+            source_map=source_map,
+            modules=runnable,
+            environment_variables=inputs.environment_variables,
+            import_seed=inputs.import_seed,
+            import_unix_ms=inputs.import_unix_ms,
+            is_app=is_app,
+        )
+
+    async def _run(
+        self, modules: list[ModuleSource], runnable: tuple[str, ...]
+    ) -> tuple[bytes, bytes]:
+        with tempfile.TemporaryDirectory(prefix="fenchel-bundle-") as name:
+            folder = Path(name)
+            await asyncio.to_thread(_write_inputs, folder, modules, runnable)
+            errors = await self._run_esbuild(folder)
+            if errors is not None:
+                raise _invalid_modules(errors)
+            return await asyncio.to_thread(_read_outputs, folder, {m.path for m in modules})
+
+    async def _run_esbuild(self, folder: Path) -> str | None:
+        """The error messages, or None if esbuild was content."""
+        process = await asyncio.create_subprocess_exec(
+            str(self._esbuild),
+            *_OPTIONS,
+            cwd=folder,
+            env={"TZ": "UTC"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        limit_process(process.pid, data_bytes_max=_ESBUILD_BYTES_MAX)
+        try:
+            async with asyncio.timeout(_BUNDLE_SECONDS_MAX):
+                _, errors = await process.communicate()
+        except TimeoutError as error:
+            raise bad_request("InvalidModules", "Bundling the modules took too long.") from error
+        finally:
+            if process.returncode is None:
+                kill_group(process.pid)
+                await process.wait()
+        return None if process.returncode == 0 else errors.decode(errors="replace")
+
+
+def _is_chunk(path: str) -> bool:
+    return path.startswith(("_deps/", "actions/_deps/"))
+
+
+def _write_inputs(folder: Path, modules: list[ModuleSource], runnable: tuple[str, ...]) -> None:
+    for module in modules:
+        path = folder / module.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = module.source
+        # esbuild composes the map that the last such comment names; it must not look for another
+        # one.
+        if module.source_map is not None or "sourceMappingURL=" in source:
+            source += f"\n//# sourceMappingURL={path.name}.map\n"
+            path.with_name(f"{path.name}.map").write_text(module.source_map or _EMPTY_MAP)
+        path.write_text(source)
+    thunks = ",\n".join(
+        f"  {json.dumps(path)}: () => require({json.dumps(f'./{path}')})" for path in runnable
+    )
+    (folder / _ENTRY).write_text(f"globalThis.__fenchelModules = {{\n{thunks}\n}};\n")
+
+
+def _read_outputs(folder: Path, known_paths: set[str]) -> tuple[bytes, bytes]:
+    """Script and source map, once it is sure that nothing else on this machine went into them."""
+    metafile = msgspec.json.decode((folder / _METAFILE).read_bytes(), type=_Metafile)
+    for path in metafile.inputs:
+        if path not in known_paths and path != _ENTRY and not path.startswith("<"):
+            name = PurePosixPath(path).name
+            raise bad_request("InvalidModules", f"A module imports {name}, which was not pushed.")
+    output = folder / _OUTPUT
+    return output.read_bytes(), output.with_name(f"{_OUTPUT}.map").read_bytes()
+
+
+def _invalid_modules(errors: str) -> FenchelError:
+    if not errors.strip():
+        return internal_error("esbuild failed without a message")
+    if _TOP_LEVEL_AWAIT in errors:
+        return bad_request("InvalidModules", "Top-level awaits in source files are unsupported")
+    return bad_request(
+        "InvalidModules",
+        f"The pushed modules cannot be bundled:\n{errors[:_MESSAGE_CHARACTERS_MAX]}",
+    )
+
+
+def _bundle_key(inputs: BundleInputs, modules: list[ModuleSource]) -> str:
+    digest = hashlib.sha256(_FORMAT_VERSION)
+    parts = [
+        *(f"{m.path}\0{m.source}\0{m.source_map or ''}" for m in modules),
+        *(f"{name}={value}" for name, value in sorted(inputs.environment_variables.items())),
+        inputs.import_seed.hex(),
+        str(inputs.import_unix_ms),
+    ]
+    for part in parts:
+        digest.update(hashlib.sha256(part.encode()).digest())
+    return digest.hexdigest()

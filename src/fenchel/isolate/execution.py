@@ -1,0 +1,125 @@
+"""One execution inside a worker, seen from the backend: whose turn it is and what arrived
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from fenchel.isolate.frames import ProtocolError
+from fenchel.isolate.messages import Outcome, Syscall, WorkerLogLine
+
+# A worker that sends faster than it is answered; far above what the memory of an isolate can hold.
+_WAITING_EVENTS_MAX = 4096
+_WAITING_BYTES_MAX = 256 << 20
+
+Syscalls = list[Syscall]
+
+
+class LogLines(NamedTuple):
+    lines: list[WorkerLogLine]
+
+
+Event = Syscalls | LogLines | Outcome
+
+
+class WorkerLost(Exception):
+    """The worker died before the outcome.
+
+    `is_suspect`: this execution's JavaScript may have been running. `is_sole_suspect`: no other's
+    was. `is_hang`: the worker was killed because it gave no sign of life.
+    """
+
+    def __init__(
+        self, reason: str, *, is_suspect: bool, is_sole_suspect: bool, is_hang: bool
+    ) -> None:
+        super().__init__(reason)
+        self.is_suspect = is_suspect
+        self.is_sole_suspect = is_sole_suspect
+        self.is_hang = is_hang
+
+
+class Execution:
+    """Life: running, then exactly one of done (its outcome was delivered), lost (its worker died),
+    cancelled.
+
+    Invariant: `outstanding` is the number of system calls received and not yet answered. At zero
+    the worker has the ball, since `ball_since` (monotonic seconds); an action may run JavaScript at
+    any time, so its worker always has it.
+    """
+
+    __slots__ = (
+        "_events",
+        "_lost",
+        "_waiter",
+        "_waiting_bytes",
+        "ball_since",
+        "id",
+        "is_action",
+        "is_done",
+        "outstanding",
+        "silence_seconds_max",
+    )
+
+    def __init__(self, id: int, *, is_action: bool, silence_seconds_max: float, now: float) -> None:
+        self.id = id
+        self.is_action = is_action
+        self.is_done = False
+        self.outstanding = 0
+        self.ball_since = now
+        self.silence_seconds_max = silence_seconds_max
+        self._events: deque[tuple[Event, int]] = deque()
+        self._waiting_bytes = 0
+        self._lost: WorkerLost | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """True if this execution's JavaScript may be running now."""
+        return self.is_action or self.outstanding == 0
+
+    def is_hung(self, last_sign: float, now: float) -> bool:
+        """True if the worker has the ball and nothing was heard of it for too long."""
+        return self.is_suspect and now - max(last_sign, self.ball_since) > self.silence_seconds_max
+
+    def deliver(self, event: Event, size_bytes: int) -> None:
+        """Queue what the worker said. Raises: ProtocolError if it floods."""
+        if isinstance(event, Outcome):
+            self.is_done = True
+        elif isinstance(event, list):
+            self.outstanding += len(event)
+        self._waiting_bytes += size_bytes
+        self._events.append((event, size_bytes))
+        if len(self._events) > _WAITING_EVENTS_MAX or self._waiting_bytes > _WAITING_BYTES_MAX:
+            raise ProtocolError("an execution floods its channel")
+        self._wake()
+
+    def lose(self, lost: WorkerLost) -> None:
+        self._lost = lost
+        self._wake()
+
+    def answered(self, count: int, now: float) -> None:
+        """`count` results are on their way to the worker."""
+        self.outstanding -= count
+        self.ball_since = now
+
+    async def next_event(self) -> Event:
+        """The next thing that the worker said; one caller at a time. Raises: WorkerLost."""
+        while not self._events:
+            if self._lost is not None:
+                raise self._lost
+            assert self._waiter is None, "two tasks wait for one execution"
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        event, size_bytes = self._events.popleft()
+        self._waiting_bytes -= size_bytes
+        return event
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,87 @@
+"""From what a worker says to an outcome: every way of failing has its text here (execution 1.4,
+4.3, 5.2).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from fenchel.errors import FenchelError, internal_error
+from fenchel.isolate.messages import Outcome, WorkerError, WorkerLogLine
+from fenchel.udf import FunctionResult, JsError, JsFrame, LogLevel, LogLine
+from fenchel.values import decode_json
+
+# The user's part of the heap limit; the rest is the runtime's own.
+_USER_HEAP_MEBIBYTES = 64
+_MESSAGE_CHARACTERS_MAX = 65_536
+
+
+def timeout_error(seconds_max: float) -> JsError:
+    return JsError(message=f"Function execution timed out (maximum duration: {seconds_max:g}s)")
+
+
+def memory_error() -> JsError:
+    return JsError(
+        message="JavaScript execution ran out of memory "
+        f"(maximum memory usage: {_USER_HEAP_MEBIBYTES} MB)"
+    )
+
+
+def never_resolves_error() -> JsError:
+    return JsError(message="Returned promise will never resolve")
+
+
+def system_timeout_error() -> JsError:
+    return JsError(message="Your request timed out performing too many system operations.")
+
+
+def decode_result(outcome: Outcome, *, user_seconds_max: float) -> str | JsError:
+    """The text that the function or evaluator returned, or why there is none.
+
+    Raises: FenchelError operational if the worker reports a failure of its own.
+    """
+    header = outcome.header
+    match header.kind:
+        case "success":
+            return outcome.result.decode(errors="replace")
+        case "error":
+            assert header.error is not None
+            return _decode_error(header.error)
+        case "timeout":
+            return timeout_error(user_seconds_max)
+        case "memory":
+            return memory_error()
+        case "neverResolves":
+            return never_resolves_error()
+        case "system":
+            message = header.error.message if header.error else "no message"
+            raise internal_error(f"isolate worker: {message}")
+        case _:
+            assert_never(header.kind)
+
+
+def function_result(result: str | JsError) -> FunctionResult | JsError:
+    return FunctionResult(result) if isinstance(result, str) else result
+
+
+def _decode_error(error: WorkerError) -> JsError:
+    message = error.message[:_MESSAGE_CHARACTERS_MAX]
+    frames = tuple(JsFrame(text=text) for text in error.frames)
+    if error.data_json is None:
+        return JsError(message=message, frames=frames)
+    try:
+        decode_json(error.data_json)
+    except FenchelError as invalid:
+        message = f"ConvexError with invalid data: {invalid.message}"
+        return JsError(message=message, frames=frames)
+    return JsError(message=message, frames=frames, data_json=error.data_json)
+
+
+def decode_log_line(line: WorkerLogLine) -> LogLine:
+    return LogLine(
+        level=LogLevel(line.level),
+        messages=tuple(line.messages),
+        timestamp_ms=line.timestamp_ms,
+        is_truncated=line.is_truncated,
+        system_code=line.system_code,
+    )

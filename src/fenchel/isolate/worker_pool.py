@@ -1,0 +1,268 @@
+"""The face of the isolate room at run time: run a function, evaluate pushed code, on processes that
+may die.
+
+Three kinds of work never share a worker: queries and mutations (short turns, watched closely),
+actions (may compute or wait for long), and code that is being pushed (a worker for it alone, thrown
+away afterwards).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fenchel.database import Transaction
+from fenchel.definitions import AnalyzedModule
+from fenchel.errors import internal_error, overloaded
+from fenchel.isolate import evaluators
+from fenchel.isolate.action_execution import ActionCall, run_action_on
+from fenchel.isolate.code_bundle import CodeBundle
+from fenchel.isolate.execution import WorkerLost
+from fenchel.isolate.host import UdfHost
+from fenchel.isolate.messages import ExecutionKind
+from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.outcomes import memory_error, timeout_error
+from fenchel.isolate.spawn import worker_command
+from fenchel.isolate.transaction_execution import TransactionCall, run_in_transaction
+from fenchel.isolate.worker import Worker
+from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane
+from fenchel.isolate.worker_supply import WorkerSupply
+from fenchel.runtime import Runtime
+from fenchel.runtime.settings import IsolateSettings
+from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest, UdfType
+
+logger = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 0.5
+_EVALUATIONS_MAX = 4
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatistics:
+    """`running_*`: executions that hold a worker; `waiting`: requests in the queues; `workers`:
+    processes.
+    """
+
+    running_transactions: int
+    running_actions: int
+    waiting: int
+    workers: int
+
+
+class WorkerPool:
+    """Life: `start` until all workers for queries and mutations are ready; then running; `close`
+    ends it.
+
+    After `close` began, new work is refused with an overload error; running work may finish until
+    its deadline.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        deployment: Deployment,
+        command: tuple[str, ...] | None = None,
+    ) -> None:
+        self._settings = runtime.settings.isolate
+        self._clock = runtime.clock
+        self._deployment = deployment
+        command = command or worker_command()
+        self._supply = WorkerSupply(
+            lambda on_death: Worker.start(command, self._settings, self._clock, on_death),
+            self._clock,
+        )
+        count = self._settings.worker_count or len(os.sched_getaffinity(0))
+        self._transactions = WorkerLane("transactions", count, self._supply, self._settings)
+        self._actions = WorkerLane("actions", count, self._supply, self._settings)
+        self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
+        self._watchdog: asyncio.Task[None] | None = None
+        self._active_count = 0
+        self._is_closing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def start(self) -> None:
+        """Return when queries and mutations can run. Raises: FenchelError if no worker gets ready
+        in time.
+        """
+        self._supply.start()
+        self._watchdog = asyncio.get_running_loop().create_task(
+            self._watch(), name="isolate-watchdog"
+        )
+        try:
+            async with asyncio.timeout(self._settings.worker_start_seconds_max):
+                await self._transactions.start()
+        except TimeoutError as error:
+            await self.close()
+            raise internal_error("the isolate workers were not ready in time") from error
+
+    async def close(self, *, drain_seconds: float = 0.0) -> None:
+        """Refuse new work, give running work `drain_seconds`, then end all processes."""
+        self._is_closing = True
+        try:
+            async with asyncio.timeout(drain_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.info("closing the isolate pool with running executions=%d", self._active_count)
+        await self._transactions.close()
+        await self._actions.close()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            await asyncio.gather(self._watchdog, return_exceptions=True)
+        await self._supply.close()
+
+    # Functions
+
+    async def run_udf(
+        self,
+        bundle: CodeBundle,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: UdfHost,
+        *,
+        is_nested: bool = False,
+    ) -> UdfOutcome:
+        """A query or mutation. If its worker dies, it runs once more, alone, from the same snapshot
+        and seed.
+
+        Raises: FenchelError for overload and failures of the system.
+        """
+        call = TransactionCall(
+            bundle=bundle,
+            request=request,
+            transaction=transaction,
+            host=host,
+            deployment=self._deployment,
+        )
+        with self._counted():
+            try:
+                return await self._run_once(call, is_alone=False, is_nested=is_nested)
+            except WorkerLost as lost:
+                if lost.is_hang and lost.is_sole_suspect:
+                    return UdfOutcome(result=self._blame(lost))
+            try:
+                return await self._run_once(call, is_alone=True, is_nested=is_nested)
+            except WorkerLost as lost:
+                return UdfOutcome(result=self._blame(lost))
+
+    async def _run_once(
+        self, call: TransactionCall, *, is_alone: bool, is_nested: bool
+    ) -> UdfOutcome:
+        """One attempt; what it wrote is gone if its worker dies."""
+        wish = Reservation(
+            bundle_key=call.bundle.key, is_alone=is_alone, is_nested=is_nested and not is_alone
+        )
+        async with self._transactions.reserve(wish) as worker:
+            if call.request.udf_type is UdfType.QUERY:
+                return await run_in_transaction(worker, call, self._settings)
+            call.transaction.begin_subtransaction()
+            try:
+                outcome = await run_in_transaction(worker, call, self._settings)
+            except BaseException:
+                call.transaction.rollback_subtransaction()
+                raise
+            call.transaction.commit_subtransaction()
+            return outcome
+
+    def _blame(self, lost: WorkerLost) -> JsError:
+        """The function took its worker with it: by time or by memory."""
+        logger.warning("an execution ended its worker reason=%s", lost)
+        if lost.is_hang:
+            return timeout_error(self._settings.user_time_seconds_max)
+        return memory_error()
+
+    async def run_action(
+        self, bundle: CodeBundle, request: UdfRequest, callbacks: ActionCallbacks
+    ) -> UdfOutcome:
+        """An action, at most once. Raises: FenchelError for overload or if its worker dies."""
+        call = ActionCall(
+            bundle=bundle, request=request, callbacks=callbacks, deployment=self._deployment
+        )
+        with self._counted():
+            async with self._actions.reserve(Reservation(bundle_key=bundle.key)) as worker:
+                try:
+                    return await run_action_on(worker, call, self._settings)
+                except WorkerLost as lost:
+                    raise internal_error(f"The worker that ran this action died: {lost}") from lost
+
+    # Pushed code
+
+    async def analyze(self, bundle: CodeBundle) -> dict[str, AnalyzedModule] | JsError:
+        """Functions, routes and crons of each module (execution 1.7)."""
+        return await self._with_own_worker(evaluators.analyze, bundle)
+
+    async def evaluate_schema(self, bundle: CodeBundle) -> str | JsError:
+        """JSON text of the schema that the bundle's only module exports."""
+        return await self._evaluate(bundle, "schema")
+
+    async def evaluate_auth_config(self, bundle: CodeBundle) -> str | JsError:
+        """JSON text of the auth config that the bundle's only module exports."""
+        return await self._evaluate(bundle, "authConfig")
+
+    async def evaluate_app_definition(self, bundle: CodeBundle) -> str | JsError:
+        """JSON text of the app definition that the bundle's only module exports."""
+        return await self._evaluate(bundle, "appDefinition")
+
+    async def _evaluate(self, bundle: CodeBundle, kind: ExecutionKind) -> str | JsError:
+        return await self._with_own_worker(
+            lambda worker, loaded, settings: evaluators.evaluate(worker, loaded, kind, settings),
+            bundle,
+        )
+
+    async def _with_own_worker(
+        self,
+        run: Callable[[Worker, CodeBundle, IsolateSettings], Awaitable[_T]],
+        bundle: CodeBundle,
+    ) -> _T | JsError:
+        """Run on a process that nothing else uses, and end it: what was pushed is not yet trusted
+        to be sane.
+        """
+        with self._counted():
+            async with self._evaluations:
+                worker = await self._supply.take(lambda _: None)
+                try:
+                    return await run(worker, bundle, self._settings)
+                except WorkerLost as lost:
+                    return self._blame(lost)
+                finally:
+                    worker.process.kill("its evaluation has ended")
+
+    # Watching
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One running request. Raises: WorkerOverloaded if the pool is closing."""
+        if self._is_closing:
+            raise overloaded("WorkerOverloaded", TOO_MANY_REQUESTS)
+        self._active_count += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._active_count -= 1
+            if self._active_count == 0:
+                self._idle.set()
+
+    def statistics(self) -> PoolStatistics:
+        """What the pool does at this moment."""
+        return PoolStatistics(
+            running_transactions=self._transactions.active_count,
+            running_actions=self._actions.active_count,
+            waiting=self._transactions.waiting_count + self._actions.waiting_count,
+            workers=len(self._supply.workers()),
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(_WATCH_SECONDS)
+            now = self._clock.monotonic()
+            for worker in self._supply.workers():
+                worker.kill_if_hung(now)
