@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 
+from fenchel.application.action_runner import ActionRunner
+from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
+from fenchel.application.background import BackgroundTasks
 from fenchel.application.calls import (
     ActionRun,
+    ClientResult,
     FunctionCall,
     MutationRun,
     QueryRun,
     SessionRequest,
 )
+from fenchel.application.cleanup import Cleaner
+from fenchel.application.client_results import encode_client_result
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
+from fenchel.application.executions import Executions, Invocation, decode_call
 from fenchel.application.function_log import FunctionLog
+from fenchel.application.job_executor import JobExecutor
+from fenchel.application.mutation_runner import MutationRunner
+from fenchel.application.query_cache import QueryCache
+from fenchel.application.query_runner import QueryRunner
+from fenchel.application.system_query_runner import SystemQueryRunner
+from fenchel.application.waiting import backoff_seconds
 from fenchel.auth.key_broker import KeyBroker
 from fenchel.database import Database, Subscription, Token
+from fenchel.definitions import AuthProvider
 from fenchel.documents import Timestamp
 from fenchel.file_storage import FileStorage
 from fenchel.function_runner import FunctionRunner
+from fenchel.model import list_auth_providers
 from fenchel.runtime import Runtime
+from fenchel.udf import UdfOutcome
+
+_log = logging.getLogger(__name__)
+
+_RESTART_SECONDS_INITIAL = 0.5
+_RESTART_SECONDS_MAX = 30.0
 
 
 class Application:
-    """Start value: not running; `start` brings up scheduler and workers, `close` ends them."""
+    """Start value: not running. `start` brings up the background loops, `close` ends everything.
 
-    deploy: DeployService
-    environment: EnvironmentService
-    function_log: FunctionLog
+    Functions may be run between the two. Invariant: every task that this object starts belongs to
+    `_tasks` and ends with it.
+    """
 
     def __init__(
         self,
@@ -40,40 +63,181 @@ class Application:
         canonical_urls: CanonicalUrls,
         runtime: Runtime,
     ) -> None:
-        raise NotImplementedError
+        self._database = database
+        self._function_runner = function_runner
+        self._runtime = runtime
+        self._tasks = BackgroundTasks()
+        self.function_log = FunctionLog(runtime)
+        self._executions = Executions(runtime, self.function_log)
+        self._queries = QueryRunner(
+            database=database,
+            function_runner=function_runner,
+            cache=QueryCache(database, runtime, self._tasks),
+            executions=self._executions,
+            key_broker=key_broker,
+            runtime=runtime,
+        )
+        self._mutations = MutationRunner(
+            database=database,
+            function_runner=function_runner,
+            executions=self._executions,
+            key_broker=key_broker,
+            runtime=runtime,
+        )
+        self._actions = ActionRunner(
+            database=database,
+            function_runner=function_runner,
+            queries=self._queries,
+            mutations=self._mutations,
+            executions=self._executions,
+            key_broker=key_broker,
+            runtime=runtime,
+        )
+        self._system_queries = SystemQueryRunner(
+            database=database,
+            key_broker=key_broker,
+            canonical_urls=canonical_urls,
+            runtime=runtime,
+        )
+        auth_configs = AuthConfigEvaluator(
+            function_runner=function_runner,
+            file_storage=file_storage,
+            canonical_urls=canonical_urls,
+        )
+        self.environment = EnvironmentService(
+            database=database, runtime=runtime, auth_configs=auth_configs
+        )
+        self.deploy = DeployService(
+            database=database,
+            function_runner=function_runner,
+            file_storage=file_storage,
+            auth_configs=auth_configs,
+            canonical_urls=canonical_urls,
+            runtime=runtime,
+        )
 
     async def start(self) -> None:
-        raise NotImplementedError
+        """Recover what a former process left unfinished, then serve schedules and clean up."""
+        jobs = JobExecutor(
+            database=self._database,
+            function_runner=self._function_runner,
+            mutations=self._mutations,
+            actions=self._actions,
+            executions=self._executions,
+            runtime=self._runtime,
+            tasks=self._tasks,
+        )
+        await jobs.fail_interrupted()
+        cleaner = Cleaner(database=self._database, runtime=self._runtime)
+        for name, loop in (("job executor", jobs.run), ("cleaner", cleaner.run)):
+            self._tasks.spawn(name, self._supervise(name, loop))
 
     async def close(self) -> None:
-        raise NotImplementedError
+        """Cancel all that runs; scheduled actions among it will be found failed at the next start."""
+        await self._tasks.close()
 
     async def run_query(
         self, call: FunctionCall, *, ts: Timestamp | None = None, journal: str | None = None
     ) -> QueryRun:
-        raise NotImplementedError
+        """The query at exactly `ts`, or at the latest timestamp.
+
+        Raises: BadConvexFunctionIdentifier; OUT_OF_RETENTION if `ts` is too old; FenchelError for
+        failures of the system. A failing function is a result.
+        """
+        invocation = decode_call(call)
+        ts = self._database.latest_ts() if ts is None else ts
+        if invocation.path.is_system:
+            query = await self._system_queries.run(invocation, ts)
+        else:
+            opened = self._queries.open_journal(journal)
+            query = await self._queries.run(invocation, ts, opened)
+        return QueryRun(
+            result=encode_client_result(
+                query.outcome, request_id=call.request_id, redact_errors=self._redact_errors
+            ),
+            ts=ts,
+            token=query.token,
+            journal=self._queries.seal_journal(query.outcome.journal),
+            fingerprint=query.fingerprint,
+        )
 
     async def run_mutation(
         self, call: FunctionCall, *, session: SessionRequest | None = None
     ) -> MutationRun:
-        raise NotImplementedError
+        """Run and commit, after conflicts again. With a session a repeated call gets the first
+        answer.
+
+        Raises: ConflictError after the last retry; FenchelError for failures of the system.
+        """
+        run = await self._mutations.run(decode_call(call), session)
+        return MutationRun(result=self._encode(run.outcome, call), ts=run.ts)
 
     async def run_action(self, call: FunctionCall) -> ActionRun:
-        raise NotImplementedError
+        """Run once. Raises FenchelError for failures of the system; effects may have happened then."""
+        outcome = await self._actions.run(decode_call(call))
+        return ActionRun(result=self._encode(outcome, call))
 
     async def run_function(self, call: FunctionCall) -> ActionRun:
-        """Run a function of whichever type it is; the caller must be an admin (deploy-protocol
-        3.2).
-        """
-        raise NotImplementedError
+        """Run a function of whichever type it is (deploy-protocol 3.2); the caller is an admin."""
+        invocation = decode_call(call)
+        match await self._find_type(invocation):
+            case "Mutation":
+                return ActionRun(result=(await self.run_mutation(call)).result)
+            case "Action":
+                return await self.run_action(call)
+            case _:
+                return ActionRun(result=(await self.run_query(call)).result)
+
+    async def auth_providers(self) -> list[AuthProvider]:
+        """Whose tokens are accepted now."""
+        return await list_auth_providers(self._database.begin())
 
     def latest_ts(self) -> Timestamp:
-        raise NotImplementedError
+        """The newest timestamp at which a query can run."""
+        return self._database.latest_ts()
 
     def refresh(self, token: Token, ts: Timestamp) -> Token | None:
-        raise NotImplementedError
+        """The token at `ts`, or None if a commit up to `ts` touched what it read."""
+        return self._database.refresh(token, ts)
 
     def subscribe(
         self, token: Token, on_invalidate: Callable[[Subscription], None]
     ) -> Subscription:
-        raise NotImplementedError
+        """Call back once when a commit touches what the token read."""
+        return self._database.subscribe(token, on_invalidate)
+
+    @property
+    def _redact_errors(self) -> bool:
+        return self._runtime.settings.application.redact_errors
+
+    def _encode(self, outcome: UdfOutcome, call: FunctionCall) -> ClientResult:
+        return encode_client_result(
+            outcome, request_id=call.request_id, redact_errors=self._redact_errors
+        )
+
+    async def _find_type(self, invocation: Invocation) -> str:
+        """An unknown function counts as a query, which then says that it cannot be found."""
+        if invocation.path.is_system:
+            return "Query"
+        tx = self._database.begin()
+        function = await self._function_runner.find_function(tx, invocation.path)
+        return "Query" if function is None else function.udf_type
+
+    async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run an endless loop, and again after a failure: background work must not die silently."""
+        attempt = 0
+        while True:
+            try:
+                await loop()
+            except asyncio.CancelledError:
+                raise
+            except Exception:  # noqa: BLE001 - the outermost frame of the loop's task
+                _log.exception("background loop failed loop=%s attempt=%d", name, attempt)
+            delay_seconds = backoff_seconds(
+                self._runtime,
+                attempt,
+                initial_seconds=_RESTART_SECONDS_INITIAL,
+                seconds_max=_RESTART_SECONDS_MAX,
+            )
+            await self._runtime.clock.sleep(delay_seconds)
+            attempt += 1

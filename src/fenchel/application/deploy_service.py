@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
 from fenchel.application.deploy_messages import (
     CanonicalUrls,
     ConfigHashes,
@@ -9,34 +12,172 @@ from fenchel.application.deploy_messages import (
     EvaluateSchemaResponse,
     FinishPushRequest,
     FinishPushResponse,
+    ModuleHash,
     SchemaStatus,
     StartPushRequest,
     StartPushResponse,
     WaitForSchemaRequest,
 )
+from fenchel.application.push_checks import check_message
+from fenchel.application.push_evaluation import PushEvaluator, prefix_error
+from fenchel.application.push_finish import finish_push
+from fenchel.application.push_responses import encode_schema_change, encode_start_push
+from fenchel.application.push_state import EvaluatedPush, PendingPush, PendingPushes
+from fenchel.application.schema_waiting import SchemaWaiter
+from fenchel.application.transactions import run_transaction
+from fenchel.database import ROOT, Database, Transaction
+from fenchel.database.index_tables import IndexTables
+from fenchel.database.schema_tables import SchemaTables
+from fenchel.errors import FenchelError, bad_request
+from fenchel.file_storage import FileStorage
+from fenchel.function_runner import FunctionRunner
+from fenchel.model import get_source_package, get_udf_config, list_modules
+from fenchel.runtime import Runtime
+
+_FUNCTIONS_DIRECTORY = "convex/"
 
 
 class DeployService:
     """The caller has checked that the request comes from an admin. All methods raise FenchelError.
+
+    Nothing that running code can observe changes before `finish_push`.
     """
 
+    def __init__(
+        self,
+        *,
+        database: Database,
+        function_runner: FunctionRunner,
+        file_storage: FileStorage,
+        auth_configs: AuthConfigEvaluator,
+        canonical_urls: CanonicalUrls,
+        runtime: Runtime,
+    ) -> None:
+        self._database = database
+        self._function_runner = function_runner
+        self._runtime = runtime
+        self._canonical_urls = canonical_urls
+        self._pushes = PendingPushes(runtime.randomness)
+        self._waiter = SchemaWaiter(database=database, clock=runtime.clock)
+        self._evaluator = PushEvaluator(
+            database=database,
+            function_runner=function_runner,
+            file_storage=file_storage,
+            auth_configs=auth_configs,
+            canonical_urls=canonical_urls,
+            runtime=runtime,
+        )
+
     async def config_hashes(self) -> ConfigHashes:
-        raise NotImplementedError
+        """The deployed modules, by which the CLI decides what it need not send (2.2)."""
+        tx = self._database.begin()
+        config = await get_udf_config(tx)
+        package = await get_source_package(tx)
+        node_version = None if package is None else package[1].node_version
+        return ConfigHashes(
+            config={"functions": _FUNCTIONS_DIRECTORY},
+            module_hashes=tuple(
+                ModuleHash(path=m.path, hash=m.sha256, environment=m.environment)
+                for m in await list_modules(tx)
+            ),
+            udf_server_version=None if config is None else config.server_version,
+            node_version=node_version,
+        )
 
     async def start_push(self, request: StartPushRequest) -> StartPushResponse:
-        raise NotImplementedError
+        """Evaluate a push; its schema becomes pending and its new indexes begin to fill (2.4 to
+        2.7).
+        """
+        evaluated = await self._evaluate(request)
+        is_trial = request.dry_run or request.for_codegen
+        schema_id = await self._submit_schema(evaluated)
+        index_diff = await self._diff_indexes(evaluated, is_trial=is_trial)
+        push = PendingPush(evaluated=evaluated, schema_id=schema_id, is_dry_run=request.dry_run)
+        token = self._pushes.add(push)
+        return encode_start_push(
+            evaluated,
+            schema_change=encode_schema_change(schema_id, index_diff, token),
+            push_token=token,
+        )
 
     async def evaluate_push(self, request: StartPushRequest) -> EvaluatePushResponse:
-        raise NotImplementedError
+        """What the push would change about indexes; nothing is written (2.8)."""
+        evaluated = await self._evaluate(request)
+        index_diff = await self._diff_indexes(evaluated, is_trial=True)
+        return EvaluatePushResponse(schema_change=encode_schema_change(None, index_diff, None))
 
     async def evaluate_schema(self, request: StartPushRequest) -> EvaluateSchemaResponse:
-        raise NotImplementedError
+        """The accepted minimum: no cost estimates, so the CLI asks no questions (2.8)."""
+        return EvaluateSchemaResponse(component_schema_evaluations={}, new_component_definitions=())
 
     async def wait_for_schema(self, request: WaitForSchemaRequest) -> SchemaStatus:
-        raise NotImplementedError
+        """Whether finish_push may follow; waits for a change if not yet (2.9)."""
+        push = self._pushes.get(_token(request.schema_change))
+        return await self._waiter.wait(push, timeout_seconds=request.timeout_ms / 1_000)
 
     async def finish_push(self, request: FinishPushRequest) -> FinishPushResponse:
-        raise NotImplementedError
+        """Switch to the pushed code in one transaction (2.10).
+
+        The new code is built and loaded before, so that the first call after the switch is as fast
+        as the second.
+        """
+        check_message(request.message)
+        push = self._pushes.get(request.start_push.push_token)
+        if request.dry_run or push.is_dry_run:
+            return FinishPushResponse(
+                auth_diff={"added": [], "removed": []}, definition_diffs={}, component_diffs={}
+            )
+        await self._function_runner.warm(push.evaluated.inputs)
+
+        async def work(tx: Transaction) -> FinishPushResponse:
+            return await finish_push(tx, push, message=request.message)
+
+        response = await run_transaction(
+            self._database, self._runtime, work, write_source="_system/finish_push"
+        )
+        self._pushes.remove(request.start_push.push_token)
+        return response
 
     def canonical_urls(self) -> CanonicalUrls:
-        raise NotImplementedError
+        """Where clients reach this deployment (2.12)."""
+        return self._canonical_urls
+
+    async def _evaluate(self, request: StartPushRequest) -> EvaluatedPush:
+        try:
+            return await self._evaluator.evaluate(request)
+        except FenchelError as error:
+            if not error.is_developer_error:
+                raise
+            raise prefix_error(error) from error
+
+    async def _submit_schema(self, push: EvaluatedPush) -> str | None:
+        schema_json = push.schema_json
+        if schema_json is None:
+            return None
+
+        async def work(tx: Transaction) -> str:
+            schema_id, _ = await SchemaTables(tx, ROOT).submit(schema_json)
+            return schema_id
+
+        return await run_transaction(
+            self._database, self._runtime, work, write_source="_system/start_push"
+        )
+
+    async def _diff_indexes(self, push: EvaluatedPush, *, is_trial: bool) -> dict[str, Any]:
+        """Index changes in the CLI's form; new indexes are created unless this is a trial."""
+
+        async def work(tx: Transaction) -> dict[str, Any]:
+            return (await IndexTables(tx, ROOT).prepare(push.schema)).encode()
+
+        if is_trial:
+            return await work(self._database.begin())
+        return await run_transaction(
+            self._database, self._runtime, work, write_source="_system/start_push"
+        )
+
+
+def _token(schema_change: dict[str, Any]) -> str:
+    token = schema_change.get("pushToken")
+    if not isinstance(token, str):
+        raise bad_request("UnknownPush", "The schema change names no push. Push again.")
+    return token

@@ -1,10 +1,27 @@
-"""The stream of finished executions that `convex logs` reads (deploy-protocol 3.4)."""
+"""The stream of executions that `convex logs` and dashboards read (deploy-protocol 3.4).
+
+The newest entries are kept in memory, in ascending order of their time; each has a time of its own,
+so that a cursor never skips one.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+
+from fenchel.application.calls import FunctionCaller
+from fenchel.application.waiting import wait_for_event
+from fenchel.auth.identity import Admin, Anonymous, Identity, System, Unknown, User
+from fenchel.errors import ConflictError
+from fenchel.runtime import Runtime
+from fenchel.udf import ExecutionContext, LogLine, UdfType
+
+_POLL_SECONDS_MAX = 60.0
+_TIME_STEP_MS = 0.001
 
 
 class FunctionLogPage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -14,9 +31,178 @@ class FunctionLogPage(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
     new_cursor: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Which function ran, for whom, and when it began; common to all its log entries.
+
+    `identifier` is the stripped path; `parent_execution_id` names the action that called it.
+    """
+
+    udf_type: UdfType
+    identifier: str
+    component: str
+    caller: FunctionCaller
+    identity: Identity
+    context: ExecutionContext
+    parent_execution_id: str | None
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """How an execution ended. `error` is the full text, never redacted; `conflict` explains an
+    attempt that was, or would have been, run again.
+    """
+
+    execution_seconds: float
+    user_seconds: float | None = None
+    log_lines: tuple[LogLine, ...] = ()
+    error: str | None = None
+    is_cached: bool = False
+    return_bytes: int | None = None
+    usage: dict[str, int] | None = None
+    conflict: ConflictError | None = None
+    retry_count: int = 0
+    will_retry: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    time_ms: float
+    fields: dict[str, Any]
+    log_lines: tuple[LogLine, ...]
+
+
 class FunctionLog:
+    """Start value: empty. When full, the oldest entry makes room; readers wait for the next one."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._clock = runtime.clock
+        self._entries: deque[_Entry] = deque(
+            maxlen=runtime.settings.application.function_log_entries_max
+        )
+        self._arrival = asyncio.Event()
+        self._last_ms = 0.0
+
+    def record_completion(self, execution: Execution, completion: Completion) -> None:
+        now_seconds = self._clock.now_ns() / 1e9
+        fields = {
+            "kind": "Completion",
+            **_common_fields(execution),
+            **_completion_fields(execution, completion),
+            "timestamp": now_seconds,
+        }
+        self._append(fields, completion.log_lines)
+
+    def record_progress(self, execution: Execution, log_lines: tuple[LogLine, ...]) -> None:
+        """Lines of an action that is still running."""
+        fields = {
+            "kind": "Progress",
+            **_common_fields(execution),
+            "timestamp": execution.start_ns / 1e9,
+        }
+        self._append(fields, log_lines)
+
     async def stream(self, cursor_ms: float, *, is_structured: bool) -> FunctionLogPage:
-        """Entries newer than the cursor; waits up to 60 s for one. Structured log lines are
-        objects, else texts.
+        """Entries newer than the cursor, waiting up to 60 s for the first.
+
+        Structured log lines are objects, others texts. A first poll (cursor 0) of an empty log
+        answers at once with the present time, so that its reader misses nothing that comes next.
         """
-        raise NotImplementedError
+        deadline = self._clock.monotonic() + _POLL_SECONDS_MAX
+        while True:
+            entries = [entry for entry in self._entries if entry.time_ms > cursor_ms]
+            if entries:
+                return FunctionLogPage(
+                    entries=tuple(_encode_entry(entry, is_structured) for entry in entries),
+                    new_cursor=entries[-1].time_ms,
+                )
+            if cursor_ms == 0:
+                return FunctionLogPage(entries=(), new_cursor=self._clock.now_ns() / 1e6)
+            arrival = self._arrival
+            rest_seconds = deadline - self._clock.monotonic()
+            if rest_seconds <= 0 or not await wait_for_event(arrival, self._clock, rest_seconds):
+                return FunctionLogPage(entries=(), new_cursor=cursor_ms)
+
+    def _append(self, fields: dict[str, Any], log_lines: tuple[LogLine, ...]) -> None:
+        self._last_ms = max(self._clock.now_ns() / 1e6, self._last_ms + _TIME_STEP_MS)
+        self._entries.append(_Entry(time_ms=self._last_ms, fields=fields, log_lines=log_lines))
+        self._arrival.set()
+        self._arrival = asyncio.Event()
+
+
+def encode_log_line(line: LogLine) -> dict[str, Any]:
+    """The structured form of a line; optional fields are absent, not null."""
+    fields: dict[str, Any] = {
+        "messages": list(line.messages),
+        "isTruncated": line.is_truncated,
+        "timestamp": line.timestamp_ms,
+        "level": line.level.value,
+    }
+    if line.system_code is not None:
+        fields["systemMetadata"] = {"code": line.system_code}
+    if line.component_path is not None:
+        fields["componentPath"] = line.component_path
+    if line.udf_path is not None:
+        fields["udfPath"] = line.udf_path
+    return fields
+
+
+def _encode_entry(entry: _Entry, is_structured: bool) -> dict[str, Any]:
+    lines = [encode_log_line(line) if is_structured else line.pretty for line in entry.log_lines]
+    return {**entry.fields, "logLines": lines}
+
+
+def _common_fields(execution: Execution) -> dict[str, Any]:
+    return {
+        "udfType": execution.udf_type.value,
+        "componentPath": execution.component or None,
+        "identifier": execution.identifier,
+        "requestId": execution.context.request_id,
+        "executionId": execution.context.execution_id,
+    }
+
+
+def _completion_fields(execution: Execution, completion: Completion) -> dict[str, Any]:
+    return {
+        "cachedResult": completion.is_cached,
+        "caller": execution.caller.value,
+        "parentExecutionId": execution.parent_execution_id,
+        "executionTime": completion.execution_seconds,
+        "userExecutionTime": completion.user_seconds,
+        "success": None,
+        "error": completion.error,
+        "usageStats": completion.usage or {},
+        "returnBytes": completion.return_bytes,
+        "occInfo": _encode_conflict(completion),
+        "willRetry": completion.will_retry,
+        "executionTimestamp": execution.start_ns / 1e9,
+        "identityType": _identity_type(execution.identity),
+        "environment": "isolate",
+    }
+
+
+def _encode_conflict(completion: Completion) -> dict[str, Any] | None:
+    if completion.conflict is None:
+        return None
+    source = completion.conflict.source
+    return {
+        "tableName": source.table_name,
+        "documentId": source.document_id,
+        "writeSource": source.write_source,
+        "retryCount": completion.retry_count,
+    }
+
+
+def _identity_type(identity: Identity) -> str:
+    match identity:
+        case Admin(acting_as) if acting_as is not None:
+            return "member_acting_user"
+        case Admin():
+            return "instance_admin"
+        case User():
+            return "user"
+        case System():
+            return "system"
+        case Anonymous() | Unknown():
+            return "unknown"

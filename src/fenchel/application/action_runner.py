@@ -1,0 +1,84 @@
+"""Running actions, and what they may ask for while they run (execution 2.12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fenchel.application.client_results import callee_error
+from fenchel.application.executions import Executions, Invocation, decode_callback
+from fenchel.application.mutation_runner import MutationRunner
+from fenchel.application.query_runner import QueryRunner
+from fenchel.application.scheduling import TransactionServices
+from fenchel.application.transactions import Result, Work, run_transaction
+from fenchel.auth.key_broker import KeyBroker
+from fenchel.database import Database, Transaction
+from fenchel.definitions.function_path import FunctionPath
+from fenchel.function_runner import FunctionRunner
+from fenchel.runtime import Runtime
+from fenchel.udf import FunctionResult, LogLine, QueryJournal, UdfOutcome, UdfRequest, UdfType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRunner:
+    """Also the callbacks of the actions it runs: each is a transaction of its own."""
+
+    database: Database
+    function_runner: FunctionRunner
+    queries: QueryRunner
+    mutations: MutationRunner
+    executions: Executions
+    key_broker: KeyBroker
+    runtime: Runtime
+
+    async def run(self, invocation: Invocation) -> UdfOutcome:
+        """Run once, never again. Raises FenchelError for failures of the system."""
+
+        def stream_line(line: LogLine) -> None:
+            self.executions.record_progress(invocation, request, (line,))
+
+        request = self.executions.begin(invocation, UdfType.ACTION, on_log_line=stream_line)
+        outcome = await self.function_runner.run_action(
+            request, self, visibility=invocation.visibility
+        )
+        self.executions.record_outcome(invocation, request, outcome)
+        return outcome
+
+    async def run_query(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str:
+        ts = self.database.latest_ts()
+        invocation = decode_callback(request, path, args_json)
+        cached = await self.queries.run(invocation, ts, QueryJournal())
+        return self._value_json(cached.outcome)
+
+    async def run_mutation(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str:
+        run = await self.mutations.run(decode_callback(request, path, args_json))
+        return self._value_json(run.outcome)
+
+    async def run_action(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str:
+        return self._value_json(await self.run(decode_callback(request, path, args_json)))
+
+    async def schedule(
+        self, request: UdfRequest, path: FunctionPath, args_json: str, unix_seconds: float
+    ) -> str:
+        async def work(tx: Transaction) -> str:
+            return await self._services().schedule(request, tx, path, args_json, unix_seconds)
+
+        return await self._transact(request, work)
+
+    async def cancel_job(self, request: UdfRequest, job_id: str) -> None:
+        async def work(tx: Transaction) -> None:
+            await self._services().cancel_job(request, tx, job_id)
+
+        await self._transact(request, work)
+
+    async def _transact(self, request: UdfRequest, work: Work[Result]) -> Result:
+        source = request.path.stripped
+        return await run_transaction(self.database, self.runtime, work, write_source=source)
+
+    def _services(self) -> TransactionServices:
+        return TransactionServices(key_broker=self.key_broker, runtime=self.runtime)
+
+    def _value_json(self, outcome: UdfOutcome) -> str:
+        if isinstance(outcome.result, FunctionResult):
+            return outcome.result.value_json
+        redact_errors = self.runtime.settings.application.redact_errors
+        raise callee_error(outcome.result, redact_errors=redact_errors)

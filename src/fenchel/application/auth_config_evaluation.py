@@ -1,0 +1,77 @@
+"""Evaluating `auth.config.js`: at a push, and again when environment variables change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fenchel.application.code_source import AUTH_CONFIG_PATH, visible_environment
+from fenchel.application.deploy_messages import CanonicalUrls
+from fenchel.database import Transaction
+from fenchel.definitions import AuthProvider, decode_auth_config
+from fenchel.errors import bad_request
+from fenchel.file_storage import FileStorage
+from fenchel.function_runner import FunctionRunner
+from fenchel.isolate import BundleInputs, ModuleSource
+from fenchel.model import (
+    PackagedModule,
+    UdfConfig,
+    decode_source_package,
+    get_module,
+    get_source_package,
+    get_udf_config,
+)
+from fenchel.udf import JsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthConfigEvaluator:
+    function_runner: FunctionRunner
+    file_storage: FileStorage
+    canonical_urls: CanonicalUrls
+
+    async def evaluate(
+        self,
+        modules: Sequence[PackagedModule],
+        config: UdfConfig,
+        variables: Mapping[str, str],
+    ) -> tuple[AuthProvider, ...]:
+        """Providers of the auth config among `modules`; none if there is no such module.
+
+        Raises: the bad requests about auth configs of deploy-protocol 2.14.
+        """
+        module = next((m for m in modules if m.path == AUTH_CONFIG_PATH), None)
+        if module is None:
+            return ()
+        inputs = BundleInputs(
+            modules=[
+                ModuleSource(path=m.path, source=m.source, source_map=m.source_map)
+                for m in modules
+                if m is module or m.path.startswith("_deps/")
+            ],
+            environment_variables=visible_environment(variables, self.canonical_urls),
+            import_seed=config.import_phase_rng_seed,
+            import_unix_ms=config.import_unix_ms,
+        )
+        evaluated = await self.function_runner.evaluate_auth_config(inputs)
+        if isinstance(evaluated, JsError):
+            raise _error(evaluated)
+        return decode_auth_config(evaluated)
+
+    async def evaluate_deployed(
+        self, tx: Transaction, variables: Mapping[str, str]
+    ) -> tuple[AuthProvider, ...] | None:
+        """Providers of the deployed auth config under other variables; None if none is deployed."""
+        package = await get_source_package(tx)
+        config = await get_udf_config(tx)
+        if package is None or config is None or await get_module(tx, AUTH_CONFIG_PATH) is None:
+            return None
+        modules = decode_source_package(await self.file_storage.load(package[1].storage_key))
+        return await self.evaluate(modules, config, variables)
+
+
+def _error(error: JsError) -> Exception:
+    """The code of deploy-protocol 2.14 for a failed evaluation; unset variables have their own."""
+    is_unset_variable = "environment variable" in error.message.lower()
+    code = "AuthConfigMissingEnvironmentVariable" if is_unset_variable else "InvalidAuthConfig"
+    return bad_request(code, f"Evaluating auth.config.js failed:\n{error.pretty}")

@@ -1,0 +1,44 @@
+"""Tasks that outlive their first caller: each has a name and this owner, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fenchel.errors import FenchelError
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class BackgroundTasks:
+    """Start value: empty. `spawn` adds a task, its end removes it, `close` cancels what is left."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run `work` as a task. Its unexpected exceptions are logged, whether or not it is awaited."""
+        assert not self._is_closed, "the owner of background tasks is closed"
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait until each has cleaned up."""
+        self._is_closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, FenchelError):
+            _log.error("background task failed task=%s", task.get_name(), exc_info=error)

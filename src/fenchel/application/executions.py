@@ -1,0 +1,196 @@
+"""Building execution requests and writing what became of them into the function log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fenchel.application.calls import FunctionCall, FunctionCaller
+from fenchel.application.function_log import Completion, Execution, FunctionLog
+from fenchel.auth.identity import Identity, is_admin
+from fenchel.database import Transaction
+from fenchel.definitions.function_path import FunctionPath, decode_function_path
+from fenchel.errors import ConflictError, bad_request
+from fenchel.function_runner import AllowedVisibility
+from fenchel.runtime import Runtime
+from fenchel.udf import (
+    ExecutionContext,
+    FunctionResult,
+    JsError,
+    LogLine,
+    QueryJournal,
+    UdfOutcome,
+    UdfRequest,
+    UdfType,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """A decoded call: what to run and for whom, independent of the attempt.
+
+    `args_json` is JSON text of an array with one object. `scheduled_job` is the job that this call,
+    or an ancestor of it, belongs to.
+    """
+
+    path: FunctionPath
+    args_json: str
+    identity: Identity
+    caller: FunctionCaller
+    visibility: AllowedVisibility
+    request_id: str
+    is_root: bool = True
+    parent_execution_id: str | None = None
+    scheduled_job: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+
+
+def decode_call(call: FunctionCall) -> Invocation:
+    """Raises: BadConvexFunctionIdentifier; ComponentPathNotFound."""
+    if call.component:
+        raise bad_request(
+            "ComponentPathNotFound",
+            f"Component {call.component!r} not found. This deployment has no components.",
+        )
+    is_privileged = is_admin(call.identity)
+    return Invocation(
+        path=decode_function_path(call.path),
+        args_json=wrap_args(call.args_json),
+        identity=call.identity,
+        caller=call.caller,
+        visibility=AllowedVisibility.ALL if is_privileged else AllowedVisibility.PUBLIC_ONLY,
+        request_id=call.request_id,
+        client_ip=call.client_ip,
+        user_agent=call.user_agent,
+    )
+
+
+def decode_callback(request: UdfRequest, path: FunctionPath, args_json: str) -> Invocation:
+    """What an action asks for: everything but path and arguments is inherited (execution 2.12)."""
+    context = request.context
+    return Invocation(
+        path=path,
+        args_json=wrap_args(args_json),
+        identity=request.identity,
+        caller=FunctionCaller.ACTION,
+        visibility=AllowedVisibility.ALL,
+        request_id=context.request_id,
+        is_root=False,
+        parent_execution_id=context.execution_id,
+        scheduled_job=context.parent_scheduled_job,
+        client_ip=context.client_ip,
+        user_agent=context.user_agent,
+    )
+
+
+def wrap_args(args_json: str) -> str:
+    """An array with one object, whichever of the two accepted forms the caller sent (execution
+    1.4).
+    """
+    text = args_json.strip()
+    return text if text.startswith("[") else f"[{text}]"
+
+
+class Executions:
+    """Makes requests with fresh seed, time and execution id, and records their ends."""
+
+    def __init__(self, runtime: Runtime, function_log: FunctionLog) -> None:
+        self._runtime = runtime
+        self._function_log = function_log
+
+    def begin(
+        self,
+        invocation: Invocation,
+        udf_type: UdfType,
+        *,
+        journal: QueryJournal | None = None,
+        on_log_line: Callable[[LogLine], None] | None = None,
+    ) -> UdfRequest:
+        """The request of a new attempt."""
+        return UdfRequest(
+            path=invocation.path,
+            udf_type=udf_type,
+            args_json=invocation.args_json,
+            identity=invocation.identity,
+            context=ExecutionContext(
+                request_id=invocation.request_id,
+                execution_id=self._runtime.randomness.uuid4(),
+                is_root=invocation.is_root,
+                parent_scheduled_job=invocation.scheduled_job,
+                client_ip=invocation.client_ip,
+                user_agent=invocation.user_agent,
+            ),
+            seed=self._runtime.randomness.token_bytes(32),
+            unix_ms=self._runtime.clock.now_ns() // 1_000_000,
+            journal=journal or QueryJournal(),
+            on_log_line=on_log_line,
+        )
+
+    def new_request_id(self) -> str:
+        """For work that no client asked for."""
+        return self._runtime.randomness.token_bytes(8).hex()
+
+    def record_progress(
+        self, invocation: Invocation, request: UdfRequest, lines: tuple[LogLine, ...]
+    ) -> None:
+        self._function_log.record_progress(self._describe(invocation, request), lines)
+
+    def record_outcome(
+        self,
+        invocation: Invocation,
+        request: UdfRequest,
+        outcome: UdfOutcome,
+        *,
+        transaction: Transaction | None = None,
+        is_cached: bool = False,
+        conflict: ConflictError | None = None,
+        retry_count: int = 0,
+        will_retry: bool = False,
+    ) -> None:
+        """Log a finished attempt. Lines of actions went out as progress already."""
+        result = outcome.result
+        error = result.pretty if isinstance(result, JsError) else None
+        value_bytes = len(result.value_json) if isinstance(result, FunctionResult) else None
+        is_action = request.udf_type in {UdfType.ACTION, UdfType.HTTP_ACTION}
+        elapsed_ns = self._runtime.clock.now_ns() - request.unix_ms * 1_000_000
+        self._function_log.record_completion(
+            self._describe(invocation, request),
+            Completion(
+                execution_seconds=0.0 if is_cached else max(elapsed_ns, 0) / 1e9,
+                user_seconds=outcome.user_seconds,
+                log_lines=() if is_action else outcome.log_lines,
+                error=conflict.message if conflict else error,
+                is_cached=is_cached,
+                return_bytes=value_bytes,
+                usage=_usage_fields(outcome, transaction),
+                conflict=conflict,
+                retry_count=retry_count,
+                will_retry=will_retry,
+            ),
+        )
+
+    def _describe(self, invocation: Invocation, request: UdfRequest) -> Execution:
+        return Execution(
+            udf_type=request.udf_type,
+            identifier=request.path.stripped,
+            component=request.path.component,
+            caller=invocation.caller,
+            identity=request.identity,
+            context=request.context,
+            parent_execution_id=invocation.parent_execution_id,
+            start_ns=request.unix_ms * 1_000_000,
+        )
+
+
+def _usage_fields(outcome: UdfOutcome, transaction: Transaction | None) -> dict[str, int]:
+    fields = {"memoryUsedMb": outcome.memory_bytes >> 20}
+    if transaction is not None:
+        usage = transaction.usage
+        fields |= {
+            "databaseReadBytes": usage.bytes_read,
+            "databaseReadDocuments": usage.documents_read,
+            "databaseWriteBytes": usage.bytes_written,
+            "databaseWriteDocuments": usage.documents_written,
+        }
+    return fields

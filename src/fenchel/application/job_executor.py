@@ -1,0 +1,266 @@
+"""Running scheduled functions when they are due (execution 6.1).
+
+One loop looks at the unfinished jobs, starts those that are due, and sleeps until a job row
+changes, the next one is due, or a slot becomes free. A mutation and its job's completion are one
+transaction; an action runs at most once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from fenchel.application.action_runner import ActionRunner
+from fenchel.application.background import BackgroundTasks
+from fenchel.application.calls import FunctionCaller
+from fenchel.application.executions import Executions, Invocation
+from fenchel.application.mutation_runner import MutationRunner
+from fenchel.application.transactions import Result, Work, run_transaction
+from fenchel.application.waiting import backoff_seconds, wait_for_event
+from fenchel.auth.identity import System
+from fenchel.database import Database, Transaction
+from fenchel.errors import ConflictError, ErrorKind, FenchelError
+from fenchel.function_runner import AllowedVisibility, FunctionRunner
+from fenchel.model import (
+    JobRow,
+    JobState,
+    ScheduledJob,
+    finished,
+    get_job,
+    list_unfinished,
+    load_args,
+    replace_job,
+)
+from fenchel.runtime import Runtime
+from fenchel.udf import JsError
+
+_log = logging.getLogger(__name__)
+
+_IDLE_SECONDS_MAX = 60.0
+_RETRY_SECONDS_INITIAL = 0.5
+_RETRY_SECONDS_MAX = 7_200.0
+_OCC_SECONDS_MAX = 60.0
+_INTERRUPTED = "Transient error while executing action"
+
+
+class JobExecutor:
+    """`_running` holds the ids of jobs with a task; at most `scheduler_parallelism` of them."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        function_runner: FunctionRunner,
+        mutations: MutationRunner,
+        actions: ActionRunner,
+        executions: Executions,
+        runtime: Runtime,
+        tasks: BackgroundTasks,
+    ) -> None:
+        self._database = database
+        self._function_runner = function_runner
+        self._mutations = mutations
+        self._actions = actions
+        self._executions = executions
+        self._runtime = runtime
+        self._tasks = tasks
+        self._parallelism = runtime.settings.application.scheduler_parallelism
+        self._running: set[str] = set()
+        self._wake = asyncio.Event()
+
+    async def fail_interrupted(self) -> None:
+        """End the actions that a former process had in progress: an action never runs twice.
+
+        Call once, before `run`.
+        """
+        tx = self._database.begin()
+        for job in await list_unfinished(tx, limit=None):
+            if job.row.state.type == "inProgress":
+                await self._settle(job, _recover)
+
+    async def run(self) -> None:
+        """Serve for ever."""
+        while True:
+            self._wake.clear()
+            tx = self._database.begin()
+            # Unfinished jobs that run already may stand before the ones to start.
+            limit = self._parallelism + len(self._running) + 1
+            jobs = await list_unfinished(tx, limit=limit)
+            subscription = self._database.subscribe(
+                self._database.token(tx), lambda _: self._wake.set()
+            )
+            try:
+                idle_seconds = self._start_due(jobs)
+                if subscription.is_valid:
+                    await wait_for_event(self._wake, self._runtime.clock, idle_seconds)
+            finally:
+                subscription.close()
+
+    def _start_due(self, jobs: list[ScheduledJob]) -> float:
+        """Start due jobs while there are slots; seconds until the next look is needed."""
+        now_ns = self._runtime.clock.now_ns()
+        for job in jobs:
+            if job.id_text in self._running or job.row.state.type != "pending":
+                continue
+            if len(self._running) >= self._parallelism:
+                break
+            assert job.row.next_ts is not None, "unfinished jobs have a due time"
+            if job.row.next_ts > now_ns:
+                return min((job.row.next_ts - now_ns) / 1e9, _IDLE_SECONDS_MAX)
+            self._running.add(job.id_text)
+            self._tasks.spawn(f"scheduled job {job.id_text}", self._run_job(job))
+        return _IDLE_SECONDS_MAX
+
+    async def _run_job(self, job: ScheduledJob) -> None:
+        try:
+            tx = self._database.begin()
+            function = await self._function_runner.find_function(tx, job.row.path)
+            args_json = await load_args(tx, job)
+            # Running a missing function as a mutation gives the error that says so.
+            match function.udf_type if function else "Mutation":
+                case "Mutation":
+                    await self._run_mutation(job, args_json)
+                case "Action":
+                    await self._run_action(job, args_json)
+                case "Query":
+                    message = f"Unsupported function type for {job.row.path}: Query"
+                    await self._finish(job, JobState("failed", error=message))
+        except Exception:  # noqa: BLE001 - the outermost frame of a job's task
+            _log.exception("scheduled job failed job=%s", job.id_text)
+            await self._settle(job, _recover)
+        finally:
+            self._running.discard(job.id_text)
+            self._wake.set()
+
+    async def _run_mutation(self, job: ScheduledJob, args_json: str) -> None:
+        """Run until it commits, fails by itself or is canceled; conflicts are retried without end."""
+        invocation = self._invocation(job, args_json)
+        attempt = 0
+        while True:
+            try:
+                error = await self._attempt_mutation(job, invocation, attempt)
+            except ConflictError as conflict:
+                await self._mutations.wait_after(conflict, attempt, seconds_max=_OCC_SECONDS_MAX)
+                attempt += 1
+                continue
+            if error is not None:
+                await self._finish(job, JobState("failed", error=error.message))
+            return
+
+    async def _attempt_mutation(
+        self, job: ScheduledJob, invocation: Invocation, attempt: int
+    ) -> JsError | None:
+        """None after a commit, or if the job is no longer pending."""
+        tx = self._database.begin()
+        current = await get_job(tx, job.id_text)
+        if current is None or current.row.state.type != "pending":
+            return None
+        # Seen by the mutation itself only: the transaction ends in success or not at all.
+        in_progress = msgspec.structs.replace(current.row, state=JobState("inProgress"))
+        await replace_job(tx, job.id_text, in_progress)
+        request, outcome = await self._mutations.execute(invocation, tx)
+        if isinstance(outcome.result, JsError):
+            self._executions.record_outcome(invocation, request, outcome, transaction=tx)
+            return outcome.result
+        now_ns = self._runtime.clock.now_ns()
+        success = finished(current.row, JobState("success"), now_ns=now_ns)
+        await replace_job(tx, job.id_text, success)
+        run = await self._mutations.commit(
+            invocation, request, tx, outcome, attempt, retries_max=None
+        )
+        result = run.outcome.result
+        return result if isinstance(result, JsError) else None
+
+    async def _run_action(self, job: ScheduledJob, args_json: str) -> None:
+        """Run once. Only an action that never began is put back on the schedule."""
+        if not await self._mark_in_progress(job):
+            return
+        try:
+            outcome = await self._actions.run(self._invocation(job, args_json))
+        except FenchelError as error:
+            if error.kind is not ErrorKind.REJECTED_BEFORE_EXECUTION:
+                raise
+            await self._settle(job, _postpone)
+            return
+        match outcome.result:
+            case JsError(message):
+                await self._finish(job, JobState("failed", error=message))
+            case _:
+                await self._finish(job, JobState("success"))
+
+    async def _mark_in_progress(self, job: ScheduledJob) -> bool:
+        """False if the job was canceled meanwhile."""
+
+        async def work(tx: Transaction) -> bool:
+            current = await get_job(tx, job.id_text)
+            if current is None or current.row.state.type != "pending":
+                return False
+            state = JobState("inProgress")
+            await replace_job(tx, job.id_text, msgspec.structs.replace(current.row, state=state))
+            return True
+
+        return await self._transact(work)
+
+    async def _finish(self, job: ScheduledJob, state: JobState) -> None:
+        """End the job, unless it was canceled while it ran."""
+
+        def end(row: JobRow, runtime: Runtime) -> JobRow:
+            return finished(row, state, now_ns=runtime.clock.now_ns())
+
+        await self._settle(job, end)
+
+    async def _settle(self, job: ScheduledJob, change: Callable[[JobRow, Runtime], JobRow]) -> None:
+        """Change an unfinished job's row in a transaction of its own."""
+
+        async def work(tx: Transaction) -> None:
+            current = await get_job(tx, job.id_text)
+            if current is not None and not current.row.is_finished:
+                await replace_job(tx, job.id_text, change(current.row, self._runtime))
+
+        await self._transact(work)
+
+    async def _transact(self, work: Work[Result]) -> Result:
+        return await run_transaction(
+            self._database, self._runtime, work, write_source="_system/scheduled_jobs"
+        )
+
+    def _invocation(self, job: ScheduledJob, args_json: str) -> Invocation:
+        return Invocation(
+            path=job.row.path,
+            args_json=args_json,
+            identity=System(),
+            caller=FunctionCaller.SCHEDULER,
+            visibility=AllowedVisibility.ALL,
+            request_id=self._executions.new_request_id(),
+            scheduled_job=job.id_text,
+        )
+
+
+def _recover(row: JobRow, runtime: Runtime) -> JobRow:
+    """The row after its run was lost: a mutation had no effect and is tried again, an action is
+    not.
+    """
+    if row.state.type == "inProgress":
+        state = JobState("failed", error=_INTERRUPTED)
+        return finished(row, state, now_ns=runtime.clock.now_ns())
+    return _postpone(row, runtime)
+
+
+def _postpone(row: JobRow, runtime: Runtime) -> JobRow:
+    """The row of a job that is to be tried again after a failure of the system."""
+    attempts = row.attempts
+    delay_seconds = backoff_seconds(
+        runtime,
+        attempts.system_errors,
+        initial_seconds=_RETRY_SECONDS_INITIAL,
+        seconds_max=_RETRY_SECONDS_MAX,
+    )
+    return msgspec.structs.replace(
+        row,
+        state=JobState("pending"),
+        next_ts=runtime.clock.now_ns() + int(delay_seconds * 1e9),
+        attempts=msgspec.structs.replace(attempts, system_errors=attempts.system_errors + 1),
+    )

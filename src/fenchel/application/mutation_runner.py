@@ -1,0 +1,149 @@
+"""Running mutations: conflicts are retried, a repeated client request takes effect once (execution
+4.6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fenchel.application.calls import SessionRequest
+from fenchel.application.executions import Executions, Invocation
+from fenchel.application.scheduling import TransactionServices
+from fenchel.application.waiting import backoff_seconds
+from fenchel.auth.key_broker import KeyBroker
+from fenchel.database import Database, Transaction
+from fenchel.documents import Timestamp
+from fenchel.errors import ConflictError, FenchelError
+from fenchel.function_runner import FunctionRunner
+from fenchel.model import StoredResult, get_session_request, record_session_request
+from fenchel.runtime import Runtime
+from fenchel.udf import FunctionResult, JsError, UdfOutcome, UdfRequest, UdfType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutationOutcome:
+    """`ts` is None if nothing was committed because the function failed."""
+
+    outcome: UdfOutcome
+    ts: Timestamp | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutationRunner:
+    database: Database
+    function_runner: FunctionRunner
+    executions: Executions
+    key_broker: KeyBroker
+    runtime: Runtime
+
+    async def run(
+        self, invocation: Invocation, session: SessionRequest | None = None
+    ) -> MutationOutcome:
+        """Run until it commits or fails by itself. A developer error is an outcome.
+
+        Raises: ConflictError when the retries are used up; other FenchelError for system failures.
+        """
+        retries_max = self.runtime.settings.application.occ_retries_max
+        attempt = 0
+        while True:
+            try:
+                return await self._attempt(invocation, session, attempt)
+            except ConflictError as conflict:
+                if attempt >= retries_max:
+                    raise
+                await self.wait_after(conflict, attempt)
+            attempt += 1
+
+    async def execute(
+        self, invocation: Invocation, tx: Transaction
+    ) -> tuple[UdfRequest, UdfOutcome]:
+        """One execution inside `tx`, without committing."""
+        request = self.executions.begin(invocation, UdfType.MUTATION)
+        host = TransactionServices(key_broker=self.key_broker, runtime=self.runtime)
+        outcome = await self.function_runner.run_udf(
+            request, tx, host, visibility=invocation.visibility
+        )
+        return request, outcome
+
+    async def commit(
+        self,
+        invocation: Invocation,
+        request: UdfRequest,
+        tx: Transaction,
+        outcome: UdfOutcome,
+        attempt: int,
+        *,
+        retries_max: int | None,
+    ) -> MutationOutcome:
+        """Commit a successful execution and log it.
+
+        A developer error of the commit itself becomes the outcome. Raises ConflictError, logged
+        too; `retries_max` None means that the caller will retry for ever.
+        """
+        try:
+            ts = await self.database.commit(tx, write_source=invocation.path.stripped)
+        except ConflictError as conflict:
+            self.executions.record_outcome(
+                invocation,
+                request,
+                outcome,
+                transaction=tx,
+                conflict=conflict,
+                retry_count=attempt,
+                will_retry=retries_max is None or attempt < retries_max,
+            )
+            raise
+        except FenchelError as error:
+            if not error.is_developer_error:
+                raise
+            outcome = UdfOutcome(
+                result=JsError(message=f"Uncaught Error: {error.message}"),
+                log_lines=outcome.log_lines,
+            )
+            self.executions.record_outcome(invocation, request, outcome, transaction=tx)
+            return MutationOutcome(outcome=outcome, ts=None)
+        self.executions.record_outcome(
+            invocation, request, outcome, transaction=tx, retry_count=attempt
+        )
+        return MutationOutcome(outcome=outcome, ts=ts)
+
+    async def wait_after(
+        self, conflict: ConflictError, attempt: int, *, seconds_max: float | None = None
+    ) -> None:
+        """Back off, then wait until the conflicting write can be read."""
+        settings = self.runtime.settings.application
+        delay_seconds = backoff_seconds(
+            self.runtime,
+            attempt,
+            initial_seconds=settings.occ_backoff_seconds_initial,
+            seconds_max=seconds_max or settings.occ_backoff_seconds_max,
+        )
+        await self.runtime.clock.sleep(delay_seconds)
+        await self.database.wait_for_ts(Timestamp(conflict.source.write_ts))
+
+    async def _attempt(
+        self, invocation: Invocation, session: SessionRequest | None, attempt: int
+    ) -> MutationOutcome:
+        tx = self.database.begin()
+        if session is not None:
+            stored = await get_session_request(tx, session.session_id, session.request_id)
+            if stored is not None:
+                return _repeat(stored, tx.begin_ts)
+        request, outcome = await self.execute(invocation, tx)
+        if not isinstance(outcome.result, FunctionResult):
+            self.executions.record_outcome(invocation, request, outcome, transaction=tx)
+            return MutationOutcome(outcome=outcome, ts=None)
+        if session is not None:
+            result = StoredResult(value_json=outcome.result.value_json, log_lines=outcome.log_lines)
+            await record_session_request(tx, session.session_id, session.request_id, result)
+        retries_max = self.runtime.settings.application.occ_retries_max
+        return await self.commit(invocation, request, tx, outcome, attempt, retries_max=retries_max)
+
+
+def _repeat(stored: StoredResult, visible_ts: Timestamp) -> MutationOutcome:
+    """The recorded answer. Its effects are visible at `visible_ts`, which is what a client waits
+    for.
+    """
+    result = FunctionResult(stored.value_json)
+    outcome = UdfOutcome(result=result, log_lines=stored.log_lines)
+    return MutationOutcome(outcome=outcome, ts=visible_ts)

@@ -1,0 +1,79 @@
+"""A push between start_push and finish_push. It lives here, behind a token: the client's echo of it
+is not believed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fenchel.definitions import AnalyzedModule, AuthProvider, SchemaDefinition
+from fenchel.errors import bad_request
+from fenchel.isolate import BundleInputs
+from fenchel.model import PackagedModule, SourcePackage, UdfConfig
+from fenchel.runtime import Randomness
+
+# Abandoned pushes (codegen, failed type checks) are forgotten oldest first.
+_PUSH_COUNT_MAX = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedPush:
+    """Everything that can be known from the request alone and the environment variables.
+
+    `analysis` has an entry for each module that may hold functions. `schema_json` is None without a
+    schema. `variables` are the developer's environment variables that evaluation saw; `inputs` is
+    the code exactly as it will run.
+    """
+
+    modules: Sequence[PackagedModule]
+    package: SourcePackage
+    inputs: BundleInputs
+    analysis: Mapping[str, AnalyzedModule]
+    app_definition: Mapping[str, Any]
+    schema: SchemaDefinition
+    schema_json: str | None
+    auth_providers: tuple[AuthProvider, ...]
+    udf_config: UdfConfig
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingPush:
+    """`schema_id` is the row to make active, None without a schema."""
+
+    evaluated: EvaluatedPush
+    schema_id: str | None
+    is_dry_run: bool
+
+
+class PendingPushes:
+    """Pushes by token, bounded in number; they do not survive a restart."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+        self._pushes: OrderedDict[str, PendingPush] = OrderedDict()
+
+    def add(self, push: PendingPush) -> str:
+        """An unguessable token for `get`."""
+        token = self._randomness.token_bytes(16).hex()
+        self._pushes[token] = push
+        if len(self._pushes) > _PUSH_COUNT_MAX:
+            self._pushes.popitem(last=False)
+        return token
+
+    def get(self, token: str) -> PendingPush:
+        """Raises: UnknownPush if it was finished, superseded or lost in a restart."""
+        push = self._pushes.get(token)
+        if push is None:
+            raise bad_request(
+                "UnknownPush",
+                "This push is no longer known: other pushes followed or the deployment restarted. "
+                "Push again.",
+            )
+        return push
+
+    def remove(self, token: str) -> None:
+        self._pushes.pop(token, None)

@@ -1,0 +1,218 @@
+"""Results of queries, kept as long as nothing they read has changed (execution 7.1).
+
+A key names code path, arguments, caller and journal. Equal queries that arrive while one runs wait
+for it. The cache knows nothing of functions: it is given a way to run and a way to refresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from fenchel.application.background import BackgroundTasks
+from fenchel.database import Database, Token
+from fenchel.documents import Timestamp
+from fenchel.errors import ErrorKind, FenchelError
+from fenchel.runtime import Runtime
+from fenchel.udf import FunctionResult, UdfOutcome
+
+# Bookkeeping of one entry beyond its texts: objects, read set, map slots.
+_ENTRY_OVERHEAD_BYTES = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class QueryKey:
+    """What a query's outcome may depend on besides the database.
+
+    `identity_key` is None in keys of outcomes that did not look at the caller.
+    """
+
+    path: str
+    args_json: str
+    identity_key: str | None
+    journal: str | None
+    is_internal_allowed: bool
+
+    @property
+    def without_identity(self) -> QueryKey:
+        return replace(self, identity_key=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedQuery:
+    """One outcome, the same at every timestamp in [original_ts, token.ts]."""
+
+    outcome: UdfOutcome
+    original_ts: Timestamp
+    token: Token
+    fingerprint: bytes
+    created_seconds: float
+
+    @property
+    def size_bytes(self) -> int:
+        lines = sum(len(message) for line in self.outcome.log_lines for message in line.messages)
+        result = self.outcome.result
+        value_bytes = len(result.value_json) if isinstance(result, FunctionResult) else 0
+        return _ENTRY_OVERHEAD_BYTES + value_bytes + lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheAnswer:
+    """`is_hit` is False for the caller on whose behalf the query ran."""
+
+    query: CachedQuery
+    is_hit: bool
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A run in progress. `waiter_count` starts at 0; the last waiter that leaves cancels the run."""
+
+    ts: Timestamp
+    task: asyncio.Task[CachedQuery]
+    waiter_count: int = 0
+
+
+class QueryCache:
+    """Invariant: `_size_bytes` is the sum over `_entries` of entry and key sizes, at most the
+    limit.
+    """
+
+    def __init__(self, database: Database, runtime: Runtime, tasks: BackgroundTasks) -> None:
+        self._database = database
+        self._clock = runtime.clock
+        self._tasks = tasks
+        self._bytes_max = runtime.settings.application.query_cache_bytes_max
+        self._age_seconds_max = runtime.settings.application.query_cache_time_dependent_seconds_max
+        isolate = runtime.settings.isolate
+        self._wait_seconds_max = isolate.user_time_seconds_max + isolate.system_time_seconds_max
+        self._entries: OrderedDict[QueryKey, CachedQuery] = OrderedDict()
+        self._flights: dict[QueryKey, _Flight] = {}
+        self._size_bytes = 0
+
+    async def get(
+        self,
+        key: QueryKey,
+        ts: Timestamp,
+        run: Callable[[], Awaitable[CachedQuery]],
+    ) -> CacheAnswer:
+        """The query's outcome at exactly `ts`, from the cache, from a run in progress, or by `run`.
+
+        `run` must execute at `ts`. Raises what `run` raises; OVERLOADED if a shared run takes
+        longer than any function may.
+        """
+        while True:
+            cached = self.find(key, ts)
+            if cached is not None:
+                return CacheAnswer(query=cached, is_hit=True)
+            flight = self._flights.get(key)
+            is_first = flight is None or flight.ts > ts
+            if flight is None or is_first:
+                flight = self._start(key, ts, run)
+            query = self._at(await self._join(key, flight), ts)
+            if query is not None:
+                return CacheAnswer(query=query, is_hit=not is_first)
+
+    def find(self, key: QueryKey, ts: Timestamp) -> CachedQuery | None:
+        """A stored outcome that still holds at `ts`; entries that no longer hold are dropped."""
+        for candidate in (key, key.without_identity):
+            entry = self._entries.get(candidate)
+            if entry is None:
+                continue
+            if self._is_too_old(entry):
+                self._drop(candidate)
+                continue
+            fresh = self._at(entry, ts)
+            if fresh is not None:
+                if fresh.token.ts > entry.token.ts:
+                    self._entries[candidate] = fresh
+                self._entries.move_to_end(candidate)
+                return fresh
+            if ts > entry.token.ts:
+                self._drop(candidate)
+        return None
+
+    def check_invariants(self) -> None:
+        total = sum(_cost(key, entry) for key, entry in self._entries.items())
+        assert self._size_bytes == total, f"{self._size_bytes} != {total}"
+        assert total <= self._bytes_max
+
+    def _start(
+        self, key: QueryKey, ts: Timestamp, run: Callable[[], Awaitable[CachedQuery]]
+    ) -> _Flight:
+        task = self._tasks.spawn(f"query {key.path}", self._run(key, run))
+        flight = _Flight(ts, task)
+        self._flights[key] = flight
+        task.add_done_callback(lambda _: self._land(key, flight))
+        return flight
+
+    async def _run(self, key: QueryKey, run: Callable[[], Awaitable[CachedQuery]]) -> CachedQuery:
+        entry = await run()
+        if isinstance(entry.outcome.result, FunctionResult):
+            self._store(key, entry)
+        return entry
+
+    async def _join(self, key: QueryKey, flight: _Flight) -> CachedQuery:
+        """Wait for a shared run; the caller's cancellation ends it only if nobody else waits."""
+        flight.waiter_count += 1
+        try:
+            async with asyncio.timeout(self._wait_seconds_max):
+                return await asyncio.shield(flight.task)
+        except TimeoutError as error:
+            raise FenchelError(
+                ErrorKind.OVERLOADED,
+                "QueryTimedOut",
+                f"{key.path} took longer than {self._wait_seconds_max:g} s. Try again later.",
+            ) from error
+        finally:
+            flight.waiter_count -= 1
+            if flight.waiter_count == 0 and not flight.task.done():
+                flight.task.cancel()
+                self._land(key, flight)
+
+    def _land(self, key: QueryKey, flight: _Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    def _at(self, entry: CachedQuery, ts: Timestamp) -> CachedQuery | None:
+        """The entry as seen at `ts`, or None if it does not hold there."""
+        if ts < entry.original_ts:
+            return None
+        if ts <= entry.token.ts:
+            return entry
+        try:
+            token = self._database.refresh(entry.token, ts)
+        except FenchelError as error:
+            if error.kind is not ErrorKind.OUT_OF_RETENTION:
+                raise
+            return None
+        return None if token is None else replace(entry, token=token)
+
+    def _is_too_old(self, entry: CachedQuery) -> bool:
+        age_seconds = self._clock.monotonic() - entry.created_seconds
+        return entry.outcome.observed_time and age_seconds > self._age_seconds_max
+
+    def _store(self, key: QueryKey, entry: CachedQuery) -> None:
+        """Keep an outcome under the journal it was asked with and the one it produced."""
+        if not entry.outcome.observed_identity:
+            key = key.without_identity
+        for journal in {key.journal, entry.outcome.journal.end_cursor}:
+            self._insert(replace(key, journal=journal), entry)
+        while self._size_bytes > self._bytes_max:
+            self._drop(next(iter(self._entries)))
+
+    def _insert(self, key: QueryKey, entry: CachedQuery) -> None:
+        self._drop(key)
+        self._entries[key] = entry
+        self._size_bytes += _cost(key, entry)
+
+    def _drop(self, key: QueryKey) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._size_bytes -= _cost(key, entry)
+
+
+def _cost(key: QueryKey, entry: CachedQuery) -> int:
+    return len(key.path) + len(key.args_json) + entry.size_bytes

@@ -1,0 +1,97 @@
+"""Running queries through the cache (execution 7.1, 7.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fenchel.application.client_results import fingerprint
+from fenchel.application.executions import Executions, Invocation
+from fenchel.application.query_cache import CacheAnswer, CachedQuery, QueryCache, QueryKey
+from fenchel.application.scheduling import TransactionServices
+from fenchel.auth.identity import Identity, Unknown, cache_key
+from fenchel.auth.key_broker import KeyBroker
+from fenchel.database import Database
+from fenchel.documents import Timestamp
+from fenchel.errors import FenchelError
+from fenchel.function_runner import AllowedVisibility, FunctionRunner
+from fenchel.runtime import Runtime
+from fenchel.udf import QueryJournal, UdfType
+
+_JOURNAL_PURPOSE = "queryJournal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryRunner:
+    database: Database
+    function_runner: FunctionRunner
+    cache: QueryCache
+    executions: Executions
+    key_broker: KeyBroker
+    runtime: Runtime
+
+    async def run(
+        self, invocation: Invocation, ts: Timestamp, journal: QueryJournal
+    ) -> CachedQuery:
+        """The outcome at exactly `ts`. Raises FenchelError for failures of the system."""
+        key = QueryKey(
+            path=str(invocation.path),
+            args_json=invocation.args_json,
+            identity_key=_identity_key(invocation.identity),
+            journal=journal.end_cursor,
+            is_internal_allowed=invocation.visibility is AllowedVisibility.ALL,
+        )
+        cached = self.cache.find(key, ts)
+        if cached is not None:
+            answer = CacheAnswer(query=cached, is_hit=True)
+        else:
+            answer = await self.cache.get(key, ts, lambda: self._execute(invocation, ts, journal))
+        if answer.is_hit:
+            request = self.executions.begin(invocation, UdfType.QUERY, journal=journal)
+            outcome = answer.query.outcome
+            self.executions.record_outcome(invocation, request, outcome, is_cached=True)
+        return answer.query
+
+    def seal_journal(self, journal: QueryJournal) -> str | None:
+        """The text that a client hands back at the next run; None if there is nothing to remember."""
+        if journal.end_cursor is None:
+            return None
+        return self.key_broker.seal(_JOURNAL_PURPOSE, journal.end_cursor.encode())
+
+    def open_journal(self, text: str | None) -> QueryJournal:
+        """The journal in a client's text; one that was not sealed here counts as none."""
+        if text is None:
+            return QueryJournal()
+        try:
+            plain = self.key_broker.open(_JOURNAL_PURPOSE, text)
+        except FenchelError as error:
+            if not error.is_developer_error:
+                raise
+            return QueryJournal()
+        return QueryJournal(end_cursor=plain.decode())
+
+    async def _execute(
+        self, invocation: Invocation, ts: Timestamp, journal: QueryJournal
+    ) -> CachedQuery:
+        created_seconds = self.runtime.clock.monotonic()
+        transaction = self.database.begin(ts=ts)
+        request = self.executions.begin(invocation, UdfType.QUERY, journal=journal)
+        host = TransactionServices(key_broker=self.key_broker, runtime=self.runtime)
+        outcome = await self.function_runner.run_udf(
+            request, transaction, host, visibility=invocation.visibility
+        )
+        assert transaction.is_read_only, f"query {invocation.path} wrote something"
+        self.executions.record_outcome(invocation, request, outcome, transaction=transaction)
+        return CachedQuery(
+            outcome=outcome,
+            original_ts=ts,
+            token=self.database.token(transaction),
+            fingerprint=fingerprint(outcome),
+            created_seconds=created_seconds,
+        )
+
+
+def _identity_key(identity: Identity) -> str:
+    """A refused token is no caller: reading it raises, so it shares no outcome with anonymous
+    calls.
+    """
+    return f"unknown:{identity.code}" if isinstance(identity, Unknown) else cache_key(identity)
