@@ -1,52 +1,117 @@
-"""The deployed code as a transaction sees it: what the function runner needs from the model."""
+"""The deployed code as a transaction sees it: rows of the model and packages of the file
+storage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from fenchel.database import Transaction
-from fenchel.definitions import AnalyzedModule
-from fenchel.isolate import ModuleSource
+from fenchel.database import Database, Transaction
+from fenchel.definitions import AnalyzedFunction, FunctionPath
+from fenchel.file_storage import FileStorage
+from fenchel.isolate import BundleInputs, ModuleSource
+from fenchel.model.environment_variables import (
+    get_environment_variable,
+    list_environment_variables,
+)
+from fenchel.model.modules import get_module
+from fenchel.model.source_packages import decode_source_package, get_source_package
+from fenchel.model.udf_config import get_udf_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedCode:
-    """Names one component's code and what its modules observe while they are evaluated.
+    """One component's code and what its modules observe while they are evaluated.
 
-    `package_digest` names the pushed modules (equal digests, equal sources).
+    `package_digest` names the pushed modules: equal digests, equal sources.
     """
 
     package_digest: str
+    storage_key: str
     environment_variables: Mapping[str, str]
     import_seed: bytes
     import_unix_ms: int
 
+    @property
+    def key(self) -> str:
+        """Equal for equal behaviour."""
+        digest = hashlib.sha256(self.package_digest.encode() + self.import_seed)
+        digest.update(self.import_unix_ms.to_bytes(8, "little"))
+        for name, value in sorted(self.environment_variables.items()):
+            digest.update(hashlib.sha256(f"{name}={value}".encode()).digest())
+        return digest.hexdigest()
 
-class CodeSource(Protocol):
-    """Look-ups in the model's tables. The `load_` methods record read dependencies in the
-    transaction, except that `load_deployed_code` records none for environment variables:
-    `read_environment_variables` adds those that the code really looked at."""
 
-    async def load_analysis(
-        self, transaction: Transaction, component: str, module: str
-    ) -> AnalyzedModule | None:
-        """Functions of one pushed module; None if there is no such module."""
-        ...
+class CodeSource:
+    """Look-ups that record read dependencies, so that a push or a changed variable invalidates what
+    ran with the old ones.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        file_storage: FileStorage,
+        *,
+        system_environment: Mapping[str, str],
+    ) -> None:
+        self._database = database
+        self._file_storage = file_storage
+        self._system_environment = system_environment
+
+    async def load_function(
+        self, transaction: Transaction, path: FunctionPath
+    ) -> AnalyzedFunction | None:
+        """What analysis found, or None; depends on the module's row."""
+        module = await get_module(transaction, path.module, namespace=path.component)
+        if module is None or module.analysis is None:
+            return None
+        return module.analysis.find(path.function)
 
     async def load_deployed_code(
         self, transaction: Transaction, component: str
     ) -> DeployedCode | None:
-        """None before the first push."""
-        ...
+        """None before the first push. Depends on package and config, not on variables: those that
+        the code really looks at are added by `read_environment_variables`.
+        """
+        package = await get_source_package(transaction, namespace=component)
+        config = await get_udf_config(transaction, namespace=component)
+        if package is None or config is None:
+            return None
+        unrecorded = self._database.begin(ts=transaction.begin_ts)
+        variables = await list_environment_variables(unrecorded)
+        return DeployedCode(
+            package_digest=package[1].sha256.hex(),
+            storage_key=package[1].storage_key,
+            environment_variables={**self._system_environment, **variables},
+            import_seed=config.import_phase_rng_seed,
+            import_unix_ms=config.import_unix_ms,
+        )
 
-    async def fetch_modules(
-        self, transaction: Transaction, component: str, package_digest: str
-    ) -> Sequence[ModuleSource]:
-        """All modules of the package, called once per digest and cached by the runner."""
-        ...
+    async def fetch_inputs(self, code: DeployedCode) -> BundleInputs:
+        """The pushed modules. Raises: FenchelError if the package is lost or damaged."""
+        content = await self._file_storage.load(code.storage_key)
+        modules = await asyncio.to_thread(decode_source_package, content)
+        return BundleInputs(
+            modules=[
+                ModuleSource(
+                    path=module.path,
+                    source=module.source,
+                    source_map=module.source_map,
+                    environment=module.environment,
+                )
+                for module in modules
+            ],
+            environment_variables=code.environment_variables,
+            import_seed=code.import_seed,
+            import_unix_ms=code.import_unix_ms,
+        )
 
     async def read_environment_variables(
         self, transaction: Transaction, names: Iterable[str]
-    ) -> None: ...
+    ) -> None:
+        """Make the transaction depend on each variable, set or not (execution 3.9)."""
+        for name in names:
+            await get_environment_variable(transaction, name)

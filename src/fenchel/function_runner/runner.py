@@ -8,8 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from fenchel.database import Transaction
-from fenchel.definitions import AnalyzedFunction, AnalyzedModule
-from fenchel.definitions.function_path import FunctionPath
+from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest
 

@@ -50,7 +50,9 @@ def node_command(script: Path, *options: str) -> tuple[str, ...]:
 def worker_command() -> tuple[str, ...]:
     """argv of an isolate worker; a young generation of 16 MiB halves its garbage collection."""
     return node_command(
-        BUNDLED_FOLDER / "worker.cjs", "--max-semi-space-size=16", "--min-semi-space-size=16"
+        BUNDLED_FOLDER / "isolate-worker.cjs",
+        "--max-semi-space-size=16",
+        "--min-semi-space-size=16",
     )
 
 

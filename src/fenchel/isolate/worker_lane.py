@@ -17,8 +17,8 @@ from fenchel.runtime.settings import IsolateSettings
 logger = logging.getLogger(__name__)
 
 TOO_MANY_REQUESTS = (
-    "Too many concurrent requests in a short period of time. Spread out your requests out over time "
-    "or throttle them to avoid errors."
+    "Too many concurrent requests in a short period of time. Spread out your requests out over "
+    "time or throttle them to avoid errors."
 )
 
 

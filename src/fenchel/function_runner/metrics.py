@@ -1,0 +1,92 @@
+"""What the function runner counts (execution 7.7). One instance per process, on its own
+registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from fenchel.errors import ErrorKind, FenchelError
+from fenchel.isolate import PoolStatistics
+from fenchel.udf import JsError, UdfOutcome, UdfType
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+
+
+class FunctionRunnerMetrics:
+    """Names begin with `fenchel_`; times are in seconds."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
+        self.registry = registry
+        self._execute_seconds = Histogram(
+            "fenchel_udf_execute_seconds",
+            "Whole time of one function execution, with queueing and system calls",
+            ["udf_type", "status"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._user_seconds = Histogram(
+            "fenchel_udf_user_seconds",
+            "Time in JavaScript of one function execution",
+            ["udf_type"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "fenchel_udf_rejected_before_execution_total",
+            "Executions refused by validation or overload",
+            ["reason"],
+            registry=registry,
+        )
+        self._module_cache = Counter(
+            "fenchel_module_cache_get_total", "Look-ups of code bundles", ["hit"], registry=registry
+        )
+        self.module_load_seconds = Histogram(
+            "fenchel_module_load_seconds",
+            "Time to fetch, bundle and snapshot one package",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._running = Gauge(
+            "fenchel_isolate_running", "Executions that hold a worker", ["lane"], registry=registry
+        )
+        self._waiting = Gauge(
+            "fenchel_isolate_waiting", "Executions that wait for a worker", registry=registry
+        )
+        self._workers = Gauge(
+            "fenchel_isolate_workers", "Living worker processes", registry=registry
+        )
+
+    def record_outcome(self, udf_type: UdfType, outcome: UdfOutcome, seconds: float) -> None:
+        status = "error" if isinstance(outcome.result, JsError) else "success"
+        self._execute_seconds.labels(udf_type.value, status).observe(seconds)
+        self._user_seconds.labels(udf_type.value).observe(outcome.user_seconds)
+
+    def record_rejection(self, reason: str) -> None:
+        self._rejected.labels(reason).inc()
+
+    @contextmanager
+    def rejections(self) -> Iterator[None]:
+        """Count refusals: errors that say that the function never started."""
+        try:
+            yield
+        except FenchelError as error:
+            if error.kind in (ErrorKind.OVERLOADED, ErrorKind.REJECTED_BEFORE_EXECUTION):
+                self.record_rejection(error.code)
+            raise
+
+    def record_module_cache(self, *, is_hit: bool) -> None:
+        self._module_cache.labels(str(is_hit).lower()).inc()
+
+    def watch_pool(self, read_statistics: Callable[[], PoolStatistics]) -> None:
+        """Read the pool whenever the metrics are collected."""
+        self._running.labels("transactions").set_function(
+            lambda: read_statistics().running_transactions
+        )
+        self._running.labels("actions").set_function(lambda: read_statistics().running_actions)
+        self._waiting.set_function(lambda: read_statistics().waiting)
+        self._workers.set_function(lambda: read_statistics().workers)

@@ -1,0 +1,223 @@
+"""The core of the function runner: from a path and arguments to an outcome, on whichever machine it
+runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fenchel.database import Database, Transaction
+from fenchel.definitions import AnalyzedFunction, FunctionPath
+from fenchel.errors import bad_request
+from fenchel.function_runner.code_source import CodeSource, DeployedCode
+from fenchel.function_runner.metrics import FunctionRunnerMetrics
+from fenchel.function_runner.module_cache import ModuleCache
+from fenchel.function_runner.runner import AllowedVisibility, TransactionHost
+from fenchel.function_runner.validation import check_args, check_function, check_result
+from fenchel.isolate import (
+    Bundler,
+    CodeBundle,
+    NestedCall,
+    NestedKind,
+    SnapshotBuilder,
+    WorkerPool,
+)
+from fenchel.runtime import Runtime
+from fenchel.udf import (
+    ActionCallbacks,
+    FunctionResult,
+    JsError,
+    LogLine,
+    QueryJournal,
+    UdfOutcome,
+    UdfRequest,
+    UdfType,
+)
+
+_CALL_DEPTH_TEXT = (
+    "Cross component call depth limit exceeded. Do you have an infinite loop in your app?"
+)
+
+
+class FunctionRunnerCore:
+    """Looks up code, validates, runs, validates again. Holds no state but the module cache."""
+
+    def __init__(
+        self,
+        *,
+        pool: WorkerPool,
+        bundler: Bundler,
+        snapshot_builder: SnapshotBuilder,
+        code_source: CodeSource,
+        database: Database,
+        runtime: Runtime,
+        metrics: FunctionRunnerMetrics,
+    ) -> None:
+        self._pool = pool
+        self._bundler = bundler
+        self._snapshot_builder = snapshot_builder
+        self._database = database
+        self._settings = runtime.settings.isolate
+        self._clock = runtime.clock
+        self._metrics = metrics
+        self._module_cache = ModuleCache(self._build_bundle, metrics)
+        self.code_source = code_source
+
+    async def close(self) -> None:
+        await self._module_cache.close()
+
+    async def run_udf(
+        self,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: TransactionHost,
+        *,
+        visibility: AllowedVisibility,
+        depth: int = 0,
+    ) -> UdfOutcome:
+        """A query or mutation, `depth` calls below the one that the caller asked for."""
+        assert request.udf_type in (UdfType.QUERY, UdfType.MUTATION)
+        start = self._clock.monotonic()
+        prepared = await self._prepare(request, transaction, visibility)
+        if isinstance(prepared, JsError):
+            return UdfOutcome(result=prepared)
+        function, bundle = prepared
+        nested_host = _NestingHost(self, host, depth)
+        outcome = await self._pool.run_udf(
+            bundle, request, transaction, nested_host, is_nested=depth > 0
+        )
+        return self._finish(function, request, outcome, transaction, start)
+
+    async def run_action(
+        self,
+        request: UdfRequest,
+        transaction: Transaction,
+        callbacks: ActionCallbacks,
+        *,
+        visibility: AllowedVisibility,
+    ) -> UdfOutcome:
+        """An action with the code of the transaction's snapshot."""
+        assert request.udf_type is UdfType.ACTION
+        start = self._clock.monotonic()
+        prepared = await self._prepare(request, transaction, visibility)
+        if isinstance(prepared, JsError):
+            return UdfOutcome(result=prepared)
+        function, bundle = prepared
+        outcome = await self._pool.run_action(bundle, request, callbacks)
+        return self._finish(function, request, outcome, transaction, start)
+
+    async def run_nested(
+        self,
+        parent: UdfRequest,
+        transaction: Transaction,
+        call: NestedCall,
+        host: TransactionHost,
+        depth: int,
+    ) -> UdfOutcome:
+        """A function inside its caller's transaction (execution 6.9): what a failing mutation wrote
+        is undone, what it read stays recorded.
+        """
+        if depth > self._settings.call_depth_max:
+            raise bad_request("MaximumCallDepthExceeded", _CALL_DEPTH_TEXT)
+        is_mutation = call.kind is NestedKind.MUTATION
+        request = replace(
+            parent,
+            path=call.path,
+            udf_type=UdfType.MUTATION if is_mutation else UdfType.QUERY,
+            args_json=f"[{call.args_json}]",
+            seed=call.seed,
+            journal=QueryJournal(),
+        )
+        if call.kind is NestedKind.SNAPSHOT_QUERY:
+            transaction = self._database.begin(ts=transaction.begin_ts)
+        if is_mutation:
+            transaction.begin_subtransaction()
+        try:
+            outcome = await self.run_udf(
+                request, transaction, host, visibility=AllowedVisibility.ALL, depth=depth
+            )
+        except BaseException:
+            if is_mutation:
+                transaction.rollback_subtransaction()
+            raise
+        if is_mutation and isinstance(outcome.result, JsError):
+            transaction.rollback_subtransaction()
+        elif is_mutation:
+            transaction.commit_subtransaction()
+        return replace(outcome, log_lines=_label_lines(outcome, call.path))
+
+    # Steps
+
+    async def _prepare(
+        self, request: UdfRequest, transaction: Transaction, visibility: AllowedVisibility
+    ) -> tuple[AnalyzedFunction, CodeBundle] | JsError:
+        function = await self.code_source.load_function(transaction, request.path)
+        error = check_function(function, request, visibility)
+        if error is None:
+            assert function is not None
+            error = check_args(function, request, transaction, self._settings)
+        if error is not None:
+            self._metrics.record_rejection("validation")
+            return error
+        assert function is not None
+        code = await self.code_source.load_deployed_code(transaction, request.path.component)
+        assert code is not None, "a module is deployed, so a package is"
+        return function, await self._module_cache.get(code)
+
+    def _finish(
+        self,
+        function: AnalyzedFunction,
+        request: UdfRequest,
+        outcome: UdfOutcome,
+        transaction: Transaction,
+        start: float,
+    ) -> UdfOutcome:
+        if isinstance(outcome.result, FunctionResult):
+            error = check_result(
+                function, request.path, outcome.result, transaction, self._settings
+            )
+            if error is not None:
+                outcome = replace(outcome, result=error)
+        seconds = self._clock.monotonic() - start
+        self._metrics.record_outcome(request.udf_type, outcome, seconds)
+        return outcome
+
+    async def _build_bundle(self, code: DeployedCode) -> CodeBundle:
+        bundle = await self._bundler.bundle(await self.code_source.fetch_inputs(code))
+        return replace(bundle, snapshot=await self._snapshot_builder.build(bundle))
+
+
+class _NestingHost:
+    """The host that running code talks to: the application's services, and nested calls one level
+    deeper.
+    """
+
+    def __init__(self, core: FunctionRunnerCore, host: TransactionHost, depth: int) -> None:
+        self._core = core
+        self._host = host
+        self._depth = depth
+        self.schedule = host.schedule
+        self.cancel_job = host.cancel_job
+        self.seal_cursor = host.seal_cursor
+        self.open_cursor = host.open_cursor
+
+    async def run_nested(
+        self, parent: UdfRequest, transaction: Transaction, call: NestedCall
+    ) -> UdfOutcome:
+        return await self._core.run_nested(parent, transaction, call, self._host, self._depth + 1)
+
+    async def read_environment_variables(
+        self, transaction: Transaction, names: Iterable[str]
+    ) -> None:
+        await self._core.code_source.read_environment_variables(transaction, names)
+
+
+def _label_lines(outcome: UdfOutcome, path: FunctionPath) -> tuple[LogLine, ...]:
+    """Lines of a sub-function say which one wrote them; deeper ones say it already."""
+    return tuple(
+        line
+        if line.udf_path is not None
+        else replace(line, udf_path=path.canonical, component_path=path.component)
+        for line in outcome.log_lines
+    )
