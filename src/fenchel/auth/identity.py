@@ -13,8 +13,8 @@ class UserIdentity:
     """A verified end user.
 
     `attributes` is the flat JSON object that `ctx.auth.getUserIdentity()` returns; it always holds
-    tokenIdentifier, issuer and subject (client-protocol specification 4.5). `expires_ns` is the wall time
-    after which the token is no longer good, or None for an identity an admin acts as.
+    tokenIdentifier, issuer and subject (client-protocol specification 4.5). `expires_ns` is the
+    wall time after which the token is no longer good, or None for an identity an admin acts as.
     """
 
     attributes: dict[str, Any]
@@ -50,7 +50,7 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A token was given and refused; only HTTP actions go on with it, and reading the identity raises."""
+    """A token was refused; only HTTP actions go on, and reading the identity raises."""
 
     code: str
     message: str
