@@ -1,0 +1,104 @@
+/**
+ * Bundles what the Python package ships: worker, snapshot builder, realm runtime, the isolate binding and esbuild
+ * for this platform, and the licences of everything bundled. Output: src/fenchel/_bundled (not in git).
+ */
+import * as esbuild from "esbuild";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const require = createRequire(import.meta.url);
+const here = path.dirname(fileURLToPath(import.meta.url));
+const output = path.join(here, "..", "src", "fenchel", "_bundled");
+
+const worker = path.join(here, "packages", "isolate-worker", "src");
+const runtime = path.join(here, "packages", "udf-runtime", "src", "index.ts");
+
+/** Bundles for Node 24. */
+function bundleForNode(entry, name) {
+  return esbuild.build({
+    entryPoints: [path.join(worker, entry)],
+    outfile: path.join(output, name),
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    target: "node24",
+    metafile: true,
+    legalComments: "none",
+  });
+}
+
+/** One script for a bare V8 context; the nonce is filled in for every snapshot made from it. */
+function bundleRuntime() {
+  return esbuild.build({
+    entryPoints: [runtime],
+    outfile: path.join(output, "udf-runtime.js"),
+    bundle: true,
+    platform: "browser",
+    format: "iife",
+    target: "es2023",
+    metafile: true,
+    legalComments: "none",
+    banner: { js: '(function (__fenchelNonce) { "use strict";' },
+    footer: { js: '})("__FENCHEL_NONCE__");' },
+  });
+}
+
+/** The prebuilt isolated-vm for this platform and the running Node's ABI. */
+function isolatedVmPrebuild() {
+  const folder = path.join(
+    path.dirname(require.resolve("isolated-vm/package.json")),
+    "prebuilds",
+    `${process.platform}-${process.arch}`,
+  );
+  const isGlibc = process.report.getReport().header.glibcVersionRuntime !== undefined;
+  const libc = process.platform === "linux" ? (isGlibc ? ".glibc" : ".musl") : "";
+  return path.join(folder, `isolated-vm.abi${process.versions.modules}${libc}.node`);
+}
+
+/** The native esbuild program from its optional package for this platform. */
+function esbuildProgram() {
+  const name = `@esbuild/${process.platform}-${process.arch}`;
+  const program = process.platform === "win32" ? "esbuild.exe" : "bin/esbuild";
+  const owner = createRequire(require.resolve("esbuild/package.json"));
+  return path.join(path.dirname(owner.resolve(`${name}/package.json`)), program);
+}
+
+/** Names of the packages from which a build took files. */
+function packagesOf(metafiles) {
+  const names = new Set(["isolated-vm", "esbuild"]);
+  for (const { inputs } of metafiles) {
+    for (const input of Object.keys(inputs)) {
+      const match = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
+      if (match !== null) names.add(match[1]);
+    }
+  }
+  return [...names].sort();
+}
+
+function licenceOf(name) {
+  const folder = path.join(here, "node_modules", name);
+  const { version, license } = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8"));
+  const file = fs.readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file === undefined ? "" : fs.readFileSync(path.join(folder, file), "utf8").trim();
+  return `## ${name} ${version} (${license})\n\n${text}\n`;
+}
+
+function copyProgram(from, name) {
+  const to = path.join(output, name);
+  fs.rmSync(to, { force: true });
+  fs.copyFileSync(from, to);
+  fs.chmodSync(to, 0o755);
+}
+
+fs.mkdirSync(output, { recursive: true });
+const builds = await Promise.all([
+  bundleForNode("main.ts", "isolate-worker.cjs"),
+  bundleForNode("snapshot_builder.ts", "snapshot-builder.cjs"),
+  bundleRuntime(),
+]);
+copyProgram(isolatedVmPrebuild(), "isolated_vm.node");
+copyProgram(esbuildProgram(), process.platform === "win32" ? "esbuild.exe" : "esbuild");
+const licences = packagesOf(builds.map(({ metafile }) => metafile)).map(licenceOf);
+fs.writeFileSync(path.join(output, "THIRD_PARTY_LICENSES.md"), licences.join("\n"));

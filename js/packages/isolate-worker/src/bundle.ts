@@ -1,0 +1,109 @@
+/** One loaded code bundle: where its executions get their contexts from. */
+import { Generation } from "./generation.ts";
+import type { RealmSource } from "./generation.ts";
+import type { BundleHeader } from "./protocol.ts";
+import type { RealmContext } from "./realm_context.ts";
+import { createRuntimeSnapshot, decodeAppSnapshot } from "./snapshot.ts";
+import type { RealmSnapshot } from "./snapshot.ts";
+import { StackMapper } from "./stack_mapper.ts";
+
+/** Contexts kept for modules that opted in to reuse (specification 7.6), per module. */
+const REUSABLE_PER_MODULE_MAX = 8;
+/** How often a context is reused before it is thrown away, to bound what a module can pile up. */
+const USES_MAX = 20_000;
+/** A reused context goes when its isolate holds more than this share of its memory limit. */
+const HEAP_SHARE_MAX = 0.5;
+const USES_PER_HEAP_CHECK = 64;
+
+let runtimeSnapshot: RealmSnapshot | null = null;
+
+function getRuntimeSnapshot(): RealmSnapshot {
+  runtimeSnapshot ??= createRuntimeSnapshot();
+  return runtimeSnapshot;
+}
+
+export class Bundle {
+  readonly header: BundleHeader;
+  readonly script: string;
+  readonly stackMapper: StackMapper;
+  readonly #source: RealmSource;
+  /** Generations that may still start executions, oldest first. */
+  #open: Generation[] = [];
+  readonly #reusable = new Map<string, RealmContext[]>();
+  readonly #uses = new WeakMap<RealmContext, number>();
+  #isUnloaded = false;
+
+  constructor(header: BundleHeader, script: string, sourceMap: string, snapshot: Buffer) {
+    this.header = header;
+    this.script = script;
+    this.stackMapper = new StackMapper(sourceMap);
+    this.#source =
+      snapshot.length > 0
+        ? { header, realm: decodeAppSnapshot(snapshot), script: null }
+        : this.#runtimeSource();
+  }
+
+  #runtimeSource(): RealmSource {
+    return { header: this.header, realm: getRuntimeSnapshot(), script: this.script };
+  }
+
+  /** A context for one execution, prepared ahead if possible. */
+  take(): RealmContext {
+    this.#open = this.#open.filter((generation) => generation.canMake || generation.readyCount > 0);
+    const free = this.#open.filter((generation) => generation.canTake);
+    const generation = free.find(({ readyCount }) => readyCount > 0) ?? free[0] ?? this.#openGeneration();
+    return generation.take();
+  }
+
+  /** A context that an earlier execution of the module left, if the module opted in. */
+  takeReusable(module: string): RealmContext | undefined {
+    return this.#reusable.get(module)?.pop();
+  }
+
+  /** Keeps the context for the module; false when it should rather be released. */
+  keepReusable(module: string, context: RealmContext): boolean {
+    const uses = (this.#uses.get(context) ?? 0) + 1;
+    this.#uses.set(context, uses);
+    const kept = this.#reusable.get(module) ?? [];
+    if (this.#isUnloaded || uses >= USES_MAX || kept.length >= REUSABLE_PER_MODULE_MAX) return false;
+    if (uses % USES_PER_HEAP_CHECK === 0 && this.#isHeavy(context)) return false;
+    kept.push(context);
+    this.#reusable.set(module, kept);
+    return true;
+  }
+
+  #isHeavy(context: RealmContext): boolean {
+    const { used_heap_size: used } = context.generation.isolate.getHeapStatisticsSync();
+    return used > HEAP_SHARE_MAX * this.header.heapMiB * 1024 * 1024;
+  }
+
+  /** An isolate of its own with the app not yet evaluated, for evaluators. */
+  takeUnevaluated(): RealmContext {
+    return new Generation(this.#runtimeSource(), 1).take();
+  }
+
+  /** Prepares one context if fewer are ready than wanted. Returns whether it did. */
+  prepareOne(): boolean {
+    if (this.#isUnloaded) return false;
+    const ready = this.#open.reduce((sum, generation) => sum + generation.readyCount, 0);
+    if (ready >= this.header.contextsAhead) return false;
+    const generation = this.#open.find(({ canMake }) => canMake) ?? this.#openGeneration();
+    generation.prepare();
+    return true;
+  }
+
+  unload(): void {
+    this.#isUnloaded = true;
+    for (const kept of this.#reusable.values()) {
+      for (const context of kept) context.generation.release(context);
+    }
+    this.#reusable.clear();
+    for (const generation of this.#open.splice(0)) generation.retire();
+  }
+
+  #openGeneration(): Generation {
+    const generation = new Generation(this.#source, this.header.contextsPerIsolate);
+    this.#open.push(generation);
+    return generation;
+  }
+}

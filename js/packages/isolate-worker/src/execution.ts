@@ -1,0 +1,250 @@
+/**
+ * One execution in the worker: moves results in and syscalls out, turn by turn, until there is an outcome.
+ * A turn is one command to the realm with the microtasks that follow; it runs to its end on this thread.
+ */
+import { Command } from "../../udf-runtime/src/host_interface.ts";
+import type { JsError, RawFrame, RealmOutcome, TurnOutput } from "../../udf-runtime/src/host_interface.ts";
+import type { Bundle } from "./bundle.ts";
+import { MessageType, SYSCALLS_PER_FRAME_MAX } from "./protocol.ts";
+import type { ExecuteHeader, OutcomeHeader, OutcomeKind, ResultsMeta } from "./protocol.ts";
+import { IsolateLost, TurnTimeout } from "./realm_context.ts";
+import type { CallArgument, RealmContext } from "./realm_context.ts";
+import type { SyncChannel } from "./sync_channel.ts";
+
+/** Sends one frame of this execution to the backend. */
+export type Send = (type: number, fields: readonly (string | Buffer)[]) => void;
+
+/** Time for the realm to hand over its logs after user code was stopped. */
+const FAIL_TIMEOUT_MS = 100;
+/** Below this share of the budget a turn gets the whole budget: the engine's timer is cheaper then. */
+const PRECISE_SHARE = 0.1;
+
+const EMPTY_OUTCOME: RealmOutcome = {
+  kind: "error",
+  logLines: [],
+  observedTime: true,
+  observedRandomness: true,
+  envRead: [],
+  consumed: [],
+  mayReuse: false,
+};
+
+export class Execution {
+  readonly bundle: Bundle;
+  readonly header: ExecuteHeader;
+  readonly #id: number;
+  readonly #context: RealmContext;
+  readonly #isReused: boolean;
+  readonly #send: Send;
+  readonly #syncChannel: SyncChannel;
+  readonly #onEnd: (execution: Execution) => void;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #startMs = performance.now();
+  #userMs = 0;
+  #isOver = false;
+
+  constructor(
+    id: number,
+    header: ExecuteHeader,
+    bundle: Bundle,
+    wiring: { send: Send; syncChannel: SyncChannel; onEnd: (execution: Execution) => void },
+  ) {
+    this.#id = id;
+    this.header = header;
+    this.bundle = bundle;
+    this.#send = wiring.send;
+    this.#syncChannel = wiring.syncChannel;
+    this.#onEnd = wiring.onEnd;
+    const reused = header.kind === "action" ? undefined : bundle.takeReusable(header.module);
+    this.#isReused = reused !== undefined;
+    this.#context = reused ?? bundle.take();
+    this.#context.onHostCall = this.#onHostCall;
+  }
+
+  begin(argsJson: string): void {
+    const { kind, module, function: name, seed, unixMs, requestId, userTimeoutMs } = this.header;
+    if (kind === "action") this.#startTimer(userTimeoutMs, () => this.#stop("timeout"));
+    this.#turn(Command.Begin, kind, module, name, seed, unixMs, requestId, argsJson);
+  }
+
+  settle(meta: ResultsMeta, payloads: readonly Buffer[]): void {
+    const args: CallArgument[] = [];
+    meta.forEach(([id, ok], index) => {
+      args.push(id, ok === 1, payloads[index]?.toString("utf8") ?? "");
+    });
+    this.#turn(Command.Settle, ...args);
+  }
+
+  /** Ends it without an outcome. */
+  cancel(): void {
+    this.#end(false);
+  }
+
+  // --- Turns ------------------------------------------------------------------------------------------------
+
+  #turn(command: number, ...args: CallArgument[]): void {
+    if (this.#isOver) return;
+    const start = performance.now();
+    const timeoutMs = this.#budgetMs();
+    let output: string | undefined;
+    try {
+      this.#context.call(timeoutMs, command, ...args);
+      output = this.#context.call(timeoutMs, Command.Collect);
+    } catch (error) {
+      this.#userMs += performance.now() - start;
+      this.#fail(error);
+      return;
+    }
+    this.#userMs += performance.now() - start;
+    if (this.#isAction || this.#userMs <= this.header.userTimeoutMs) this.#deliver(output ?? "");
+    else this.#stop("timeout");
+  }
+
+  get #isAction(): boolean {
+    return this.header.kind === "action";
+  }
+
+  #budgetMs(): number {
+    const { userTimeoutMs } = this.header;
+    const used = this.#isAction ? performance.now() - this.#startMs : this.#userMs;
+    const left = used < PRECISE_SHARE * userTimeoutMs ? userTimeoutMs : userTimeoutMs - used;
+    return Math.max(1, Math.ceil(left));
+  }
+
+  #deliver(text: string): void {
+    if (text === "") return;
+    const headEnd = text.indexOf("\n");
+    const output = JSON.parse(text.slice(0, headEnd)) as TurnOutput;
+    const rest = text.slice(headEnd + 1);
+    if (output.logLines !== undefined) this.#sendLogLines(output.logLines);
+    if (output.sleeps !== undefined) this.#startSleeps(output.sleeps);
+    if (output.syscalls !== undefined) this.#sendSyscalls(output.syscalls, rest);
+    if (output.outcome !== undefined) this.#finish(output.outcome.kind, output.outcome, rest);
+  }
+
+  #sendSyscalls(syscalls: NonNullable<TurnOutput["syscalls"]>, text: string): void {
+    let offset = 0;
+    for (let start = 0; start < syscalls.length; start += SYSCALLS_PER_FRAME_MAX) {
+      const batch = syscalls.slice(start, start + SYSCALLS_PER_FRAME_MAX);
+      const fields = [JSON.stringify(batch.map(([id, op]) => [id, op]))];
+      for (const [, , length] of batch) {
+        fields.push(text.slice(offset, offset + length));
+        offset += length;
+      }
+      this.#send(MessageType.Syscalls, fields);
+    }
+  }
+
+  #sendLogLines(logLines: readonly unknown[]): void {
+    if (logLines.length > 0) this.#send(MessageType.Log, [JSON.stringify(logLines)]);
+  }
+
+  #startSleeps(sleeps: NonNullable<TurnOutput["sleeps"]>): void {
+    for (const [id, delayMs] of sleeps) {
+      this.#startTimer(delayMs, () => this.#turn(Command.Settle, id, true, ""));
+    }
+  }
+
+  #startTimer(delayMs: number, onDue: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      onDue();
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  // --- The end ----------------------------------------------------------------------------------------------
+
+  #fail(error: unknown): void {
+    if (error instanceof IsolateLost) {
+      // Only the execution whose turn this was is to blame: whoever finds the isolate gone later lost it.
+      const isOwnFault = error.cause !== undefined;
+      this.#finish(isOwnFault ? "memory" : "system", EMPTY_OUTCOME, "");
+    } else if (error instanceof TurnTimeout) this.#stop("timeout");
+    else this.#stop("error", describeRejection(error));
+  }
+
+  /** Ends the execution, keeping the log lines and reads that the realm has recorded so far. */
+  #stop(kind: OutcomeKind, error?: JsError): void {
+    if (this.#isOver) return;
+    if (kind === "timeout") this.#context.generation.retire();
+    let outcome: RealmOutcome | undefined;
+    try {
+      const errorJson = error === undefined ? "" : JSON.stringify(error);
+      const text = this.#context.call(FAIL_TIMEOUT_MS, Command.Fail, errorJson) ?? "";
+      outcome = (JSON.parse(text.slice(0, text.indexOf("\n"))) as TurnOutput).outcome;
+    } catch {
+      // Stopped code left the realm unable to report: the kind of the end is known all the same.
+    }
+    this.#finish(kind, outcome ?? (error === undefined ? EMPTY_OUTCOME : { ...EMPTY_OUTCOME, error }), "");
+  }
+
+  #finish(kind: OutcomeKind, outcome: RealmOutcome, result: string): void {
+    if (this.#isOver) return;
+    let { logLines } = outcome;
+    if (this.#isAction) {
+      this.#sendLogLines(logLines);
+      logLines = [];
+    }
+    const header: OutcomeHeader = {
+      kind,
+      ...(outcome.error === undefined ? {} : { error: outcome.error }),
+      logLines,
+      observedTime: outcome.observedTime,
+      observedRandomness: outcome.observedRandomness,
+      envRead: outcome.envRead,
+      consumed: outcome.consumed,
+      userMs: Math.round(this.#userMs * 1000) / 1000,
+      heapBytes: this.#heapBytes(),
+      contextReused: this.#isReused,
+    };
+    this.#send(MessageType.Outcome, [JSON.stringify(header), result]);
+    this.#end(kind === "success" && outcome.mayReuse);
+  }
+
+  #heapBytes(): number {
+    const { isolate } = this.#context.generation;
+    return isolate.isDisposed ? 0 : isolate.getHeapStatisticsSync().used_heap_size;
+  }
+
+  #end(mayReuse: boolean): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    this.#onEnd(this);
+    if (!mayReuse || !this.bundle.keepReusable(this.header.module, this.#context)) {
+      this.#context.generation.release(this.#context);
+    }
+  }
+
+  // --- Synchronous calls ------------------------------------------------------------------------------------
+
+  readonly #onHostCall = (op: string, argsJson: string): string => {
+    switch (op) {
+      case "fenchel/mapFrames":
+        return `1${JSON.stringify(this.bundle.stackMapper.mapFrames(JSON.parse(argsJson) as RawFrame[]))}`;
+      case "fenchel/elapsedMs":
+        return `1${performance.now() - this.#startMs}`;
+      default:
+        return this.#syncChannel.call(this.#id, op, argsJson);
+    }
+  };
+}
+
+/** An unhandled rejection as the engine copied it out of the realm. */
+export function describeRejection(thrown: unknown): JsError {
+  if (!(thrown instanceof Error)) return { message: `Uncaught ${String(thrown)}`, frames: [] };
+  const { name, message } = thrown;
+  const text = name === "" || message === "" ? name + message : `${name}: ${message}`;
+  return { message: `Uncaught ${text}`.trimEnd(), frames: framesOfStack(thrown.stack ?? "") };
+}
+
+/** Lines of the realm's part of the stack; what follows the boundary is this worker's own. */
+function framesOfStack(stack: string): string[] {
+  const [realmPart = ""] = stack.split("\n    at (<isolated-vm boundary>)");
+  return realmPart
+    .split("\n")
+    .filter((line) => line.startsWith("    at "))
+    .map((line) => line.trimStart());
+}

@@ -1,0 +1,117 @@
+/**
+ * One isolate and its contexts. An isolate serves a bounded number of contexts and is then thrown away: without
+ * that, garbage collection grows to several times the cost of the work (engine findings).
+ *
+ * Invariant: every context made is in `#ready` or `#taken` until it is released; the isolate is disposed once
+ * the generation is retired and both are empty.
+ */
+import { Command } from "../../udf-runtime/src/host_interface.ts";
+import { Isolate } from "./isolated_vm.ts";
+import type { Script } from "./isolated_vm.ts";
+import type { BundleHeader } from "./protocol.ts";
+import { RealmContext } from "./realm_context.ts";
+import { APP_FILE } from "./snapshot.ts";
+import type { RealmSnapshot } from "./snapshot.ts";
+
+/** Executions that may be under way in one isolate: they share its memory limit. */
+const TAKEN_MAX = 8;
+
+export interface RealmSource {
+  header: BundleHeader;
+  realm: RealmSnapshot;
+  /** The app's script when the snapshot holds only the runtime. */
+  script: string | null;
+}
+
+export class Generation {
+  readonly isolate: Isolate;
+  readonly #source: RealmSource;
+  readonly #script: Script | null;
+  readonly #contextsMax: number;
+  #ready: RealmContext[] = [];
+  readonly #taken = new Map<number, RealmContext>();
+  /** Counts up; numbers the contexts. */
+  #made = 0;
+  #isRetired = false;
+
+  constructor(source: RealmSource, contextsMax: number) {
+    this.#source = source;
+    this.#contextsMax = contextsMax;
+    this.isolate = new Isolate({
+      memoryLimit: source.header.heapMiB,
+      snapshot: source.realm.snapshot,
+    });
+    this.#script =
+      source.script === null
+        ? null
+        : this.isolate.compileScriptSync(source.script, { filename: APP_FILE });
+  }
+
+  get readyCount(): number {
+    return this.#ready.length;
+  }
+
+  get takenCount(): number {
+    return this.#taken.size;
+  }
+
+  /** Whether another context may be made. */
+  get canMake(): boolean {
+    return !this.#isRetired && !this.isolate.isDisposed && this.#made < this.#contextsMax;
+  }
+
+  /** Whether an execution may start here. */
+  get canTake(): boolean {
+    if (this.#isRetired || this.isolate.isDisposed || this.#taken.size >= TAKEN_MAX) return false;
+    return this.#ready.length > 0 || this.canMake;
+  }
+
+  prepare(): void {
+    this.#ready.push(this.#make());
+  }
+
+  take(): RealmContext {
+    const context = this.#ready.pop() ?? this.#make();
+    this.#taken.set(context.number, context);
+    return context;
+  }
+
+  release(context: RealmContext): void {
+    this.#taken.delete(context.number);
+    context.release();
+    this.#disposeIfDone();
+  }
+
+  /** No further execution starts here; those under way may end. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const context of this.#ready.splice(0)) context.release();
+    this.#disposeIfDone();
+  }
+
+  #disposeIfDone(): void {
+    const isUsed = !this.#isRetired && (this.#made < this.#contextsMax || this.#ready.length > 0);
+    if (isUsed || this.#taken.size > 0 || this.isolate.isDisposed) return;
+    this.isolate.dispose();
+  }
+
+  #make(): RealmContext {
+    this.#made += 1;
+    const { realm, header } = this.#source;
+    const context = new RealmContext(this, this.#made, realm.nonce, this.#onHostCall);
+    if (this.#script !== null) {
+      const { importSeed, importUnixMs, env } = header;
+      context.call(0, Command.Configure, importSeed, importUnixMs, JSON.stringify(env));
+      this.#script.runSync(context.context);
+    }
+    return context;
+  }
+
+  readonly #onHostCall = (contextNumber: number, op: string, argsJson: string): string => {
+    const handler = this.#taken.get(contextNumber)?.onHostCall;
+    if (handler === undefined || handler === null) {
+      return `0${JSON.stringify({ message: `${op} unsupported outside of an execution` })}`;
+    }
+    return handler(op, argsJson);
+  };
+}

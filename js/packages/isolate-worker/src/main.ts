@@ -1,0 +1,59 @@
+/** Entry of the worker process: sockets, and context preparation while nothing else is to be done. */
+import net from "node:net";
+import { FrameDecoder, encodeFrame } from "./frames.ts";
+import type { Frame } from "./frames.ts";
+import { MessageType, PROTOCOL_VERSION } from "./protocol.ts";
+import { runtimeDigest } from "./snapshot.ts";
+import { SyncChannel } from "./sync_channel.ts";
+import { Worker } from "./worker.ts";
+
+const ASYNC_FD = 3;
+const SYNC_FD = 4;
+
+const socket = new net.Socket({ fd: ASYNC_FD, readable: true, writable: true });
+const decoder = new FrameDecoder();
+const outbox: Buffer[] = [];
+let isPreparing = false;
+
+const worker = new Worker((type, id, fields) => {
+  if (outbox.length === 0) queueMicrotask(flush);
+  outbox.push(encodeFrame(type, id, fields));
+}, new SyncChannel(SYNC_FD));
+
+/** Sends the frames of this turn in one write. */
+function flush(): void {
+  const frames = outbox.splice(0);
+  socket.write(frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames));
+}
+
+function handle(frame: Frame): void {
+  if (frame.type === MessageType.Shutdown) process.exit(0);
+  worker.handle(frame);
+}
+
+function schedulePreparation(): void {
+  if (isPreparing) return;
+  isPreparing = true;
+  setImmediate(prepare);
+}
+
+/** One context a time, so that messages which came in meanwhile go first. */
+function prepare(): void {
+  isPreparing = false;
+  if (worker.prepareOne()) schedulePreparation();
+}
+
+socket.on("data", (chunk) => {
+  for (const frame of decoder.push(chunk)) handle(frame);
+  schedulePreparation();
+});
+socket.on("end", () => process.exit(0));
+socket.on("error", () => process.exit(1));
+
+const ready = {
+  protocol: PROTOCOL_VERSION,
+  node: process.versions.node,
+  v8: process.versions.v8,
+  runtimeDigest,
+};
+socket.write(encodeFrame(MessageType.Ready, 0, [JSON.stringify(ready)]));

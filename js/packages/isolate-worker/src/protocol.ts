@@ -1,0 +1,66 @@
+/** Messages of the worker protocol, version 1: numbers and the JSON inside the frames. */
+import type { EvaluatorKind, FunctionKind, JsError, LogLine } from "../../udf-runtime/src/host_interface.ts";
+
+export const PROTOCOL_VERSION = 1;
+
+export const MessageType = {
+  Load: 1,
+  Unload: 2,
+  Execute: 3,
+  Results: 4,
+  Cancel: 5,
+  Shutdown: 6,
+  Ready: 65,
+  Loaded: 66,
+  Syscalls: 67,
+  Log: 68,
+  Outcome: 69,
+  SyncCall: 129,
+  SyncResult: 130,
+  BuildSnapshot: 200,
+  SnapshotBuilt: 201,
+} as const;
+
+/** At most this many syscalls in one SYSCALLS frame. */
+export const SYSCALLS_PER_FRAME_MAX = 64;
+
+export interface BundleHeader {
+  key: string;
+  modules: string[];
+  env: Record<string, string>;
+  importSeed: string;
+  importUnixMs: number;
+  heapMiB: number;
+  contextsAhead: number;
+  contextsPerIsolate: number;
+  isAppBundle: boolean;
+}
+
+export interface ExecuteHeader {
+  bundle: number;
+  kind: FunctionKind | EvaluatorKind;
+  module: string;
+  function: string;
+  seed: string;
+  unixMs: number;
+  requestId: string;
+  executionId: string;
+  userTimeoutMs: number;
+}
+
+export type OutcomeKind = "success" | "error" | "timeout" | "memory" | "neverResolves" | "system";
+
+export interface OutcomeHeader {
+  kind: OutcomeKind;
+  error?: JsError;
+  logLines: LogLine[];
+  observedTime: boolean;
+  observedRandomness: boolean;
+  envRead: string[];
+  consumed: [queryId: number, documents: number, sawEnd: 0 | 1][];
+  userMs: number;
+  heapBytes: number;
+  contextReused: boolean;
+}
+
+export type ResultsMeta = [syscallId: number, ok: 0 | 1][];

@@ -1,0 +1,67 @@
+/** One V8 context with the runtime in it, ready for an execution. The only caller of the realm function. */
+import { Command } from "../../udf-runtime/src/host_interface.ts";
+import type { HostFunction, RealmFunction } from "../../udf-runtime/src/host_interface.ts";
+import type { Generation } from "./generation.ts";
+import type { Context, Reference } from "./isolated_vm.ts";
+
+export type CallArgument = string | number | boolean;
+
+/** Answers synchronous calls of the realm; the answer begins with "1" (result) or "0" (error JSON). */
+export type HostCallHandler = (op: string, argsJson: string) => string;
+
+/** The user's code ran longer than it may. */
+export class TurnTimeout extends Error {}
+
+/** The isolate is gone; nothing in it can run again. */
+export class IsolateLost extends Error {}
+
+export class RealmContext {
+  readonly generation: Generation;
+  readonly number: number;
+  /** Set while an execution owns the context. */
+  onHostCall: HostCallHandler | null = null;
+  readonly #context: Context;
+  readonly #realm: Reference<RealmFunction>;
+
+  constructor(generation: Generation, number: number, nonce: string, host: HostFunction) {
+    this.generation = generation;
+    this.number = number;
+    this.#context = generation.isolate.createContextSync();
+    const claim = this.#context.global.getSync("__fenchelClaim", { reference: true });
+    this.#realm = claim.applySync(undefined, [nonce], { result: { reference: true } }) as Reference<RealmFunction>;
+    claim.release();
+    this.#realm.applySync(undefined, [Command.Attach, number, host]);
+  }
+
+  /** The engine's context, to run the app's script in. */
+  get context(): Context {
+    return this.#context;
+  }
+
+  /**
+   * Runs a command and the microtasks that follow. Raises TurnTimeout, IsolateLost, or a copy of the error with
+   * which a promise was rejected that nobody handles.
+   */
+  call(timeoutMs: number, command: number, ...args: CallArgument[]): string | undefined {
+    const { isolate } = this.generation;
+    if (isolate.isDisposed) throw new IsolateLost();
+    const start = performance.now();
+    try {
+      return this.#realm.applySync(undefined, [command, ...args], { timeout: timeoutMs }) as
+        | string
+        | undefined;
+    } catch (error) {
+      if (isolate.isDisposed) throw new IsolateLost("", { cause: error });
+      const isTimeout = error instanceof Error && error.message === "Script execution timed out.";
+      if (isTimeout && performance.now() - start >= timeoutMs) throw new TurnTimeout("", { cause: error });
+      throw error;
+    }
+  }
+
+  release(): void {
+    this.onHostCall = null;
+    if (this.generation.isolate.isDisposed) return;
+    this.#realm.release();
+    this.#context.release();
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The scripts that make a realm, and V8 snapshots of them. A snapshot file is the nonce (text of fixed length)
+ * followed by V8's blob.
+ */
+import crypto from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { Command } from "../../udf-runtime/src/host_interface.ts";
+import { ExternalCopy, Isolate } from "./isolated_vm.ts";
+import type { Snapshot } from "./isolated_vm.ts";
+import type { BundleHeader } from "./protocol.ts";
+
+export const APP_FILE = "convex:/app.js";
+export const RUNTIME_FILE = "convex:/udf-runtime.js";
+
+const NONCE_PLACEHOLDER = "__FENCHEL_NONCE__";
+const NONCE_LENGTH = 32;
+
+declare const __dirname: string;
+
+const runtimeSource = fs.readFileSync(path.join(__dirname, "udf-runtime.js"), "utf8");
+
+export const runtimeDigest = crypto.createHash("sha256").update(runtimeSource).digest("hex");
+
+export interface RealmSnapshot {
+  nonce: string;
+  snapshot: Snapshot;
+}
+
+function createNonce(): string {
+  return crypto.randomBytes(NONCE_LENGTH / 2).toString("hex");
+}
+
+function runtimeScript(nonce: string): { code: string; filename: string } {
+  return { code: runtimeSource.replace(NONCE_PLACEHOLDER, nonce), filename: RUNTIME_FILE };
+}
+
+/** A snapshot with the runtime only: contexts made from it evaluate the app themselves. */
+export function createRuntimeSnapshot(): RealmSnapshot {
+  const nonce = createNonce();
+  return { nonce, snapshot: Isolate.createSnapshot([runtimeScript(nonce)]) };
+}
+
+/** Bytes of a snapshot with the runtime and the evaluated app. May crash the process: run it in its own. */
+export function createAppSnapshot(header: BundleHeader, script: string): Buffer {
+  const nonce = createNonce();
+  const { importSeed, importUnixMs, env } = header;
+  const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) => JSON.stringify(arg));
+  const claim = `__fenchelClaim(${JSON.stringify(nonce)})`;
+  const snapshot = Isolate.createSnapshot([
+    runtimeScript(nonce),
+    { code: `${claim}(${Command.Configure}, ${configure.join(", ")})`, filename: RUNTIME_FILE },
+    { code: script, filename: APP_FILE },
+    { code: `${claim}(${Command.EvaluateModules})`, filename: RUNTIME_FILE },
+  ]);
+  return Buffer.concat([Buffer.from(nonce, "latin1"), Buffer.from(snapshot.copy())]);
+}
+
+export function decodeAppSnapshot(bytes: Buffer): RealmSnapshot {
+  const nonce = bytes.toString("latin1", 0, NONCE_LENGTH);
+  const blob = new Uint8Array(bytes.subarray(NONCE_LENGTH)).buffer;
+  return { nonce, snapshot: new ExternalCopy(blob) };
+}

@@ -1,0 +1,57 @@
+/** Maps stack frames of one bundle to the developer's sources (specification 5.2). Lines and columns 1-based. */
+import { TraceMap, originalPositionFor } from "@jridgewell/trace-mapping";
+import type { RawFrame } from "../../udf-runtime/src/host_interface.ts";
+import { APP_FILE, RUNTIME_FILE } from "./snapshot.ts";
+
+export interface SourcePosition {
+  source: string;
+  line: number;
+  column: number;
+}
+
+const LIBRARY_INTERNALS = /(^|\/)convex\/src\/server\/impl\//;
+
+export class StackMapper {
+  readonly #sourceMap: string;
+  /** Decoded at the first use: most bundles never throw. */
+  #traceMap: TraceMap | null | undefined;
+
+  /** `sourceMap`: JSON text, or "" when there is none. */
+  constructor(sourceMap: string) {
+    this.#sourceMap = sourceMap;
+  }
+
+  position(line: number, column: number): SourcePosition | null {
+    this.#traceMap ??= this.#sourceMap === "" ? null : new TraceMap(this.#sourceMap);
+    if (this.#traceMap === null) return null;
+    const found = originalPositionFor(this.#traceMap, { line, column: Math.max(0, column - 1) });
+    if (found.source === null) return null;
+    return { source: found.source, line: found.line, column: found.column + 1 };
+  }
+
+  /** Texts of the frames to show: mapped, without what belongs to the runtime at the head and the tail. */
+  mapFrames(frames: readonly RawFrame[]): string[] {
+    const mapped = frames.map((frame) => this.#mapFrame(frame));
+    let start = 0;
+    let end = mapped.length;
+    while (start < end && isInternal(mapped[start])) start += 1;
+    while (end > start && isInternal(mapped[end - 1])) end -= 1;
+    return mapped.slice(start, end).flatMap((frame) => (frame === null ? [] : [frame.text]));
+  }
+
+  #mapFrame([before, file, line, column, after]: RawFrame): { text: string; source: string } | null {
+    if (file === RUNTIME_FILE) return null;
+    if (file !== APP_FILE) return { text: `${before}${file}${after}`, source: file };
+    const position = this.position(line, column);
+    if (position === null) {
+      if (this.#traceMap !== null) return null;
+      return { text: `${before}${file}:${line}:${column}${after}`, source: file };
+    }
+    const { source } = position;
+    return { text: `${before}${source}:${position.line}:${position.column}${after}`, source };
+  }
+}
+
+function isInternal(frame: { source: string } | null | undefined): boolean {
+  return frame === null || frame === undefined || LIBRARY_INTERNALS.test(frame.source);
+}

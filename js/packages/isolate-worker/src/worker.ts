@@ -1,0 +1,97 @@
+/** Dispatches the backend's messages to bundles and executions. Knows no sockets: frames in, frames out. */
+import { Bundle } from "./bundle.ts";
+import { runEvaluator } from "./evaluation.ts";
+import { Execution } from "./execution.ts";
+import { FrameError } from "./frames.ts";
+import type { Frame } from "./frames.ts";
+import { MessageType } from "./protocol.ts";
+import type { BundleHeader, ExecuteHeader, ResultsMeta } from "./protocol.ts";
+import type { SyncChannel } from "./sync_channel.ts";
+
+export type SendFrame = (type: number, id: number, fields: readonly (string | Buffer)[]) => void;
+
+export class Worker {
+  readonly #send: SendFrame;
+  readonly #syncChannel: SyncChannel;
+  readonly #bundles = new Map<number, Bundle>();
+  readonly #executions = new Map<number, Execution>();
+
+  constructor(send: SendFrame, syncChannel: SyncChannel) {
+    this.#send = send;
+    this.#syncChannel = syncChannel;
+  }
+
+  /** Handles one message. Raises FrameError when the backend broke the protocol. */
+  handle(frame: Frame): void {
+    switch (frame.type) {
+      case MessageType.Load:
+        this.#load(frame);
+        break;
+      case MessageType.Unload:
+        this.#bundles.get(frame.id)?.unload();
+        this.#bundles.delete(frame.id);
+        break;
+      case MessageType.Execute:
+        this.#execute(frame);
+        break;
+      case MessageType.Results:
+        this.#executions.get(frame.id)?.settle(json<ResultsMeta>(frame, 0), frame.fields.slice(1));
+        break;
+      case MessageType.Cancel:
+        this.#executions.get(frame.id)?.cancel();
+        break;
+      default:
+        throw new FrameError(`Unknown message type ${frame.type}`);
+    }
+  }
+
+  /** Prepares one context ahead of its use; false when there is nothing to prepare. */
+  prepareOne(): boolean {
+    for (const bundle of this.#bundles.values()) if (bundle.prepareOne()) return true;
+    return false;
+  }
+
+  #load(frame: Frame): void {
+    const header = json<BundleHeader>(frame, 0);
+    try {
+      const [script, sourceMap] = [text(frame, 1), text(frame, 2)];
+      this.#bundles.set(frame.id, new Bundle(header, script, sourceMap, field(frame, 3)));
+      this.#send(MessageType.Loaded, frame.id, ['{"ok":true}']);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#send(MessageType.Loaded, frame.id, [JSON.stringify({ ok: false, message })]);
+    }
+  }
+
+  #execute(frame: Frame): void {
+    const header = json<ExecuteHeader>(frame, 0);
+    const bundle = this.#bundles.get(header.bundle);
+    if (bundle === undefined) throw new FrameError(`Bundle ${header.bundle} is not loaded`);
+    if (header.kind !== "query" && header.kind !== "mutation" && header.kind !== "action") {
+      const { header: outcome, result } = runEvaluator(bundle, header);
+      this.#send(MessageType.Outcome, frame.id, [JSON.stringify(outcome), result]);
+      return;
+    }
+    const execution = new Execution(frame.id, header, bundle, {
+      send: (type, fields) => this.#send(type, frame.id, fields),
+      syncChannel: this.#syncChannel,
+      onEnd: () => this.#executions.delete(frame.id),
+    });
+    this.#executions.set(frame.id, execution);
+    execution.begin(text(frame, 1));
+  }
+}
+
+function field(frame: Frame, index: number): Buffer {
+  const bytes = frame.fields[index];
+  if (bytes === undefined) throw new FrameError(`Message ${frame.type} lacks field ${index}`);
+  return bytes;
+}
+
+function text(frame: Frame, index: number): string {
+  return field(frame, index).toString("utf8");
+}
+
+function json<T>(frame: Frame, index: number): T {
+  return JSON.parse(text(frame, index)) as T;
+}

@@ -1,0 +1,90 @@
+/** Installs the realm's globals. Web APIs that most functions never touch appear at their first use. */
+import { createConsole } from "./console.ts";
+import { forbidBlocking, forbidCodeFromText, hideGarbageCollection } from "./determinism.ts";
+import { createProcess } from "./environment.ts";
+import { installStackTraces } from "./errors.ts";
+import { createConvexObject } from "./execution.ts";
+import { NativeError, NativePromise, defineProperty, thenNative } from "./primordials.ts";
+import { random } from "./random.ts";
+import { requireAction } from "./state.ts";
+import { createDate } from "./time.ts";
+import { clearTimer, setInterval, setTimeout } from "./timers.ts";
+
+declare function require(path: "./web/url.ts"): typeof import("./web/url.ts");
+declare function require(path: "./web/encoding.ts"): typeof import("./web/encoding.ts");
+declare function require(path: "./web/base64.ts"): typeof import("./web/base64.ts");
+declare function require(path: "./web/structured_clone.ts"): typeof import("./web/structured_clone.ts");
+declare function require(path: "./web/dom_exception.ts"): typeof import("./web/dom_exception.ts");
+declare function require(path: "./web/events.ts"): typeof import("./web/events.ts");
+declare function require(path: "./web/http.ts"): typeof import("./web/http.ts");
+declare function require(path: "./web/crypto.ts"): typeof import("./web/crypto.ts");
+declare function require(path: "./web/performance.ts"): typeof import("./web/performance.ts");
+
+function define(name: string, value: unknown): void {
+  defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+}
+
+/** Defines globals that load `load()` when one of them is first read. */
+function defineLazily<T extends object>(load: () => T, names: readonly (keyof T & string)[]): void {
+  for (const name of names) {
+    defineProperty(globalThis, name, {
+      get() {
+        const value = load()[name];
+        define(name, value);
+        return value;
+      },
+      set(value: unknown) {
+        define(name, value);
+      },
+      enumerable: false,
+      configurable: true,
+    });
+  }
+}
+
+function queueMicrotask(callback: () => void): void {
+  if (typeof callback !== "function") throw new TypeError("queueMicrotask: callback must be a function");
+  thenNative(NativePromise.resolve(), callback, () => {});
+}
+
+function fetchUnavailable(): Promise<never> {
+  return new NativePromise(() => {
+    requireAction("fetch()");
+    throw new NativeError("fetch() is not available in this version of Fenchel yet");
+  });
+}
+
+export function installGlobals(): void {
+  installStackTraces();
+  hideGarbageCollection();
+  forbidBlocking();
+  forbidCodeFromText();
+  define("Date", createDate());
+  define("Convex", createConvexObject());
+  define("console", createConsole());
+  define("process", createProcess());
+  define("self", globalThis);
+  define("queueMicrotask", queueMicrotask);
+  define("setTimeout", setTimeout);
+  define("setInterval", setInterval);
+  define("clearTimeout", clearTimer);
+  define("clearInterval", clearTimer);
+  define("fetch", fetchUnavailable);
+  defineProperty(Math, "random", { value: random, writable: true, configurable: true });
+  defineWebApis();
+}
+
+function defineWebApis(): void {
+  defineLazily(() => require("./web/url.ts"), ["URL", "URLSearchParams"]);
+  defineLazily(() => require("./web/encoding.ts"), ["TextEncoder", "TextDecoder"]);
+  defineLazily(() => require("./web/base64.ts"), ["atob", "btoa"]);
+  defineLazily(() => require("./web/structured_clone.ts"), ["structuredClone"]);
+  defineLazily(() => require("./web/dom_exception.ts"), ["DOMException"]);
+  defineLazily(
+    () => require("./web/events.ts"),
+    ["Event", "EventTarget", "AbortController", "AbortSignal"],
+  );
+  defineLazily(() => require("./web/http.ts"), ["Headers", "Request", "Response"]);
+  defineLazily(() => require("./web/crypto.ts"), ["crypto"]);
+  defineLazily(() => require("./web/performance.ts"), ["performance"]);
+}

@@ -1,0 +1,77 @@
+/**
+ * The narrow door between a realm (one V8 context) and the worker that hosts it. Only strings and numbers
+ * pass. The worker calls the realm's one function with a command; the realm calls the worker's one function
+ * synchronously. Both sides import these types; neither may know more about the other.
+ */
+
+/** First argument of the realm function. */
+export const Command = {
+  /** (importSeed, importUnixMs, envJson): fixes what module evaluation observes. */
+  Configure: 0,
+  /** (): evaluates every module that is not a chunk. For snapshots. */
+  EvaluateModules: 1,
+  /** (contextNumber, host): gives the realm its way to call the worker. */
+  Attach: 2,
+  /** (kind, module, function, seed, unixMs, requestId, argsJson): starts an execution. */
+  Begin: 3,
+  /** (id, ok, payload, id, ok, payload, …): settles async syscalls in this order. */
+  Settle: 4,
+  /** (): what happened since the last Collect, "" when nothing did. See `TurnOutput`. */
+  Collect: 5,
+  /** (kind, module): runs an evaluator to its end and returns its JSON inside an outcome. */
+  Evaluate: 6,
+  /** (errorJson or ""): ends the execution with this error and returns its TurnOutput. */
+  Fail: 7,
+} as const;
+
+/** Calls back into the worker: (contextNumber, op, argsJson) -> "1" + payload | "0" + error JSON. */
+export type HostFunction = (contextNumber: number, op: string, argsJson: string) => string;
+
+export type RealmFunction = (
+  command: number,
+  ...args: (string | number | boolean | HostFunction)[]
+) => string | undefined;
+
+export type FunctionKind = "query" | "mutation" | "action";
+export type EvaluatorKind = "analyze" | "schema" | "authConfig" | "appDefinition";
+
+export interface LogLine {
+  level: "DEBUG" | "ERROR" | "INFO" | "LOG" | "WARN";
+  messages: string[];
+  timestampMs: number;
+  isTruncated: boolean;
+  systemCode?: string;
+}
+
+export interface JsError {
+  message: string;
+  frames: string[];
+  dataJson?: string;
+}
+
+/** One unmapped stack frame: text before and after the place, file, 1-based line and column. */
+export type RawFrame = [prefix: string, file: string, line: number, column: number, suffix: string];
+
+export interface RealmOutcome {
+  kind: "success" | "error" | "neverResolves";
+  error?: JsError;
+  logLines: LogLine[];
+  observedTime: boolean;
+  observedRandomness: boolean;
+  envRead: string[];
+  /** [query id, documents handed out, whether the end was seen] of every stream of the execution. */
+  consumed: [number, number, 0 | 1][];
+  /** Whether the module asks for `experimental_reuseContext`. */
+  mayReuse: boolean;
+}
+
+/**
+ * What a turn produced. Its text is this JSON, a newline, then the syscalls' args in order (lengths in UTF-16
+ * units are in `syscalls`), then the result of a successful outcome.
+ */
+export interface TurnOutput {
+  syscalls?: [id: number, op: string, argsLength: number][];
+  sleeps?: [id: number, delayMs: number][];
+  logLines?: LogLine[];
+  outcome?: RealmOutcome;
+}

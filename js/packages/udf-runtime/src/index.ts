@@ -1,0 +1,80 @@
+/**
+ * The realm's side of the worker. Evaluated once per context, or once in a snapshot; leaves one global function
+ * that hands the realm function to whoever knows this build's nonce, which user code does not.
+ */
+import { begin, collect, fail, settle } from "./execution.ts";
+import { evaluate } from "./evaluators.ts";
+import { installGlobals } from "./globals.ts";
+import { Command } from "./host_interface.ts";
+import type { EvaluatorKind, FunctionKind, HostFunction, RealmFunction } from "./host_interface.ts";
+import { evaluateModules, takeModules } from "./modules.ts";
+import { parseJson, stringifyJson } from "./primordials.ts";
+import { seedImport } from "./random.ts";
+import { attachHost, realm } from "./state.ts";
+
+/** Set by the wrapper that the build puts around this bundle. */
+declare const __fenchelNonce: string;
+
+function configure(seedHex: string, unixMs: number, envJson: string): void {
+  realm.settings = { seedHex, unixMs, env: parseJson(envJson) as Record<string, string> };
+  seedImport();
+}
+
+/** Settles in the given order; the reactions run when the call returns to the host. */
+function settleAll(args: unknown[]): void {
+  for (let index = 0; index < args.length; index += 3) {
+    settle(args[index] as number, args[index + 1] as boolean, args[index + 2] as string);
+  }
+}
+
+function beginFrom(args: unknown[]): void {
+  takeModules();
+  const [kind, module, functionName, seedHex, unixMs, requestId, argsJson] = args as [
+    FunctionKind,
+    string,
+    string,
+    string,
+    number,
+    string,
+    string,
+  ];
+  begin({ kind, module, functionName, seedHex, unixMs, requestId, argsJson });
+}
+
+const realmFunction: RealmFunction = (command, ...args) => {
+  switch (command) {
+    case Command.Settle:
+      settleAll(args);
+      return undefined;
+    case Command.Collect:
+      return collect();
+    case Command.Begin:
+      beginFrom(args);
+      return undefined;
+    case Command.Attach:
+      attachHost(args[0] as number, args[1] as HostFunction);
+      return undefined;
+    case Command.Configure:
+      configure(args[0] as string, args[1] as number, args[2] as string);
+      return undefined;
+    case Command.EvaluateModules:
+      evaluateModules();
+      return undefined;
+    case Command.Fail:
+      return fail(args[0] as string);
+    case Command.Evaluate:
+      takeModules();
+      return stringifyJson(evaluate(args[0] as EvaluatorKind, args[1] as string));
+    default:
+      return undefined;
+  }
+};
+
+installGlobals();
+
+Object.defineProperty(globalThis, "__fenchelClaim", {
+  value: (nonce: unknown) => (nonce === __fenchelNonce ? realmFunction : undefined),
+  writable: false,
+  enumerable: false,
+  configurable: false,
+});

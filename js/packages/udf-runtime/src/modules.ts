@@ -1,0 +1,57 @@
+/** The user's modules: lazy thunks that the bundle's script left, evaluated at most once each. */
+import { beginModuleLines, endModuleLines } from "./console.ts";
+import { CallError } from "./errors.ts";
+
+export type Namespace = Readonly<Record<string, unknown>>;
+
+interface BundleGlobal {
+  __fenchelModules?: Record<string, () => Namespace>;
+}
+
+let thunks: Record<string, () => Namespace> = {};
+const namespaces = new Map<string, Namespace>();
+
+/** Takes the thunks from the global object, so that user code never sees them. */
+export function takeModules(): void {
+  const bundle = globalThis as BundleGlobal;
+  if (bundle.__fenchelModules === undefined) return;
+  thunks = { ...bundle.__fenchelModules };
+  delete bundle.__fenchelModules;
+}
+
+export function modulePaths(): string[] {
+  return Object.keys(thunks).filter((path) => !path.startsWith("_deps/"));
+}
+
+/** The module's namespace; throws what its evaluation threw, every time. */
+export function loadModule(path: string): Namespace {
+  const loaded = namespaces.get(path);
+  if (loaded !== undefined) return loaded;
+  takeModules();
+  const thunk = thunks[path];
+  if (thunk === undefined) {
+    throw new CallError(
+      `Couldn't find JavaScript module '${path}'. Did you forget to run \`npx convex dev\`?`,
+    );
+  }
+  beginModuleLines(path);
+  try {
+    const namespace = thunk();
+    namespaces.set(path, namespace);
+    return namespace;
+  } finally {
+    endModuleLines();
+  }
+}
+
+/** Evaluates all modules, in the bundle's order. One that throws is left to throw again when it is used. */
+export function evaluateModules(): void {
+  takeModules();
+  for (const path of modulePaths()) {
+    try {
+      loadModule(path);
+    } catch {
+      // The bundle's initialiser keeps the error and throws it again at the next use.
+    }
+  }
+}

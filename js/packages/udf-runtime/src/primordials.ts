@@ -1,0 +1,20 @@
+/** Intrinsics as they were before user code ran: the runtime keeps working when user code patches them. */
+
+export const { parse: parseJson, stringify: stringifyJson } = JSON;
+export const NativeDate = Date;
+export const nativeNow = Date.now;
+export const NativeError = Error;
+export const NativePromise = Promise;
+export const { apply: reflectApply, construct: reflectConstruct, get: reflectGet } = Reflect;
+export const { defineProperty, getOwnPropertyNames } = Object;
+
+const nativeThen = Promise.prototype.then;
+
+/** Reacts to a native promise without looking at a `then` that user code may have replaced. */
+export function thenNative(
+  promise: Promise<unknown>,
+  onFulfilled: (value: unknown) => void,
+  onRejected: (error: unknown) => void,
+): void {
+  reflectApply(nativeThen, promise, [onFulfilled, onRejected]);
+}

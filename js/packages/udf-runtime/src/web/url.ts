@@ -1,0 +1,2 @@
+/** `URL` and `URLSearchParams`, from whatwg-url. */
+export { URL, URLSearchParams } from "whatwg-url";
