@@ -1,6 +1,4 @@
-"""Running functions with caching, retries and idempotency; deploys; the scheduler; the function
-log.
-"""
+"""Running functions with caching, retries and idempotency; deploys, schedules, function log."""
 
 from fenchel.application.application import Application
 from fenchel.application.calls import (

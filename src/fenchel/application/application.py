@@ -133,7 +133,7 @@ class Application:
             self._tasks.spawn(name, self._supervise(name, loop))
 
     async def close(self) -> None:
-        """Cancel all that runs; scheduled actions among it will be found failed at the next start."""
+        """Cancel all that runs; the next start finds scheduled actions among it failed."""
         await self._tasks.close()
 
     async def run_query(
@@ -173,7 +173,7 @@ class Application:
         return MutationRun(result=self._encode(run.outcome, call), ts=run.ts)
 
     async def run_action(self, call: FunctionCall) -> ActionRun:
-        """Run once. Raises FenchelError for failures of the system; effects may have happened then."""
+        """Run once. Raises FenchelError for failures of the system, maybe after effects."""
         outcome = await self._actions.run(decode_call(call))
         return ActionRun(result=self._encode(outcome, call))
 

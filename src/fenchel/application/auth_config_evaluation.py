@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fenchel.application.code_source import AUTH_CONFIG_PATH, visible_environment
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.database import Transaction
 from fenchel.definitions import AuthProvider, decode_auth_config
@@ -22,6 +21,8 @@ from fenchel.model import (
     get_udf_config,
 )
 from fenchel.udf import JsError
+
+AUTH_CONFIG_PATH = "auth.config.js"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +46,9 @@ class AuthConfigEvaluator:
             return ()
         inputs = BundleInputs(
             modules=[
-                ModuleSource(path=m.path, source=m.source, source_map=m.source_map)
-                for m in modules
-                if m is module or m.path.startswith("_deps/")
+                module_source(m) for m in modules if m is module or m.path.startswith("_deps/")
             ],
-            environment_variables=visible_environment(variables, self.canonical_urls),
+            environment_variables={**self.canonical_urls.environment_variables, **variables},
             import_seed=config.import_phase_rng_seed,
             import_unix_ms=config.import_unix_ms,
         )
@@ -75,3 +74,13 @@ def _error(error: JsError) -> Exception:
     is_unset_variable = "environment variable" in error.message.lower()
     code = "AuthConfigMissingEnvironmentVariable" if is_unset_variable else "InvalidAuthConfig"
     return bad_request(code, f"Evaluating auth.config.js failed:\n{error.pretty}")
+
+
+def module_source(module: PackagedModule) -> ModuleSource:
+    """A stored module as the function runner takes it."""
+    return ModuleSource(
+        path=module.path,
+        source=module.source,
+        source_map=module.source_map,
+        environment=module.environment,
+    )

@@ -22,7 +22,7 @@ class BackgroundTasks:
         self._is_closed = False
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Run `work` as a task. Its unexpected exceptions are logged, whether or not it is awaited."""
+        """Run `work` as a task. Unexpected exceptions are logged even if nobody awaits it."""
         assert not self._is_closed, "the owner of background tasks is closed"
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)

@@ -18,7 +18,7 @@ _IDLE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaner:
-    """One loop; each round deletes a bounded number of rows (execution 6.1, client-protocol 3.10)."""
+    """A loop of bounded rounds (execution 6.1, client-protocol 3.10)."""
 
     database: Database
     runtime: Runtime

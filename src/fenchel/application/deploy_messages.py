@@ -161,6 +161,14 @@ class CanonicalUrls(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     convex_cloud_url: str
     convex_site_url: str
 
+    @property
+    def environment_variables(self) -> dict[str, str]:
+        """The built-in part of what `process.env` shows (execution 3.9)."""
+        return {
+            "CONVEX_CLOUD_URL": self.convex_cloud_url,
+            "CONVEX_SITE_URL": self.convex_site_url,
+        }
+
 
 class EnvironmentChange(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of update_environment_variables; a value of None deletes the variable (3.3)."""

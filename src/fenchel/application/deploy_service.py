@@ -127,7 +127,7 @@ class DeployService:
             return FinishPushResponse(
                 auth_diff={"added": [], "removed": []}, definition_diffs={}, component_diffs={}
             )
-        await self._function_runner.warm(push.evaluated.inputs)
+        await self._function_runner.warm(push.evaluated.code)
 
         async def work(tx: Transaction) -> FinishPushResponse:
             return await finish_push(tx, push, message=request.message)

@@ -136,7 +136,7 @@ class JobExecutor:
             self._wake.set()
 
     async def _run_mutation(self, job: ScheduledJob, args_json: str) -> None:
-        """Run until it commits, fails by itself or is canceled; conflicts are retried without end."""
+        """Run until it commits, fails by itself or is canceled, however often it conflicts."""
         invocation = self._invocation(job, args_json)
         attempt = 0
         while True:
@@ -186,7 +186,7 @@ class JobExecutor:
             await self._settle(job, _postpone)
             return
         match outcome.result:
-            case JsError(message):
+            case JsError(message=message):
                 await self._finish(job, JobState("failed", error=message))
             case _:
                 await self._finish(job, JobState("success"))

@@ -1,15 +1,19 @@
-"""Loading and evaluating the code of a push, without changing anything (deploy-protocol 2.5, 2.6)."""
+"""Loading and evaluating the code of a push; nothing changes (deploy-protocol 2.5, 2.6)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
-from fenchel.application.code_source import runtime_modules, visible_environment
+from fenchel.application.auth_config_evaluation import (
+    AUTH_CONFIG_PATH,
+    AuthConfigEvaluator,
+    module_source,
+)
 from fenchel.application.deploy_messages import CanonicalUrls, PushModule, StartPushRequest
 from fenchel.application.push_checks import check_analysis, check_push, resolve_modules
 from fenchel.application.push_state import EvaluatedPush
@@ -17,10 +21,11 @@ from fenchel.database import Database, Transaction
 from fenchel.definitions import EMPTY_SCHEMA, AnalyzedModule, decode_schema
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
-from fenchel.function_runner import FunctionRunner
+from fenchel.function_runner import DeployedCode, FunctionRunner
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import (
     PackagedModule,
+    SourcePackage,
     UdfConfig,
     decode_source_package,
     describe_source_package,
@@ -61,19 +66,18 @@ class PushEvaluator:
         config = await self._udf_config(tx, definition.udf_server_version)
         modules = await self._resolve(tx, request)
         inputs = BundleInputs(
-            modules=runtime_modules(modules),
-            environment_variables=visible_environment(variables, self.canonical_urls),
+            modules=[module_source(m) for m in modules if m.path != AUTH_CONFIG_PATH],
+            environment_variables={**self.canonical_urls.environment_variables, **variables},
             import_seed=config.import_phase_rng_seed,
             import_unix_ms=config.import_unix_ms,
         )
         analysis = await self._analyze(inputs)
         schema_json = await self._evaluate_schema(definition.schema)
-        content = encode_source_package(modules)
-        key = await self.file_storage.store(content)
+        package = await self._store_package(modules, request.node_version)
         return EvaluatedPush(
             modules=modules,
-            package=describe_source_package(key, content, node_version=request.node_version),
-            inputs=inputs,
+            package=package,
+            code=_deployed_code(package, inputs),
             analysis=analysis,
             app_definition=await self._evaluate_definition(definition.definition, inputs),
             schema=EMPTY_SCHEMA if schema_json is None else decode_schema(schema_json),
@@ -82,6 +86,13 @@ class PushEvaluator:
             udf_config=config,
             variables=variables,
         )
+
+    async def _store_package(
+        self, modules: Sequence[PackagedModule], node_version: str | None
+    ) -> SourcePackage:
+        content = await asyncio.to_thread(encode_source_package, modules)
+        key = await self.file_storage.store(content)
+        return describe_source_package(key, content, node_version=node_version)
 
     async def _resolve(self, tx: Transaction, request: StartPushRequest) -> list[PackagedModule]:
         definition = request.app_definition
@@ -138,6 +149,17 @@ class PushEvaluator:
 def prefix_error(error: FenchelError) -> FenchelError:
     """The form in which the CLI prints a developer's mistake (deploy-protocol 2.6)."""
     return FenchelError(error.kind, error.code, f"Hit an error while pushing:\n{error.message}")
+
+
+def _deployed_code(package: SourcePackage, inputs: BundleInputs) -> DeployedCode:
+    """How the function runner will name this code once it is deployed."""
+    return DeployedCode(
+        package_digest=package.sha256.hex(),
+        storage_key=package.storage_key,
+        environment_variables=inputs.environment_variables,
+        import_seed=inputs.import_seed,
+        import_unix_ms=inputs.import_unix_ms,
+    )
 
 
 def _source(module: PushModule) -> ModuleSource:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fenchel.definitions import AnalyzedModule, AuthProvider, SchemaDefinition
 from fenchel.errors import bad_request
-from fenchel.isolate import BundleInputs
+from fenchel.function_runner import DeployedCode
 from fenchel.model import PackagedModule, SourcePackage, UdfConfig
 from fenchel.runtime import Randomness
 
@@ -30,7 +30,7 @@ class EvaluatedPush:
 
     modules: Sequence[PackagedModule]
     package: SourcePackage
-    inputs: BundleInputs
+    code: DeployedCode
     analysis: Mapping[str, AnalyzedModule]
     app_definition: Mapping[str, Any]
     schema: SchemaDefinition

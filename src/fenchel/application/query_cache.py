@@ -68,7 +68,7 @@ class CacheAnswer:
 
 @dataclass(slots=True)
 class _Flight:
-    """A run in progress. `waiter_count` starts at 0; the last waiter that leaves cancels the run."""
+    """A run in progress. `waiter_count` starts at 0; the last waiter to leave cancels the run."""
 
     ts: Timestamp
     task: asyncio.Task[CachedQuery]

@@ -52,7 +52,7 @@ class QueryRunner:
         return answer.query
 
     def seal_journal(self, journal: QueryJournal) -> str | None:
-        """The text that a client hands back at the next run; None if there is nothing to remember."""
+        """The text that a client hands back at the next run; None without a decision."""
         if journal.end_cursor is None:
             return None
         return self.key_broker.seal(_JOURNAL_PURPOSE, journal.end_cursor.encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fenchel.auth.key_broker import KeyBroker
-from fenchel.database import Transaction
+from fenchel.database import Transaction, invalid_cursor
 from fenchel.definitions.function_path import FunctionPath
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import (
@@ -78,7 +78,11 @@ class TransactionServices:
         return self._key_broker.seal(_CURSOR_PURPOSE, plain)
 
     def open_cursor(self, text: str) -> bytes:
-        return self._key_broker.open(_CURSOR_PURPOSE, text)
+        """The bytes that were sealed. Raises InvalidCursor, on which clients start again."""
+        try:
+            return self._key_broker.open(_CURSOR_PURPOSE, text)
+        except FenchelError as error:
+            raise invalid_cursor("Failed to parse cursor") from error
 
     def _count(self, args_json: str) -> None:
         self._job_count += 1

@@ -35,7 +35,7 @@ def backoff_seconds(
     runtime: Runtime, attempt: int, *, initial_seconds: float, seconds_max: float
 ) -> float:
     """Exponential with full jitter; `attempt` counts from 0 (execution 4.6)."""
-    ceiling = min(initial_seconds * 2 ** min(attempt, 30), seconds_max)
+    ceiling = min(initial_seconds * 2.0 ** min(attempt, 30), seconds_max)
     return ceiling * runtime.randomness.uniform()
 
 

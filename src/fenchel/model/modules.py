@@ -55,7 +55,7 @@ def hash_module(source: str, source_map: str | None) -> str:
 
 
 async def get_module(tx: Transaction, path: str, *, namespace: Namespace = ROOT) -> Module | None:
-    """The deployed module at a canonical path; the read of that path is recorded, present or not."""
+    """The deployed module at a canonical path; depends on that path, present or not."""
     rows = await tx.system(namespace).query(_TABLE, "by_path", [path], limit=1)
     return decode_stable_row(rows[0], Module) if rows else None
 

@@ -1,4 +1,4 @@
-"""Typed rows of system tables: a msgspec struct per table, converted from and to document values."""
+"""Typed rows of system tables: a struct per table, converted from and to document values."""
 
 from __future__ import annotations
 
