@@ -194,17 +194,26 @@ def test_python_requirements_are_locked_by_digest_alone(name: str) -> None:
     assert all(re.fullmatch(r"[\w.-]+==\S+( ; .+)? \\", line) for line in pinned)
 
 
-def test_rooms_are_entered_through_their_faces() -> None:
-    """`fenchel.database.committer` is imported by files of the database room only."""
-    faces = {path.parent.name for path in SOURCE.glob("*/__init__.py") if path.stat().st_size}
+@cache
+def names_in_face(room: str) -> set[str]:
+    """What `from fenchel.<room> import …` offers."""
+    face = SOURCE / room / "__init__.py"
+    tree = ast.parse(face.read_text()) if face.exists() else ast.Module(body=[], type_ignores=[])
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    return {alias.asname or alias.name for node in imports for alias in node.names}
+
+
+def test_what_a_room_offers_is_imported_from_its_face() -> None:
+    """`from fenchel.database.committer import Committer` only inside the database room."""
     found = [
-        f"{name_of(path)}:{node.lineno}: {node.module}"
+        f"{name_of(path)}:{node.lineno}: {alias.name} from fenchel.{parts[1]}"
         for path, tree in python_trees(SOURCE)
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module
         for parts in [node.module.split(".")]
-        if parts[0] == "fenchel" and len(parts) > 2
-        if parts[1] in faces and parts[1] != room_of(path)
+        if parts[0] == "fenchel" and len(parts) > 2 and parts[1] != room_of(path)
+        for alias in node.names
+        if alias.name in names_in_face(parts[1])
     ]
     assert not found, "\n".join(found)
 
