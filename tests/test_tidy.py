@@ -31,7 +31,6 @@ BANNED_CALLS = {
     "datetime.datetime.now": "the clock of the runtime",
     "datetime.utcnow": "the clock of the runtime",
     "asyncio.sleep": "the clock of the runtime",
-    "asyncio.ensure_future": "a task group",
     "random.random": "the randomness of the runtime",
     "random.randint": "the randomness of the runtime",
     "random.randbytes": "the randomness of the runtime",
