@@ -1,0 +1,50 @@
+import { action, mutationGeneric as mutation, queryGeneric as query } from "./functions";
+
+export const loop = query({
+  args: {},
+  handler: async () => {
+    for (;;);
+  },
+});
+
+export const bomb = query({
+  args: {},
+  handler: async () => {
+    const map = new Map();
+    for (let i = 0; ; i++) map.set(i, new Array(1000).fill(i));
+  },
+});
+
+export const arrayBomb = mutation({
+  args: {},
+  handler: async (ctx) => {
+    await ctx.db.insert("bombs", {});
+    return new Array(1e9).fill(1).length;
+  },
+});
+
+export const never = query({ args: {}, handler: async () => await new Promise(() => {}) });
+
+export const waitForever = action({
+  args: {},
+  handler: async () => {
+    await new Promise((resolve) => setTimeout(resolve, 1_000_000));
+  },
+});
+
+export const unknownSyscall = query({
+  args: {},
+  handler: async () => await (globalThis as any).Convex.asyncSyscall("1.0/nonsense", "{}"),
+});
+
+export const writeInQuery = query({
+  args: {},
+  handler: async () =>
+    await (globalThis as any).Convex.asyncSyscall(
+      "1.0/insert",
+      JSON.stringify({ table: "t", value: {} }),
+    ),
+});
+
+let calls = 0;
+export const leftBehind = query({ args: {}, handler: async () => ++calls });
