@@ -1,0 +1,131 @@
+"""`fenchel`: serve a deployment, print its admin key, print the version.
+
+Expected failures are one line on stderr and exit code 1; a traceback means a bug.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import platformdirs
+
+from fenchel import __version__
+from fenchel.cli.serve import ServeArguments, serve
+from fenchel.errors import FenchelError
+from fenchel.runtime import Runtime
+from fenchel.server import (
+    DEFAULT_NAME,
+    SECRET_BYTES,
+    Instance,
+    decode_secret,
+    load_or_create_instance,
+    open_key_broker,
+)
+
+_DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the database and the instance secret; default: the user's data folder.",
+)
+_INSTANCE_NAME = click.option("--instance-name", help="Default: the one stored in the data folder.")
+_INSTANCE_SECRET = click.option(
+    "--instance-secret",
+    envvar="FENCHEL_INSTANCE_SECRET",
+    help="64 hexadecimal digits; default: made once and stored in the data folder.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A Convex-compatible backend in Python."""
+
+
+@main.command(name="serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3210, show_default=True, help="Port of the API.")
+@click.option("--site-port", default=3211, show_default=True, help="Port of HTTP actions.")
+@_DATA_DIR
+@click.option("--in-memory", is_flag=True, help="Keep nothing: all data is gone at the end.")
+@_INSTANCE_NAME
+@_INSTANCE_SECRET
+@click.option("--url", help="URL under which clients reach the API; default: host and port.")
+@click.option("--site-url", help="URL under which clients reach HTTP actions.")
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="`info` writes a line for every request.",
+)
+def serve_command(
+    host: str,
+    port: int,
+    site_port: int,
+    data_dir: Path | None,
+    in_memory: bool,
+    instance_name: str | None,
+    instance_secret: str | None,
+    url: str | None,
+    site_url: str | None,
+    log_level: str,
+) -> None:
+    """Run a deployment until SIGINT or SIGTERM."""
+    if in_memory and data_dir is not None:
+        raise click.UsageError("--in-memory and --data-dir exclude each other.")
+    runtime = Runtime()
+    try:
+        folder = None if in_memory else data_dir or _default_data_dir()
+        arguments = ServeArguments(
+            host=host,
+            port=port,
+            site_port=site_port,
+            data_dir=folder,
+            instance=_instance(folder, instance_name, instance_secret, runtime),
+            url=url,
+            site_url=site_url,
+            log_level=log_level,
+        )
+        serve(arguments, runtime)
+    except FenchelError as error:
+        raise click.ClickException(error.message) from error
+
+
+@main.command(name="keys")
+@_DATA_DIR
+@_INSTANCE_NAME
+@_INSTANCE_SECRET
+def keys_command(
+    data_dir: Path | None, instance_name: str | None, instance_secret: str | None
+) -> None:
+    """Print an admin key of a deployment."""
+    runtime = Runtime()
+    try:
+        folder = data_dir or _default_data_dir()
+        instance = _instance(folder, instance_name, instance_secret, runtime)
+        click.echo(open_key_broker(instance).issue_admin_key())
+    except FenchelError as error:
+        raise click.ClickException(error.message) from error
+
+
+@main.command(name="version")
+def version_command() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+def _default_data_dir() -> Path:
+    return platformdirs.user_data_path("fenchel")
+
+
+def _instance(
+    data_dir: Path | None, name: str | None, secret_text: str | None, runtime: Runtime
+) -> Instance:
+    """Options first, then the data folder; without a folder, a name and secret for this run."""
+    if secret_text is not None:
+        return Instance(name=name or DEFAULT_NAME, secret=decode_secret(secret_text))
+    if data_dir is None:
+        stored = Instance(name=DEFAULT_NAME, secret=runtime.randomness.token_bytes(SECRET_BYTES))
+    else:
+        stored = load_or_create_instance(data_dir, runtime)
+    return Instance(name=name or stored.name, secret=stored.secret)

@@ -1,0 +1,89 @@
+"""`fenchel serve`: compose the backend, say how to connect, wait for a signal, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import uvloop
+
+from fenchel.runtime import Runtime
+from fenchel.server import Backend, Instance, ServeOptions, compose
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeArguments:
+    """`data_dir` None keeps everything in memory."""
+
+    host: str
+    port: int
+    site_port: int
+    data_dir: Path | None
+    instance: Instance
+    url: str | None
+    site_url: str | None
+    log_level: str
+
+
+def serve(arguments: ServeArguments, runtime: Runtime) -> None:
+    """Return after an orderly stop. Raises FenchelError if the backend cannot start or go on."""
+    _configure_logging(arguments.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(arguments, runtime))
+
+
+async def _serve(arguments: ServeArguments, runtime: Runtime) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    backend = await compose(_options(arguments), runtime)
+    try:
+        click.echo(_welcome(backend, arguments))
+        await backend.wait_until(stop)
+    finally:
+        await backend.close()
+    logger.info("stopped")
+
+
+def _options(arguments: ServeArguments) -> ServeOptions:
+    return ServeOptions(
+        host=arguments.host,
+        port=arguments.port,
+        site_port=arguments.site_port,
+        data_dir=arguments.data_dir,
+        instance=arguments.instance,
+        url=arguments.url,
+        site_url=arguments.site_url,
+    )
+
+
+def _welcome(backend: Backend, arguments: ServeArguments) -> str:
+    data = "in memory, gone at the end" if arguments.data_dir is None else arguments.data_dir
+    return "\n".join(
+        (
+            "Fenchel is ready.",
+            f"  API   {backend.url}",
+            f"  Site  {backend.site_url}",
+            f"  Data  {data}",
+            "",
+            "Put these lines into .env.local of your app, then run `npx convex dev`:",
+            f"CONVEX_SELF_HOSTED_URL='{backend.url}'",
+            f"CONVEX_SELF_HOSTED_ADMIN_KEY='{backend.admin_key}'",
+        )
+    )
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    # uvicorn's own lines repeat what the request log says.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

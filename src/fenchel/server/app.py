@@ -1,0 +1,112 @@
+"""The ASGI application of the API port: limits, deadlines, CORS and one log line around every
+handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from fenchel.errors import FenchelError, internal_error, overloaded
+from fenchel.runtime import Runtime
+from fenchel.server.cors import cors_headers, is_preflight, preflight_response
+from fenchel.server.http_errors import error_response
+from fenchel.server.metrics import REQUEST_SECONDS, REQUESTS_REFUSED, REQUESTS_RUNNING
+from fenchel.server.request import Receive, Request, Scope, Send
+from fenchel.server.response import Response
+from fenchel.server.routing import Router
+from fenchel.server.sync_socket import SyncSockets
+
+logger = logging.getLogger(__name__)
+
+
+class ApiApplication:
+    """`running_count` requests are being answered; `drain` lets that number fall to zero."""
+
+    def __init__(self, *, router: Router, sync_sockets: SyncSockets, runtime: Runtime) -> None:
+        self._router = router
+        self._sync_sockets = sync_sockets
+        self._runtime = runtime
+        self._settings = runtime.settings.server
+        self._is_draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.running_count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._sync_sockets.serve(scope, receive, send)
+            return
+        assert scope["type"] == "http", "the server is configured without lifespan events"
+        request = Request(scope, receive, self._runtime)
+        start = self._runtime.clock.monotonic()
+        response = await self._respond(request)
+        await _send(response, cors_headers(request), send)
+        self._report(request, response, self._runtime.clock.monotonic() - start)
+
+    async def drain(self, *, seconds_max: float) -> None:
+        """Refuse new requests and wait for the running ones, at most until the deadline."""
+        self._is_draining = True
+        try:
+            async with asyncio.timeout(seconds_max):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.warning("drain deadline reached running=%d", self.running_count)
+
+    async def _respond(self, request: Request) -> Response:
+        if is_preflight(request) and not request.path.startswith("/http"):
+            return preflight_response(request)
+        try:
+            return await self._handle(request)
+        except FenchelError as error:
+            if error.code == "InternalServerError":
+                logger.error("request failed request_id=%s error=%s", request.request_id, error)
+            return error_response(error, request.request_id)
+        except Exception as error:
+            logger.error("request failed request_id=%s", request.request_id, exc_info=error)
+            return error_response(internal_error(repr(error)), request.request_id)
+
+    async def _handle(self, request: Request) -> Response:
+        if self._is_draining or self.running_count >= self._settings.concurrent_requests_max:
+            REQUESTS_REFUSED.inc()
+            raise overloaded("TooManyConcurrentRequests", "The server is busy. Try again later.")
+        handler = self._router.find(request.method, request.path)
+        self.running_count += 1
+        self._idle.clear()
+        REQUESTS_RUNNING.inc()
+        try:
+            async with asyncio.timeout(self._settings.request_seconds_max) as deadline:
+                return await handler(request)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise overloaded("SystemTimeoutError", "The request took too long.") from error
+        finally:
+            REQUESTS_RUNNING.dec()
+            self.running_count -= 1
+            if self.running_count == 0:
+                self._idle.set()
+
+    def _report(self, request: Request, response: Response, seconds: float) -> None:
+        REQUEST_SECONDS.labels(request.method, response.status).observe(seconds)
+        logger.info(
+            "request request_id=%s method=%s path=%s function=%s status=%d code=%s ms=%.1f",
+            request.request_id,
+            request.method,
+            request.path,
+            response.function or "-",
+            response.status,
+            response.error_code or "-",
+            seconds * 1000,
+        )
+
+
+async def _send(response: Response, cors: tuple[tuple[bytes, bytes], ...], send: Send) -> None:
+    headers = [
+        (b"content-type", response.content_type.encode("latin-1")),
+        (b"content-length", str(len(response.body)).encode()),
+        *response.headers,
+        *cors,
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

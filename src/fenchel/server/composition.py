@@ -1,0 +1,267 @@
+"""The composition root: the only place that chooses implementations.
+
+`compose` starts the rooms from the lowest to the highest, `Backend.close` stops them in reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fenchel.application import Application, CanonicalUrls
+from fenchel.auth import HttpDocuments, KeyBroker, TokenVerifier
+from fenchel.database import Database
+from fenchel.errors import internal_error
+from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
+from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
+from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
+from fenchel.persistence import MemoryPersistence, Persistence, SqlitePersistence
+from fenchel.runtime import Runtime
+from fenchel.server.app import ApiApplication
+from fenchel.server.authentication import RequestAuthenticator
+from fenchel.server.deploy_routes import DeployHandlers
+from fenchel.server.environment_routes import EnvironmentHandlers
+from fenchel.server.function_routes import FunctionHandlers
+from fenchel.server.instance import Instance, open_key_broker
+from fenchel.server.listeners import Listener, bind
+from fenchel.server.log_routes import LogHandlers
+from fenchel.server.metrics import MetricsHandlers
+from fenchel.server.probe_routes import ProbeHandlers
+from fenchel.server.routing import Router
+from fenchel.server.shutdown import Shutdown
+from fenchel.server.site import HTTP_ACTION_ROUTES, site_application
+from fenchel.server.sync_socket import SyncSockets
+
+logger = logging.getLogger(__name__)
+
+_FILES_FOLDER = "files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """`data_dir` None keeps everything in memory; port 0 takes any free one.
+
+    `url` and `site_url` are what clients use; None means host and port.
+    """
+
+    host: str
+    port: int
+    site_port: int
+    data_dir: Path | None
+    instance: Instance
+    url: str | None = None
+    site_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Engine:
+    """Everything below HTTP."""
+
+    database: Database
+    application: Application
+    key_broker: KeyBroker
+    authenticator: RequestAuthenticator
+    runner_metrics: FunctionRunnerMetrics
+
+
+class Backend:
+    """A running deployment. `close` drains it; afterwards no task, process or file is left open."""
+
+    def __init__(
+        self,
+        *,
+        engine: _Engine,
+        urls: CanonicalUrls,
+        api: ApiApplication,
+        sync_sockets: SyncSockets,
+        listeners: tuple[Listener, ...],
+        shutdown: Shutdown,
+        stack: AsyncExitStack,
+        runtime: Runtime,
+    ) -> None:
+        self.application = engine.application
+        self.database = engine.database
+        self.admin_key = engine.key_broker.issue_admin_key()
+        self.url = urls.convex_cloud_url
+        self.site_url = urls.convex_site_url
+        self._api = api
+        self._sync_sockets = sync_sockets
+        self._listeners = listeners
+        self._shutdown = shutdown
+        self._stack = stack
+        self._drain_seconds_max = runtime.settings.server.drain_seconds_max
+
+    async def wait_until(self, stop: asyncio.Event) -> None:
+        """Return when `stop` is set. Raises an internal error if the database cannot go on."""
+        stopped = asyncio.create_task(stop.wait(), name="stop signal")
+        failed = asyncio.create_task(self.database.wait_failed(), name="database failure")
+        try:
+            await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                error = failed.result()
+                raise internal_error(f"The database stopped: {error}") from error
+        finally:
+            stopped.cancel()
+            failed.cancel()
+
+    async def close(self) -> None:
+        """Stop accepting, finish what runs within the drain deadline, close sockets and database."""
+        for listener in self._listeners:
+            listener.stop_accepting()
+        self._shutdown.begin()
+        async with asyncio.TaskGroup() as group:
+            seconds_max = self._drain_seconds_max
+            group.create_task(self._api.drain(seconds_max=seconds_max), name="drain requests")
+            group.create_task(self._sync_sockets.drain(seconds_max=seconds_max), name="drain sync")
+        await self._stack.aclose()
+
+
+async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
+    """A backend that answers on its ports.
+
+    Raises: FenchelError with a text for the user: PortNotAvailable, DataDirectoryLocked,
+    DataDirectoryNotWritable, RuntimeMissing and the like.
+    """
+    async with AsyncExitStack() as stack:
+        sockets = []
+        for port, option in ((options.port, "--port"), (options.site_port, "--site-port")):
+            sockets.append(bind(options.host, port, option=option))
+            stack.callback(sockets[-1].close)
+        urls = _urls(options, *(socket.getsockname()[1] for socket in sockets))
+        engine = await stack.enter_async_context(_running_engine(options, urls, runtime))
+        shutdown = Shutdown()
+        sync_sockets = SyncSockets(
+            backend=engine.application, authenticator=engine.authenticator, runtime=runtime
+        )
+        api = ApiApplication(
+            router=_router(engine, shutdown, runtime), sync_sockets=sync_sockets, runtime=runtime
+        )
+        listeners = (
+            Listener(sockets[0], api, runtime.settings.sync),
+            Listener(sockets[1], site_application, runtime.settings.sync),
+        )
+        for listener in listeners:
+            await listener.start()
+            stack.push_async_callback(listener.close)
+        return Backend(
+            engine=engine,
+            urls=urls,
+            api=api,
+            sync_sockets=sync_sockets,
+            listeners=listeners,
+            shutdown=shutdown,
+            stack=stack.pop_all(),
+            runtime=runtime,
+        )
+
+
+@asynccontextmanager
+async def _running_engine(
+    options: ServeOptions, urls: CanonicalUrls, runtime: Runtime
+) -> AsyncIterator[_Engine]:
+    async with AsyncExitStack() as stack:
+        key_broker = open_key_broker(options.instance)
+        persistence, file_storage = _open_storage(options.data_dir)
+        # The database owns the persistence from here on and closes it.
+        database = await Database.open(persistence, runtime)
+        stack.push_async_callback(database.close)
+        metrics = FunctionRunnerMetrics()
+        runner = _function_runner(options, urls, database, file_storage, metrics, runtime)
+        stack.push_async_callback(runner.close)
+        await runner.start()
+        application = Application(
+            database=database,
+            function_runner=runner,
+            file_storage=file_storage,
+            key_broker=key_broker,
+            canonical_urls=urls,
+            runtime=runtime,
+        )
+        stack.push_async_callback(application.close)
+        await application.start()
+        documents = await stack.enter_async_context(HttpDocuments(runtime.clock))
+        verifier = TokenVerifier(load_providers=application.auth_providers, documents=documents)
+        yield _Engine(
+            database=database,
+            application=application,
+            key_broker=key_broker,
+            authenticator=RequestAuthenticator(
+                key_broker=key_broker, token_verifier=verifier, runtime=runtime
+            ),
+            runner_metrics=metrics,
+        )
+
+
+def _open_storage(data_dir: Path | None) -> tuple[Persistence, FileStorage]:
+    if data_dir is None:
+        return MemoryPersistence(), MemoryFileStorage()
+    return SqlitePersistence.open(data_dir), LocalFileStorage(data_dir / _FILES_FOLDER)
+
+
+def _function_runner(
+    options: ServeOptions,
+    urls: CanonicalUrls,
+    database: Database,
+    file_storage: FileStorage,
+    metrics: FunctionRunnerMetrics,
+    runtime: Runtime,
+) -> InProcessFunctionRunner:
+    system_environment = {
+        "CONVEX_CLOUD_URL": urls.convex_cloud_url,
+        "CONVEX_SITE_URL": urls.convex_site_url,
+    }
+    return InProcessFunctionRunner(
+        database=database,
+        pool=WorkerPool(runtime, deployment=Deployment(name=options.instance.name)),
+        bundler=Bundler(),
+        snapshot_builder=SnapshotBuilder(runtime.settings.isolate),
+        code_source=CodeSource(database, file_storage, system_environment=system_environment),
+        runtime=runtime,
+        metrics=metrics,
+    )
+
+
+def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
+    settings = runtime.settings.server
+    application = engine.application
+    authenticator = engine.authenticator
+    return Router(
+        FunctionHandlers(
+            application=application,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
+        DeployHandlers(
+            deploy=application.deploy,
+            authenticator=authenticator,
+            shutdown=shutdown,
+            body_bytes_max=settings.push_body_bytes_max,
+        ).routes,
+        EnvironmentHandlers(
+            environment=application.environment,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
+        LogHandlers(
+            function_log=application.function_log, authenticator=authenticator, shutdown=shutdown
+        ).routes,
+        ProbeHandlers(
+            instance_name=engine.key_broker.instance_name, authenticator=authenticator
+        ).routes,
+        MetricsHandlers(engine.runner_metrics.registry).routes,
+        HTTP_ACTION_ROUTES,
+    )
+
+
+def _urls(options: ServeOptions, port: int, site_port: int) -> CanonicalUrls:
+    """Listening on every address does not say under which one clients come: loopback is a guess."""
+    host = "127.0.0.1" if options.host in {"0.0.0.0", "::", ""} else options.host
+    host = f"[{host}]" if ":" in host else host
+    return CanonicalUrls(
+        convex_cloud_url=(options.url or f"http://{host}:{port}").rstrip("/"),
+        convex_site_url=(options.site_url or f"http://{host}:{site_port}").rstrip("/"),
+    )

@@ -1,0 +1,101 @@
+"""One HTTP request: headers, query and a bounded body, read at most once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+import msgspec
+
+from fenchel.errors import ErrorKind, FenchelError, bad_request
+from fenchel.runtime import Runtime
+from fenchel.server.body_encoding import decode_body
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_Body = TypeVar("_Body")
+
+_JSON_CONTENT_TYPE = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
+# Adopted from the caller only if it can stand in a log line and in an error text.
+_REQUEST_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+class Request:
+    """Headers are looked up by lower-case name; of several equal ones the last counts."""
+
+    def __init__(self, scope: Scope, receive: Receive, runtime: Runtime) -> None:
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.path = collapse_slashes(scope["path"])
+        self.headers = decode_headers(scope)
+        self.query = decode_query(scope)
+        client = scope.get("client")
+        self.client_ip: str | None = client[0] if client else None
+        given_id = self.headers.get("convex-request-id", "")
+        self.request_id = (
+            given_id if _REQUEST_ID.fullmatch(given_id) else runtime.randomness.token_bytes(8).hex()
+        )
+
+    async def read_body(self, bytes_max: int, *, code: str = "BadJsonBody") -> bytes:
+        """The body as it was sent. Raises: `code` if it is longer than `bytes_max`;
+        ClientDisconnect.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise FenchelError(
+                    ErrorKind.CLIENT_DISCONNECT, "ClientDisconnect", "The client went away."
+                )
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > bytes_max:
+                raise body_too_large(bytes_max, code)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    async def read_json(self, body_type: type[_Body], *, bytes_max: int) -> _Body:
+        """The JSON body, decompressed if it says so. Raises: BadJsonBody (client-protocol 2.1)."""
+        if not _JSON_CONTENT_TYPE.match(self.headers.get("content-type", "")):
+            raise bad_request(
+                "BadJsonBody", "Expected request with `Content-Type: application/json`."
+            )
+        body = await self.read_body(bytes_max)
+        encoding = self.headers.get("content-encoding", "identity")
+        return decode_json_body(decode_body(body, encoding, bytes_max=bytes_max), body_type)
+
+
+def decode_json_body(body: bytes, body_type: type[_Body]) -> _Body:
+    """Raises: BadJsonBody."""
+    try:
+        return msgspec.json.decode(body, type=body_type)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise bad_request("BadJsonBody", f"The request body is not valid: {error}") from error
+
+
+def body_too_large(bytes_max: int, code: str = "BadJsonBody") -> FenchelError:
+    return bad_request(code, f"The request body is larger than {bytes_max} bytes.")
+
+
+def collapse_slashes(path: str) -> str:
+    """Clients configured with a trailing slash ask for `//api/…` (deploy-protocol 1.10)."""
+    return "/" + path.lstrip("/") if path.startswith("//") else path
+
+
+def decode_headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def decode_query(scope: Scope) -> dict[str, str]:
+    """Query parameters; of several equal ones the last counts."""
+    text = scope["query_string"]
+    if not text:
+        return {}
+    parsed = parse_qs(text.decode("latin-1"), keep_blank_values=True)
+    return {name: values[-1] for name, values in parsed.items()}

@@ -1,0 +1,459 @@
+"""The rules of client-protocol 3.6 to 3.13 on the pure state machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.sync.fakes import query_run, token
+
+from fenchel.auth import Admin, Anonymous
+from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
+from fenchel.errors import ErrorKind, FenchelError, bad_request
+from fenchel.sync.protocol import (
+    Connect,
+    ModifyQuerySet,
+    QueryAdd,
+    QueryFailed,
+    QueryRemove,
+    QueryRemoved,
+    QueryUpdated,
+    Transition,
+)
+from fenchel.sync.sync_state import (
+    PENDING_MODIFICATIONS_MAX,
+    QueryOutcome,
+    RejectedQuery,
+    SyncState,
+    TransitionPlan,
+    Version,
+)
+
+SESSION = UUID("3c96bca9-a4e4-4da8-8d91-0f82b34e8701")
+T1, T2, T3 = Timestamp(100), Timestamp(200), Timestamp(300)
+
+
+def connect(**fields: Any) -> Connect:
+    return Connect(session_id=SESSION, connection_count=0, **fields)
+
+
+def add(query_id: int, *, journal: str | None = None) -> QueryAdd:
+    return QueryAdd(
+        query_id=query_id, udf_path="messages:list", args=msgspec.Raw(b"[{}]"), journal=journal
+    )
+
+
+def modify(base: int, *modifications: QueryAdd | QueryRemove) -> ModifyQuerySet:
+    return ModifyQuerySet(base_version=base, new_version=base + 1, modifications=modifications)
+
+
+def run_all(plan: TransitionPlan, value: Any = "v") -> dict[int, QueryOutcome]:
+    return {
+        work.query_id: query_run(value, ts=plan.end.ts, journal=f"journal {value}")
+        for work in plan.work
+    }
+
+
+def transition(state: SyncState, ts: Timestamp, value: Any = "v") -> Transition | None:
+    """One whole step in which every query runs and gives `value`."""
+    return state.finish_transition(run_all(state.begin_transition(latest_ts=ts), value))
+
+
+def subscribed(*query_ids: int) -> SyncState:
+    """A state whose first Transition, at T1, showed some queries."""
+    state = SyncState()
+    state.modify_query_set(modify(0, *(add(query_id) for query_id in query_ids)))
+    assert transition(state, T1) is not None
+    return state
+
+
+class TestConnect:
+    """3.4, 3.13."""
+
+    def test_session_and_clock_skew_are_remembered(self) -> None:
+        state = SyncState()
+        state.connect(connect(client_ts=1_500.0), latest_ts=T1, now_ms=1_200)
+        assert state.session_id == str(SESSION)
+        assert state.client_clock_skew_ms == 300
+
+    def test_without_a_client_time_there_is_no_skew(self) -> None:
+        for fields in ({}, {"client_ts": 0.0}):
+            state = SyncState()
+            state.connect(connect(**fields), latest_ts=T1, now_ms=1_200)
+            assert state.client_clock_skew_ms is None
+
+    def test_a_client_may_have_seen_exactly_the_present(self) -> None:
+        observed = encode_timestamp(T1)
+        SyncState().connect(connect(max_observed_timestamp=observed), latest_ts=T1, now_ms=0)
+
+    def test_a_client_that_has_seen_the_future_is_refused_with_a_retryable_error(self) -> None:
+        message = connect(max_observed_timestamp=encode_timestamp(T2))
+        with pytest.raises(FenchelError) as caught:
+            SyncState().connect(message, latest_ts=T1, now_ms=0)
+        assert caught.value.kind is ErrorKind.OPERATIONAL
+
+    def test_a_second_connect_violates_the_protocol(self) -> None:
+        state = SyncState()
+        state.connect(connect(), latest_ts=T1, now_ms=0)
+        with pytest.raises(FenchelError, match="WSMessageInvalidJson"):
+            state.connect(connect(), latest_ts=T1, now_ms=0)
+
+    def test_everything_works_without_connect(self) -> None:
+        assert subscribed(0).session_id is None
+
+
+class TestVersions:
+    """3.6."""
+
+    def test_a_connection_starts_at_zero(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0))
+        first = transition(state, T1)
+        assert first is not None
+        assert first.start_version == Version(0, 0, Timestamp(0)).encode()
+        assert first.end_version == Version(1, 0, T1).encode()
+
+    def test_each_transition_starts_where_the_last_one_ended(self) -> None:
+        state = subscribed(0)
+        state.modify_query_set(modify(1, add(1)))
+        second = transition(state, T2)
+        assert second is not None
+        assert second.start_version == Version(1, 0, T1).encode()
+
+    def test_several_messages_are_folded_into_one_transition(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0, add(0)))
+        state.authenticate(Admin())
+        state.modify_query_set(modify(1, add(1)))
+        folded = transition(state, T1)
+        assert folded is not None
+        assert folded.end_version == Version(2, 1, T1).encode()
+        assert len(folded.modifications) == 2
+
+    def test_time_never_goes_back(self) -> None:
+        state = subscribed(0)
+        state.invalidate()
+        assert state.begin_transition(latest_ts=Timestamp(50)).end.ts == T1
+
+
+class TestQuerySet:
+    """3.7."""
+
+    def test_a_wrong_base_version_violates_the_protocol(self) -> None:
+        with pytest.raises(FenchelError) as caught:
+            SyncState().modify_query_set(modify(1))
+        assert caught.value.code == "BaseVersionMismatch"
+        assert caught.value.kind is ErrorKind.BAD_REQUEST
+
+    def test_a_version_that_does_not_grow_violates_the_protocol(self) -> None:
+        standstill = ModifyQuerySet(base_version=0, new_version=0, modifications=())
+        with pytest.raises(FenchelError, match="BaseVersionMismatch"):
+            SyncState().modify_query_set(standstill)
+
+    @pytest.mark.parametrize("second", [add(0), QueryRemove(query_id=7)])
+    def test_adding_twice_or_removing_the_unknown_is_an_internal_error(
+        self, second: QueryAdd | QueryRemove
+    ) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0, add(0)))
+        with pytest.raises(FenchelError) as caught:
+            state.modify_query_set(modify(1, second))
+        assert caught.value.kind is ErrorKind.OPERATIONAL
+
+    def test_an_empty_modification_is_answered_too(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0))
+        assert state.is_transition_due
+        assert transition(state, T1) is not None
+
+    def test_a_removed_query_is_reported_and_not_run_again(self) -> None:
+        state = subscribed(0, 1)
+        state.modify_query_set(modify(1, QueryRemove(query_id=0)))
+        plan = state.begin_transition(latest_ts=T2)
+        assert [work.query_id for work in plan.work] == [1]
+        sent = state.finish_transition({1: token(T2)})
+        assert sent is not None
+        assert sent.modifications == (QueryRemoved(query_id=0),)
+
+    def test_a_query_added_and_removed_before_a_transition_never_runs(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0, add(0)))
+        state.modify_query_set(modify(1, QueryRemove(query_id=0)))
+        assert state.begin_transition(latest_ts=T1).work == ()
+
+    def test_an_id_may_be_used_again_after_its_removal(self) -> None:
+        state = subscribed(0)
+        state.modify_query_set(modify(1, QueryRemove(query_id=0), add(0)))
+        sent = transition(state, T2)
+        assert sent is not None
+        assert [type(change) for change in sent.modifications] == [QueryRemoved, QueryUpdated]
+
+    def test_a_client_that_never_waits_is_refused(self) -> None:
+        state = SyncState()
+        for version in range(PENDING_MODIFICATIONS_MAX):
+            state.modify_query_set(modify(version))
+        with pytest.raises(FenchelError) as caught:
+            state.modify_query_set(modify(PENDING_MODIFICATIONS_MAX))
+        assert caught.value.kind is ErrorKind.RATE_LIMITED
+
+    def test_a_malformed_query_fails_alone(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0, add(0), add(1)))
+        plan = state.begin_transition(latest_ts=T1)
+        rejected = RejectedQuery(error=bad_request("BadPath", "no such path"), request_id="r")
+        sent = state.finish_transition({0: rejected, 1: query_run("v", ts=plan.end.ts)})
+        assert sent is not None
+        failed, updated = sent.modifications
+        assert isinstance(failed, QueryFailed)
+        assert "no such path" in failed.error_message
+        assert isinstance(updated, QueryUpdated)
+        state.invalidate()
+        state.begin_transition(latest_ts=T2)
+        assert state.finish_transition({0: rejected, 1: token(T2)}) is None, "said already"
+
+
+class TestTransitions:
+    """3.8."""
+
+    def test_a_new_query_has_to_run(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0, add(0, journal="j")))
+        (work,) = state.begin_transition(latest_ts=T1).work
+        assert work.token is None
+        assert work.journal == "j"
+
+    def test_a_query_that_ran_offers_its_token_and_its_newest_journal(self) -> None:
+        state = subscribed(0)
+        state.invalidate()
+        (work,) = state.begin_transition(latest_ts=T2).work
+        assert work.token is not None
+        assert work.token.ts == T1
+        assert work.journal == "journal v"
+
+    def test_an_equal_result_is_not_sent_again(self) -> None:
+        state = subscribed(0, 1)
+        state.invalidate()
+        state.begin_transition(latest_ts=T2)
+        sent = state.finish_transition({0: query_run("v", ts=T2), 1: query_run("new", ts=T2)})
+        assert sent is not None
+        assert [change.query_id for change in sent.modifications] == [1]
+
+    def test_nothing_is_sent_if_nothing_changed(self) -> None:
+        state = subscribed(0)
+        state.invalidate()
+        assert transition(state, T2) is None
+        assert state.sent.ts == T1
+
+    def test_only_one_transition_is_computed_at_a_time(self) -> None:
+        state = subscribed(0)
+        state.invalidate()
+        plan = state.begin_transition(latest_ts=T2)
+        state.invalidate()
+        assert not state.is_transition_due
+        state.finish_transition(run_all(plan))
+        assert state.is_transition_due, "what came meanwhile is looked at next"
+
+    def test_an_abandoned_transition_is_made_up_for(self) -> None:
+        state = subscribed(0, 1)
+        state.modify_query_set(modify(1, QueryRemove(query_id=0)))
+        state.begin_transition(latest_ts=T2)
+        state.abandon_transition()
+        assert state.is_transition_due
+        sent = transition(state, T3)
+        assert sent is not None
+        assert QueryRemoved(query_id=0) in sent.modifications
+        assert sent.end_version == Version(2, 0, T3).encode()
+
+
+class TestMutations:
+    """3.10 and the order invariant of section 7."""
+
+    def test_a_transition_follows_a_mutation_even_without_queries(self) -> None:
+        state = SyncState()
+        state.begin_mutation(latest_ts=T1)
+        state.finish_mutation(T2)
+        sent = transition(state, T2)
+        assert sent is not None
+        assert sent.modifications == ()
+        assert decode_timestamp(sent.end_version.ts) >= T2
+
+    def test_a_transition_follows_a_failed_mutation(self) -> None:
+        state = SyncState()
+        state.begin_mutation(latest_ts=T1)
+        state.finish_mutation(None)
+        assert transition(state, T1) is not None
+
+    def test_a_transition_follows_an_action(self) -> None:
+        state = SyncState()
+        state.finish_action()
+        assert transition(state, T1) is not None
+
+    def test_while_a_mutation_runs_no_transition_can_contain_it(self) -> None:
+        state = subscribed(0)
+        state.begin_mutation(latest_ts=T2)
+        state.invalidate()
+        assert state.begin_transition(latest_ts=T3).end.ts == T2
+
+    def test_the_promise_of_a_transition_survives_one_that_began_before_the_response(self) -> None:
+        state = subscribed(0)
+        state.begin_mutation(latest_ts=T1)
+        state.invalidate()
+        plan = state.begin_transition(latest_ts=T2)
+        state.finish_mutation(T2)
+        assert state.finish_transition(run_all(plan)) is None
+        following = transition(state, T2)
+        assert following is not None
+        assert following.end_version.ts == encode_timestamp(T2)
+
+    def test_the_promise_survives_an_abandoned_transition(self) -> None:
+        state = SyncState()
+        state.finish_action()
+        state.begin_transition(latest_ts=T1)
+        state.abandon_transition()
+        assert transition(state, T2) is not None
+
+
+class TestAuthentication:
+    """3.12."""
+
+    def test_a_connection_starts_anonymous(self) -> None:
+        assert SyncState().identity == Anonymous()
+
+    def test_the_base_version_counts_the_accepted_messages(self) -> None:
+        state = SyncState()
+        state.check_authenticate(0)
+        state.authenticate(Admin())
+        state.check_authenticate(1)
+        with pytest.raises(FenchelError) as caught:
+            state.check_authenticate(0)
+        assert caught.value.kind is ErrorKind.OPERATIONAL
+
+    def test_a_transition_confirms_the_identity_even_without_queries(self) -> None:
+        state = SyncState()
+        state.authenticate(Admin())
+        sent = transition(state, T1)
+        assert sent is not None
+        assert sent.end_version.identity == 1
+
+    def test_an_identity_change_makes_every_query_run_again(self) -> None:
+        state = subscribed(0, 1)
+        state.authenticate(Admin())
+        plan = state.begin_transition(latest_ts=T1)
+        assert all(work.token is None for work in plan.work)
+        assert plan.identity == Admin()
+
+    def test_results_for_the_old_identity_are_not_kept(self) -> None:
+        state = subscribed(0)
+        state.invalidate()
+        plan = state.begin_transition(latest_ts=T2)
+        state.authenticate(Admin())
+        sent = state.finish_transition(run_all(plan, "old"))
+        assert sent is not None
+        assert sent.end_version.identity == 0
+        (work,) = state.begin_transition(latest_ts=T2).work
+        assert work.token is None
+
+
+class TestResults:
+    """3.5."""
+
+    def test_values_journals_and_logs_are_shown(self) -> None:
+        state = SyncState()
+        state.modify_query_set(modify(0, add(0)))
+        sent = transition(state, T1, {"a": 1.5})
+        assert sent is not None
+        (update,) = sent.modifications
+        assert isinstance(update, QueryUpdated)
+        assert json.loads(bytes(update.value)) == {"a": 1.5}
+        assert update.journal == "journal {'a': 1.5}"
+        assert update.log_lines == ()
+
+
+class SyncStateMachine(RuleBasedStateMachine):
+    """Random clients against random commits. The model: what has been promised, and what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = SyncState()
+        self.version = 0
+        self.identity = 0
+        self.ids: set[int] = set()
+        self.now = 100
+        self.plan: TransitionPlan | None = None
+        self.end = Version(0, 0, Timestamp(0)).encode()
+        self.running_since: int | None = None
+        self.promised: int | None = None
+
+    @rule(query_id=st.integers(0, 3))
+    def toggle_query(self, query_id: int) -> None:
+        known = query_id in self.ids
+        change = QueryRemove(query_id=query_id) if known else add(query_id)
+        self.state.modify_query_set(modify(self.version, change))
+        self.ids ^= {query_id}
+        self.version += 1
+
+    @rule()
+    def authenticate(self) -> None:
+        self.state.check_authenticate(self.identity)
+        self.state.authenticate(Admin())
+        self.identity += 1
+
+    @rule()
+    def commit_elsewhere(self) -> None:
+        self.now += 1
+        self.state.invalidate()
+
+    @precondition(lambda self: self.running_since is None)
+    @rule()
+    def begin_mutation(self) -> None:
+        self.state.begin_mutation(latest_ts=Timestamp(self.now))
+        self.running_since = self.now
+
+    @precondition(lambda self: self.running_since is not None)
+    @rule(is_success=st.booleans())
+    def finish_mutation(self, is_success: bool) -> None:
+        ts = None
+        if is_success:
+            self.now += 1
+            ts = Timestamp(self.now)
+        self.state.finish_mutation(ts)
+        self.running_since = None
+        self.promised = max(self.promised or 0, ts or 0)
+
+    @precondition(lambda self: self.plan is None and self.state.is_transition_due)
+    @rule()
+    def begin(self) -> None:
+        self.plan = self.state.begin_transition(latest_ts=Timestamp(self.now))
+        if self.running_since is not None:
+            assert self.plan.end.ts <= self.running_since
+
+    @precondition(lambda self: self.plan is not None)
+    @rule(is_abandoned=st.booleans(), value=st.integers(0, 2))
+    def finish(self, is_abandoned: bool, value: int) -> None:
+        plan, self.plan = self.plan, None
+        assert plan is not None
+        if is_abandoned:
+            self.state.abandon_transition()
+            return
+        sent = self.state.finish_transition(run_all(plan, value))
+        if sent is not None:
+            assert sent.start_version == self.end
+            self.end = sent.end_version
+            if self.promised is not None and plan.answers_request:
+                assert plan.end.ts >= self.promised or self.state.is_dirty
+                self.promised = self.promised if self.state.is_dirty else None
+
+    @invariant()
+    def the_state_is_sound(self) -> None:
+        self.state.check_invariants()
+        assert self.promised is None or self.state.is_dirty or self.plan is not None
+
+
+SyncStateMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+TestSyncStateMachine = SyncStateMachine.TestCase

@@ -1,0 +1,624 @@
+"""One connection from end to end at the seams: messages in, messages out (client-protocol 3, 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.sync.fakes import FakeAuthenticator, FakeBackend, FakeSocket, JsonObject
+
+from fenchel.application import FunctionCall
+from fenchel.auth import Anonymous
+from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
+from fenchel.errors import ErrorKind, FenchelError, overloaded
+from fenchel.runtime import Runtime, Settings
+from fenchel.runtime.settings import SyncSettings
+from fenchel.sync import Authenticate, BackgroundTasks, ClientInfo, Ending, SyncWorker
+from fenchel.sync.function_calls import session_request_id
+
+SESSION = "3c96bca9-a4e4-4da8-8d91-0f82b34e8701"
+CONNECT: JsonObject = {"type": "Connect", "sessionId": SESSION, "connectionCount": 0}
+
+
+class QuickClock:
+    """Waits without waiting; the wall time is set by the test."""
+
+    def __init__(self) -> None:
+        self.ns = 1_000_000_000
+        self.slept: list[float] = []
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def monotonic(self) -> float:
+        return self.ns / 1e9
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+
+class Client:
+    """A connection under test, with everything around it."""
+
+    def __init__(self, sync: SyncSettings, *, takes_chunks: bool) -> None:
+        self.socket = FakeSocket()
+        self.backend = FakeBackend()
+        self.authenticator = FakeAuthenticator()
+        self.clock = QuickClock()
+        self.actions = BackgroundTasks()
+        self.version = 0
+        self.identity = 0
+        self.worker = SyncWorker(
+            socket=self.socket,
+            backend=self.backend,
+            authenticator=self.authenticator,
+            client=ClientInfo(takes_chunks=takes_chunks, client_ip="127.0.0.1"),
+            actions=self.actions,
+            runtime=Runtime(clock=self.clock, settings=Settings(sync=sync)),
+        )
+        self.running: asyncio.Task[Ending | None] | None = None
+
+    def subscribe(self, *query_ids: int) -> None:
+        self.modify(
+            *(
+                {"type": "Add", "queryId": query_id, "udfPath": "counter:get", "args": [{}]}
+                for query_id in query_ids
+            )
+        )
+
+    def modify(self, *modifications: JsonObject) -> None:
+        self.socket.say(
+            {
+                "type": "ModifyQuerySet",
+                "baseVersion": self.version,
+                "newVersion": self.version + 1,
+                "modifications": modifications,
+            }
+        )
+        self.version += 1
+
+    def mutate(self, request_id: int, path: str = "counter:add") -> None:
+        self.socket.say(
+            {"type": "Mutation", "requestId": request_id, "udfPath": path, "args": [{}]}
+        )
+
+    def act(self, request_id: int) -> None:
+        self.socket.say({"type": "Action", "requestId": request_id, "udfPath": "a:b", "args": [{}]})
+
+    def authenticate(self, value: str | None, token_type: str = "User") -> None:
+        self.socket.say(
+            {
+                "type": "Authenticate",
+                "baseVersion": self.identity,
+                "tokenType": token_type,
+                "value": value,
+            }
+        )
+        self.identity += 1
+
+    async def transition(self) -> JsonObject:
+        return await self.socket.hear_until("Transition")
+
+    async def ending(self) -> Ending | None:
+        assert self.running is not None
+        async with asyncio.timeout(5):
+            return await self.running
+
+
+@asynccontextmanager
+async def open_client(
+    *, takes_chunks: bool = True, sync: SyncSettings | None = None
+) -> AsyncIterator[Client]:
+    client = Client(sync or SyncSettings(), takes_chunks=takes_chunks)
+    client.running = asyncio.create_task(client.worker.run(), name="worker under test")
+    try:
+        yield client
+    finally:
+        client.socket.leave()
+        client.socket.accepts.set()
+        await client.ending()
+        await client.actions.close(wait_seconds=0)
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        left = [name for name in names if name.startswith(("sync", "query", "action"))]
+        assert not left, "a connection that has ended has no tasks"
+        assert not client.backend.subscriptions
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with open_client() as opened:
+        yield opened
+
+
+def values(transition: JsonObject) -> dict[int, Any]:
+    return {
+        change["queryId"]: change["value"]
+        for change in transition["modifications"]
+        if change["type"] == "QueryUpdated"
+    }
+
+
+def end_ts(transition: JsonObject) -> int:
+    return decode_timestamp(transition["endVersion"]["ts"])
+
+
+async def let_run() -> None:
+    """Let everything that is ready run until it waits."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+class TestQueries:
+    async def test_the_server_says_nothing_first(self, client: Client) -> None:
+        await let_run()
+        assert client.socket.heard == []
+
+    async def test_a_subscription_is_answered_and_updated(self, client: Client) -> None:
+        client.socket.say(CONNECT)
+        client.subscribe(0)
+        assert values(await client.transition()) == {0: 0}
+        client.backend.commit()
+        assert values(await client.transition()) == {0: 1}
+
+    async def test_all_queries_of_a_transition_show_one_snapshot(self, client: Client) -> None:
+        async def commit_between(_call: FunctionCall) -> None:
+            client.backend.before_query = _pass
+            client.backend.commit()
+
+        client.backend.before_query = commit_between
+        client.subscribe(0, 1, 2)
+        assert values(await client.transition()) == {0: 0, 1: 0, 2: 0}
+        assert values(await client.transition()) == {0: 1, 1: 1, 2: 1}
+
+    async def test_the_newest_journal_is_used_for_the_next_run(self, client: Client) -> None:
+        client.subscribe(0)
+        await client.transition()
+        client.backend.commit()
+        await client.transition()
+        assert client.backend.journals == [None, "journal at 100"]
+
+    async def test_an_unrelated_commit_is_not_reported(self, client: Client) -> None:
+        client.subscribe(0)
+        await client.transition()
+        client.backend.commit(is_unrelated=True)
+        client.modify()
+        assert (await client.transition())["modifications"] == []
+        assert len(client.backend.queries) == 1
+
+    async def test_a_removed_query_is_watched_no_more(self, client: Client) -> None:
+        client.subscribe(0)
+        await client.transition()
+        client.modify({"type": "Remove", "queryId": 0})
+        sent = await client.transition()
+        assert sent["modifications"] == [{"type": "QueryRemoved", "queryId": 0}]
+        assert not client.backend.subscriptions
+
+    async def test_a_malformed_path_fails_the_query_only(self, client: Client) -> None:
+        async def refuse(_call: FunctionCall) -> None:
+            raise FenchelError(ErrorKind.BAD_REQUEST, "BadPath", "that is not a path")
+
+        client.backend.before_query = refuse
+        client.subscribe(0)
+        (failed,) = (await client.transition())["modifications"]
+        assert failed["type"] == "QueryFailed"
+        assert "that is not a path" in failed["errorMessage"]
+        assert failed["logLines"] == []
+
+    async def test_refused_queries_are_tried_again(self, client: Client) -> None:
+        refusals = [overloaded("ExecuteFullError", "busy")] * 3
+
+        async def refuse(_call: FunctionCall) -> None:
+            if refusals:
+                raise refusals.pop()
+
+        client.backend.before_query = refuse
+        client.subscribe(0)
+        assert values(await client.transition()) == {0: 0}
+        assert len(client.clock.slept) == 3
+
+    async def test_a_lost_snapshot_restarts_the_transition(self, client: Client) -> None:
+        async def lose(_call: FunctionCall) -> None:
+            client.backend.before_query = _pass
+            client.backend.commit()
+            raise FenchelError(ErrorKind.OUT_OF_RETENTION, "OutOfRetention", "too old")
+
+        client.backend.before_query = lose
+        client.subscribe(0, 1)
+        sent = await client.transition()
+        assert values(sent) == {0: 1, 1: 1}
+        assert end_ts(sent) == 110
+
+    async def test_a_bug_in_a_query_closes_with_an_internal_error(self, client: Client) -> None:
+        async def fail(_call: FunctionCall) -> None:
+            raise ZeroDivisionError
+
+        client.backend.before_query = fail
+        client.subscribe(0)
+        await client.ending()
+        assert client.socket.closed == (1011, "InternalServerError")
+
+    async def test_a_slow_reader_gets_fewer_and_larger_transitions(self, client: Client) -> None:
+        client.subscribe(0)
+        await client.transition()
+        client.socket.accepts.clear()
+        for _ in range(20):
+            client.backend.commit()
+            await let_run()
+        client.socket.accepts.set()
+        while values(await client.transition()) != {0: 20}:
+            pass
+        assert len(client.socket.heard) <= 5
+
+    async def test_skew_and_server_time_are_sent_together(self, client: Client) -> None:
+        client.socket.say(CONNECT | {"clientTs": 1_500})
+        client.subscribe(0)
+        sent = await client.transition()
+        assert sent["clientClockSkew"] == 500
+        assert sent["serverTs"] == client.clock.ns
+
+    async def test_without_a_client_time_neither_is_sent(self, client: Client) -> None:
+        client.socket.say(CONNECT | {"clientTs": 0})
+        client.subscribe(0)
+        assert {"clientClockSkew", "serverTs"}.isdisjoint(await client.transition())
+
+
+class TestMutations:
+    async def test_the_response_precedes_the_transition_that_contains_it(
+        self, client: Client
+    ) -> None:
+        client.subscribe(0)
+        await client.transition()
+
+        async def linger(_call: FunctionCall) -> None:
+            # The commit is published, its response is not sent: the tempting moment.
+            await let_run()
+
+        client.backend.after_commit = linger
+        client.mutate(0)
+        response = await client.socket.hear()
+        assert response["type"] == "MutationResponse"
+        transition = await client.socket.hear()
+        assert values(transition) == {0: 1}
+        assert end_ts(transition) >= decode_timestamp(response["ts"])
+
+    async def test_the_order_holds_for_a_stream_of_mutations(self, client: Client) -> None:
+        client.subscribe(0)
+        for request_id in range(30):
+            client.mutate(request_id, "fail" if request_id % 7 == 3 else "counter:add")
+        order_is_kept = OrderCheck()
+        while order_is_kept.responses < 30 or order_is_kept.owed:
+            order_is_kept.take(await client.socket.hear())
+        order_is_kept.finish()
+
+    async def test_a_transition_follows_without_any_query(self, client: Client) -> None:
+        client.mutate(0)
+        response = await client.socket.hear()
+        transition = await client.socket.hear()
+        assert transition["modifications"] == []
+        assert end_ts(transition) >= decode_timestamp(response["ts"])
+
+    async def test_a_transition_follows_a_failed_mutation(self, client: Client) -> None:
+        client.mutate(0, "fail")
+        response = await client.socket.hear()
+        assert (response["success"], response["result"], response["ts"]) == (False, "no", None)
+        assert (await client.socket.hear())["type"] == "Transition"
+
+    async def test_they_run_one_at_a_time_in_the_order_of_requests(self, client: Client) -> None:
+        running: list[str] = []
+
+        async def watch(call: FunctionCall) -> None:
+            assert not running
+            running.append(call.path)
+            await let_run()
+            running.pop()
+
+        client.backend.before_mutation = watch
+        for request_id in range(5):
+            client.mutate(request_id, f"m:f{request_id}")
+        for request_id in range(5):
+            assert (await client.socket.hear_until("MutationResponse"))["requestId"] == request_id
+
+    async def test_the_identity_is_the_one_of_the_moment_of_receipt(self, client: Client) -> None:
+        client.mutate(0)
+        client.authenticate("ann")
+        client.mutate(1)
+        await client.socket.hear_until("MutationResponse")
+        await client.socket.hear_until("MutationResponse")
+        (first, _), (second, _) = client.backend.mutations
+        assert first.identity == Anonymous()
+        assert second.identity == await client.authenticator.authenticate(_as_user("ann"))
+
+    async def test_session_and_request_make_the_key_and_the_request_id(
+        self, client: Client
+    ) -> None:
+        client.socket.say(CONNECT)
+        client.mutate(4)
+        await client.socket.hear()
+        ((call, session),) = client.backend.mutations
+        assert session is not None
+        assert (session.session_id, session.request_id) == (SESSION, 4)
+        assert call.request_id == session_request_id(SESSION, 4)
+
+    async def test_without_connect_there_is_no_session(self, client: Client) -> None:
+        client.mutate(0)
+        await client.socket.hear()
+        ((_, session),) = client.backend.mutations
+        assert session is None
+
+    async def test_a_conflict_is_a_failed_response_and_the_socket_stays(
+        self, client: Client
+    ) -> None:
+        async def conflict(_call: FunctionCall) -> None:
+            raise FenchelError(ErrorKind.OCC, "OptimisticConcurrencyControlFailure", "changed")
+
+        client.backend.before_mutation = conflict
+        client.mutate(0)
+        response = await client.socket.hear()
+        assert not response["success"]
+        assert "changed" in response["result"]
+
+    async def test_a_bug_is_an_opaque_failed_response(
+        self, client: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def fail(_call: FunctionCall) -> None:
+            raise ZeroDivisionError("secret")
+
+        client.backend.before_mutation = fail
+        client.mutate(0)
+        response = await client.socket.hear()
+        assert "secret" not in response["result"]
+        assert response["result"].startswith("[Request ID: ")
+        assert "ZeroDivisionError" in caplog.text
+
+    async def test_too_many_close_with_a_retryable_code(self) -> None:
+        sync = replace(SyncSettings(), mutation_queue_count_max=2)
+        async with open_client(sync=sync) as client:
+            client.backend.before_mutation = _never
+            for request_id in range(5):
+                client.mutate(request_id)
+            await client.ending()
+            assert client.socket.closed == (1013, "TooManyConcurrentMutations")
+
+    async def test_one_that_takes_too_long_closes_with_a_retryable_code(self) -> None:
+        sync = replace(SyncSettings(), mutation_seconds_max=0.01)
+        async with open_client(sync=sync) as client:
+            client.backend.before_mutation = _never
+            client.mutate(0)
+            await client.ending()
+            assert client.socket.closed == (1013, "SystemTimeoutError")
+
+
+class TestActions:
+    async def test_they_run_at_once_beside_each_other(self, client: Client) -> None:
+        gate = asyncio.Event()
+
+        async def first_waits(call: FunctionCall) -> None:
+            if len(client.backend.actions) == 1:
+                await gate.wait()
+
+        client.backend.before_action = first_waits
+        client.act(0)
+        client.act(1)
+        assert (await client.socket.hear_until("ActionResponse"))["requestId"] == 1
+        gate.set()
+        response = await client.socket.hear_until("ActionResponse")
+        assert response == {
+            "type": "ActionResponse",
+            "requestId": 0,
+            "success": True,
+            "result": "acted",
+            "logLines": [],
+        }
+
+    async def test_one_goes_on_after_its_client_has_left(self) -> None:
+        gate = asyncio.Event()
+        finished = asyncio.Event()
+
+        async def wait(_call: FunctionCall) -> None:
+            await gate.wait()
+            finished.set()
+
+        async with open_client() as client:
+            client.backend.before_action = wait
+            client.act(0)
+            await let_run()
+            client.socket.leave()
+            await client.ending()
+            assert len(client.actions) == 1
+            gate.set()
+            await asyncio.wait_for(finished.wait(), 5)
+            await let_run()
+            assert len(client.actions) == 0
+
+    async def test_a_mutation_does_not_wait_for_an_action(self, client: Client) -> None:
+        client.backend.before_action = _never
+        client.act(0)
+        client.mutate(1)
+        assert (await client.socket.hear())["type"] == "MutationResponse"
+
+    async def test_too_many_close_with_a_retryable_code(self) -> None:
+        sync = replace(SyncSettings(), action_count_max=2)
+        async with open_client(sync=sync) as client:
+            client.backend.before_action = _never
+            for request_id in range(3):
+                client.act(request_id)
+            await client.ending()
+            assert client.socket.closed == (1013, "TooManyConcurrentActions")
+
+
+class TestAuthentication:
+    async def test_a_transition_confirms_each_identity(self, client: Client) -> None:
+        client.subscribe(0)
+        await client.transition()
+        client.authenticate("ann")
+        sent = await client.transition()
+        assert sent["endVersion"]["identity"] == 1
+        assert sent["modifications"] == [], "the same result is not sent again"
+        assert len(client.backend.queries) == 2
+
+    async def test_a_refused_token_tells_the_version_before_it(self, client: Client) -> None:
+        client.authenticate("ann")
+        await client.transition()
+        client.authenticate("bad")
+        assert await client.socket.hear() == {
+            "type": "AuthError",
+            "error": "bad token",
+            "baseVersion": 1,
+            "authUpdateAttempted": True,
+        }
+        await client.ending()
+        assert client.socket.closed == (None, "")
+
+    async def test_an_unreachable_provider_closes_for_a_retry(self, client: Client) -> None:
+        client.authenticate("unreachable")
+        await client.ending()
+        assert client.socket.heard == []
+        assert client.socket.closed == (1013, "AuthProviderDiscoveryFailed")
+
+    @pytest.mark.parametrize("use", ["mutate", "act", "subscribe"])
+    async def test_an_expired_token_is_noticed_when_it_is_used(
+        self, client: Client, use: str
+    ) -> None:
+        client.authenticator.expires_ns = client.clock.ns + 1
+        client.authenticate("ann")
+        await client.transition()
+        client.clock.ns += 1
+        {"mutate": client.mutate, "act": client.act, "subscribe": client.subscribe}[use](0)
+        error = await client.socket.hear()
+        assert (error["type"], error["authUpdateAttempted"]) == ("AuthError", False)
+        assert error["baseVersion"] == 1
+
+    async def test_logging_out_is_an_identity_too(self, client: Client) -> None:
+        client.authenticate("ann")
+        client.authenticate(None, "None")
+        client.subscribe(0)
+        while (await client.transition())["endVersion"]["identity"] != 2:
+            pass
+
+
+class TestEndings:
+    @pytest.mark.parametrize("text", ["", "{}", '{"type":"Nothing"}', "[1,2"])
+    async def test_a_malformed_message_is_fatal(self, client: Client, text: str) -> None:
+        client.socket.say_text(text)
+        assert (await client.socket.hear())["type"] == "FatalError"
+        await client.ending()
+        assert client.socket.closed == (None, "")
+
+    async def test_a_wrong_base_version_is_fatal(self, client: Client) -> None:
+        client.version = 5
+        client.subscribe(0)
+        assert "Base version 5" in (await client.socket.hear())["error"]
+
+    async def test_a_client_from_the_future_is_sent_away(self, client: Client) -> None:
+        client.socket.say(CONNECT | {"maxObservedTimestamp": encode_timestamp(Timestamp(101))})
+        await client.ending()
+        assert client.socket.closed == (1011, "InternalServerError")
+
+    async def test_events_are_ignored(self, client: Client) -> None:
+        client.socket.say({"type": "Event", "eventType": "Unheard", "event": {"a": [1]}})
+        client.mutate(0)
+        assert (await client.socket.hear())["type"] == "MutationResponse"
+
+    async def test_responses_that_are_ready_are_sent_before_the_end(self, client: Client) -> None:
+        client.socket.accepts.clear()
+        client.mutate(0)
+        client.mutate(1)
+        await let_run()
+        client.socket.accepts.set()
+        client.socket.say_text("nonsense")
+        await client.ending()
+        kinds = [message["type"] for message in client.socket.heard]
+        assert kinds[-1] == "FatalError"
+        assert kinds.count("MutationResponse") == 2
+
+    async def test_nothing_follows_a_message_that_was_cut_off(self, client: Client) -> None:
+        client.socket.accepts.clear()
+        client.mutate(0)
+        await asyncio.wait_for(client.socket.is_waiting.wait(), 5)
+        client.socket.say_text("nonsense")
+        await client.ending()
+        assert client.socket.heard == []
+        assert client.socket.closed == (None, "")
+
+    async def test_a_shutdown_sends_the_client_elsewhere(self, client: Client) -> None:
+        client.subscribe(0)
+        await client.transition()
+        client.worker.shut_down()
+        await client.ending()
+        assert client.socket.closed == (1001, "ServerShutdown")
+
+
+class TestWriting:
+    async def test_a_silent_server_pings(self) -> None:
+        async with open_client(sync=replace(SyncSettings(), ping_seconds=0.01)) as client:
+            for _ in range(3):
+                assert await client.socket.hear() == {"type": "Ping"}
+
+    async def test_pings_go_on_while_a_query_runs(self) -> None:
+        async with open_client(sync=replace(SyncSettings(), ping_seconds=0.01)) as client:
+            client.backend.before_query = _never
+            client.subscribe(0)
+            assert (await client.socket.hear())["type"] == "Ping"
+
+    async def test_long_transitions_are_cut_for_new_clients(self) -> None:
+        sync = replace(SyncSettings(), transition_chunk_bytes=100)
+        async with open_client(sync=sync) as client:
+            client.subscribe(0)
+            first = await client.socket.hear()
+            parts = [first]
+            while len(parts) < first["totalParts"]:
+                parts.append(await client.socket.hear())
+            assert [part["partNumber"] for part in parts] == list(range(len(parts)))
+            whole = json.loads("".join(part["chunk"] for part in parts))
+            assert values(whole) == {0: 0}
+
+    async def test_other_clients_get_them_whole(self) -> None:
+        sync = replace(SyncSettings(), transition_chunk_bytes=100)
+        async with open_client(sync=sync, takes_chunks=False) as client:
+            client.subscribe(0)
+            assert (await client.socket.hear())["type"] == "Transition"
+
+
+class OrderCheck:
+    """Section 7: a response comes before the first Transition that reaches its ts, and one follows
+    it.
+    """
+
+    def __init__(self) -> None:
+        self.responses = 0
+        self.owed: list[int] = []
+        self.end_version: JsonObject = {"querySet": 0, "identity": 0, "ts": "AAAAAAAAAAA="}
+
+    def take(self, message: JsonObject) -> None:
+        if message["type"] == "MutationResponse":
+            assert message["requestId"] == self.responses
+            self.responses += 1
+            ts = 0 if message["ts"] is None else decode_timestamp(message["ts"])
+            reached = decode_timestamp(self.end_version["ts"])
+            assert ts == 0 or reached < ts, "a Transition overtook the response"
+            self.owed.append(ts)
+        if message["type"] == "Transition":
+            assert message["startVersion"] == self.end_version
+            self.end_version = message["endVersion"]
+            self.owed = [ts for ts in self.owed if ts > end_ts(message)]
+
+    def finish(self) -> None:
+        assert not self.owed
+
+
+def _as_user(name: str) -> Authenticate:
+    return Authenticate(base_version=0, token_type="User", value=name)
+
+
+async def _pass(_call: FunctionCall) -> None:
+    return None
+
+
+async def _never(_call: FunctionCall) -> None:
+    await asyncio.Event().wait()
