@@ -16,9 +16,9 @@ node_home = $(abspath $(VENV))/lib/python$(shell $(BIN)/python -c 'import sys; p
 with_node = export PATH="$(node_home)/bin:$$PATH";
 npm = node $(node_home)/lib/node_modules/npm/bin/npm-cli.js
 
-NPM_PROJECTS := $(patsubst %/package-lock.json,%,$(wildcard js/package-lock.json examples/*/package-lock.json \
-	tests/end_to_end/package-lock.json benchmarks/package-lock.json benchmarks/*/package-lock.json))
-npm_stamp = $(1)/node_modules/.installed
+# What is installed in an npm project, as a file to depend on.
+npm_project = $(1)/node_modules/.installed
+TEST_PROJECTS := $(call npm_project,examples/chat) $(call npm_project,tests/end_to_end)
 JS_SOURCES := $(shell find js -type f -not -path '*/node_modules/*' -not -name '*.tsbuildinfo' 2>/dev/null)
 
 pip_compile := CUSTOM_COMPILE_COMMAND="make lock" .tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
@@ -53,10 +53,10 @@ $(BUNDLED): $(JS_SOURCES) js/node_modules/.installed
 	$(with_node) cd $* && $(npm) ci --no-fund --no-audit --loglevel=error
 	touch $@
 
-demo: setup $(call npm_stamp,examples/chat)
+demo: setup $(call npm_project,examples/chat)
 	@$(BIN)/python examples/chat/demo.py $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
-lint: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
+lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -64,13 +64,13 @@ lint: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
 	$(with_node) cd js && $(npm) run --silent check
 	$(with_node) cd js && $(npm) run --silent test
 
-test: lint
+test: lint $(TEST_PROJECTS)
 	$(BIN)/python -m pytest
 
-soak: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
+soak: setup $(TEST_PROJECTS)
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
-bench: setup $(foreach project,$(NPM_PROJECTS),$(call npm_stamp,$(project)))
+bench: setup $(call npm_project,benchmarks)
 	$(BIN)/python -m benchmarks
 
 lock: | $(BIN)/python
