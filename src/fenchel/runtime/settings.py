@@ -97,6 +97,8 @@ class SyncSettings:
     client_silence_seconds_max: float = 120.0
     mutation_queue_count_max: int = 1_000
     action_count_max: int = 1_000
+    # One mutation, its retries included; beyond it the connection closes (client-protocol 3.10).
+    mutation_seconds_max: float = 60.0
     unsent_transitions_max: int = 2
     query_parallelism: int = 20
     message_bytes_max: int = 64 * MEBIBYTE
