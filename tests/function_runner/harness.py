@@ -1,9 +1,12 @@
-"""A deployed app on a real database and real workers: what `InProcessFunctionRunner` needs around it."""
+"""A deployed app on a real database and real workers: what `InProcessFunctionRunner` needs around
+it.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -20,7 +23,6 @@ from fenchel.definitions import FunctionPath, decode_function_path, encode_analy
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.file_storage import MemoryFileStorage
 from fenchel.function_runner import (
-    AllowedVisibility,
     CodeSource,
     FunctionRunnerMetrics,
     InProcessFunctionRunner,
@@ -63,9 +65,13 @@ UNIX_MS = 1_750_000_000_000
 
 @functools.cache
 def bundled_app() -> tuple[ModuleSource, ...]:
-    """The app's modules as the CLI would push them: ES modules with shared chunks and source maps."""
-    entries = sorted(str(path) for path in APP.glob("*.ts") if path.stem != "functions")
-    with tempfile.TemporaryDirectory() as folder:
+    """The app's modules as the CLI would push them: ES modules with shared chunks and source
+    maps.
+    """
+    entries = sorted(path.name for path in APP.glob("*.ts") if path.stem != "functions")
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(APP, Path(name) / "convex")
+        folder = str(Path(name) / "out")
         command = [
             str(BUNDLED_FOLDER / "esbuild"),
             *entries,
@@ -74,7 +80,7 @@ def bundled_app() -> tuple[ModuleSource, ...]:
             f"--outdir={folder}",
         ]
         environment = {**os.environ, "NODE_PATH": str(NODE_MODULES)}
-        subprocess.run(command, check=True, env=environment, timeout=60)
+        subprocess.run(command, check=True, env=environment, timeout=60, cwd=Path(name) / "convex")
         return tuple(
             ModuleSource(
                 path=str(path.relative_to(folder)),
@@ -102,9 +108,7 @@ class PlainHost:
         self.jobs.append((path.canonical, args_json, unix_seconds))
         return f"job{len(self.jobs)}"
 
-    async def cancel_job(
-        self, parent: UdfRequest, transaction: Transaction, job_id: str
-    ) -> None:
+    async def cancel_job(self, parent: UdfRequest, transaction: Transaction, job_id: str) -> None:
         raise bad_request("InvalidScheduledFunctionId", f"no job {job_id}")
 
     def seal_cursor(self, plain: bytes) -> str:
@@ -230,10 +234,7 @@ async def deploy(app: App, modules: tuple[ModuleSource, ...]) -> None:
     analyzed = await app.runner.analyze(inputs)
     assert not isinstance(analyzed, JsError), analyzed
     content = encode_source_package(
-        [
-            PackagedModule(path=m.path, source=m.source, source_map=m.source_map)
-            for m in modules
-        ]
+        [PackagedModule(path=m.path, source=m.source, source_map=m.source_map) for m in modules]
     )
     key = await app.files.store(content)
     transaction = app.database.begin()
@@ -297,5 +298,3 @@ async def running_app(
     finally:
         await runner.close()
         await database.close()
-
-

@@ -1,5 +1,7 @@
 """The frame codec: whatever bytes come, there are frames or a ProtocolError, and nothing else."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,11 +42,9 @@ def test_frames_survive_any_cutting_of_the_stream(
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_garbage_gives_frames_or_a_protocol_error(pieces: list[bytes]) -> None:
     decoder = FrameDecoder()
-    try:
+    with suppress(ProtocolError):
         for piece in pieces:
             decoder.feed(piece)
-    except ProtocolError as error:
-        assert str(error)
 
 
 @given(frame_types, ids, fields, st.data())
@@ -54,10 +54,8 @@ def test_a_damaged_frame_gives_frames_or_a_protocol_error(
     damaged = bytearray(encode_frame(type, id, *fields))
     position = data.draw(st.integers(0, len(damaged) - 1))
     damaged[position] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(ProtocolError):
         FrameDecoder().feed(bytes(damaged))
-    except ProtocolError as error:
-        assert str(error)
 
 
 def test_a_frame_that_announces_too_much_is_refused_at_once() -> None:

@@ -1,6 +1,7 @@
 """What a worker may say, and that everything else is a protocol error."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -92,7 +93,9 @@ def test_an_outcome_that_makes_no_sense_is_refused(change: dict[str, object]) ->
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.sampled_from(list(FrameType)))
-def test_no_frame_raises_anything_but_a_protocol_error(fields: list[bytes], type: FrameType) -> None:
+def test_no_frame_raises_anything_but_a_protocol_error(
+    fields: list[bytes], type: FrameType
+) -> None:
     for decode in (
         decode_ready,
         decode_loaded,
@@ -102,10 +105,8 @@ def test_no_frame_raises_anything_but_a_protocol_error(fields: list[bytes], type
         decode_sync_call,
         decode_snapshot_result,
     ):
-        try:
+        with suppress(ProtocolError):
             decode(Frame(type, 1, tuple(fields)))
-        except ProtocolError as error:
-            assert str(error)
 
 
 def test_an_error_payload_holds_the_data_as_it_is() -> None:

@@ -1,6 +1,6 @@
 """Running deployed functions: look-up, validation, module cache, nested calls, metrics."""
 
-from fenchel.function_runner.code_source import CodeSource
+from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.in_process_function_runner import InProcessFunctionRunner
 from fenchel.function_runner.metrics import FunctionRunnerMetrics
 from fenchel.function_runner.runner import AllowedVisibility, FunctionRunner, TransactionHost
@@ -8,6 +8,7 @@ from fenchel.function_runner.runner import AllowedVisibility, FunctionRunner, Tr
 __all__ = [
     "AllowedVisibility",
     "CodeSource",
+    "DeployedCode",
     "FunctionRunner",
     "FunctionRunnerMetrics",
     "InProcessFunctionRunner",

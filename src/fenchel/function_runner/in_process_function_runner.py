@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
-from fenchel.function_runner.code_source import CodeSource
+from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.metrics import FunctionRunnerMetrics
 from fenchel.function_runner.runner import AllowedVisibility, TransactionHost
 from fenchel.function_runner.server import FunctionRunnerCore
@@ -89,6 +89,9 @@ class InProcessFunctionRunner:
         self, transaction: Transaction, path: FunctionPath
     ) -> AnalyzedFunction | None:
         return await self._core.code_source.load_function(transaction, path)
+
+    async def warm(self, code: DeployedCode) -> None:
+        await self._core.warm(code)
 
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
         return await self._pool.analyze(await self._bundler.bundle(inputs, is_app=False))

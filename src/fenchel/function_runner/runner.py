@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fenchel.database import Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
+from fenchel.function_runner.code_source import DeployedCode
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest
 
@@ -77,6 +78,10 @@ class FunctionRunner(Protocol):
         self, transaction: Transaction, path: FunctionPath
     ) -> AnalyzedFunction | None:
         """The analysis of a deployed function, whatever its visibility; records the read."""
+        ...
+
+    async def warm(self, code: DeployedCode) -> None:
+        """Build `code` before it is deployed, so that its first call is as fast as the next."""
         ...
 
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:

@@ -67,6 +67,10 @@ class FunctionRunnerCore:
     async def close(self) -> None:
         await self._module_cache.close()
 
+    async def warm(self, code: DeployedCode) -> None:
+        """Put the bundle of `code` into the module cache."""
+        await self._module_cache.get(code)
+
     async def run_udf(
         self,
         request: UdfRequest,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from enum import Enum
 from typing import NamedTuple
 
 from fenchel.isolate.frames import ProtocolError
@@ -25,20 +26,25 @@ class LogLines(NamedTuple):
 Event = Syscalls | LogLines | Outcome
 
 
-class WorkerLost(Exception):
-    """The worker died before the outcome.
-
-    `is_suspect`: this execution's JavaScript may have been running. `is_sole_suspect`: no other's
-    was. `is_hang`: the worker was killed because it gave no sign of life.
+class DeathCause(Enum):
+    """DIED: by itself or by someone else. The others: the watchdog ended it, for silence or for
+    memory.
     """
 
-    def __init__(
-        self, reason: str, *, is_suspect: bool, is_sole_suspect: bool, is_hang: bool
-    ) -> None:
+    DIED = "died"
+    HUNG = "hung"
+    MEMORY = "memory"
+
+
+class WorkerLost(Exception):
+    """The worker died before the outcome. `is_culprit`: this execution's JavaScript must have been
+    the reason, because the watchdog ended the worker and no other's can have been running.
+    """
+
+    def __init__(self, reason: str, cause: DeathCause, *, is_culprit: bool = False) -> None:
         super().__init__(reason)
-        self.is_suspect = is_suspect
-        self.is_sole_suspect = is_sole_suspect
-        self.is_hang = is_hang
+        self.cause = cause
+        self.is_culprit = is_culprit
 
 
 class Execution:

@@ -112,6 +112,15 @@ def limit_process(pid: int, *, data_bytes_max: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
+def read_resident_bytes(pid: int) -> int:
+    """Memory in use by a process; 0 where the system does not tell or the process is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
+
+
 def kill_group(pid: int) -> None:
     """SIGKILL for the child and whatever it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

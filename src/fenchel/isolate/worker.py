@@ -15,7 +15,7 @@ import msgspec
 
 from fenchel.errors import internal_error
 from fenchel.isolate.code_bundle import CodeBundle
-from fenchel.isolate.execution import Execution, LogLines, WorkerLost
+from fenchel.isolate.execution import DeathCause, Execution, LogLines, WorkerLost
 from fenchel.isolate.frames import Frame, FrameType, ProtocolError
 from fenchel.isolate.messages import (
     ExecuteHeader,
@@ -30,6 +30,7 @@ from fenchel.isolate.messages import (
     encode_result_meta,
     load_header,
 )
+from fenchel.isolate.spawn import read_resident_bytes
 from fenchel.isolate.worker_process import WorkerProcess
 from fenchel.runtime import Clock
 from fenchel.runtime.settings import IsolateSettings
@@ -80,7 +81,7 @@ class Worker:
         self._next_bundle = 1
         self._next_execution = 1
         self._last_sign = clock.monotonic()
-        self._is_hung = False
+        self._cause = DeathCause.DIED
         self._is_started = False
 
     @classmethod
@@ -119,9 +120,7 @@ class Worker:
         """
         loaded = await self._load(bundle)
         if not self.is_alive or self._next_execution > _UINT32_MAX:
-            raise WorkerLost(
-                "died before the start", is_suspect=False, is_sole_suspect=False, is_hang=False
-            )
+            raise WorkerLost("it died before the start", DeathCause.DIED)
         settings = self._settings
         execution = Execution(
             self._next_execution,
@@ -246,38 +245,39 @@ class Worker:
 
     # Death
 
-    def kill_if_hung(self, now: float) -> None:
-        """The watchdog's question, asked twice a second."""
-        is_hung = any(e.is_hung(self._last_sign, now) for e, _ in self._executions.values())
-        is_stuck = any(
+    def watch(self, now: float) -> None:
+        """Kill the process if it is silent for too long or uses too much memory."""
+        if not self.is_alive:
+            return
+        resident_bytes = read_resident_bytes(self.process.pid)
+        if resident_bytes > self._settings.worker_resident_bytes_max:
+            self._cause = DeathCause.MEMORY
+            self.process.kill(f"{resident_bytes >> 20} MiB of memory are too much")
+        elif self._is_hung(now):
+            self._cause = DeathCause.HUNG
+            self.process.kill("no sign of life inside a JavaScript turn")
+
+    def _is_hung(self, now: float) -> bool:
+        if any(e.is_hung(self._last_sign, now) for e, _ in self._executions.values()):
+            return True
+        return any(
             not entry.loaded.done()
             and now - max(self._last_sign, entry.sent_at) > _LOAD_SECONDS_MAX
             for entry in self._bundles.values()
         )
-        if (is_hung or is_stuck) and self.is_alive:
-            self._is_hung = True
-            self.process.kill("no sign of life inside a JavaScript turn")
 
     def on_death(self, reason: str) -> None:
-        suspects = sum(e.is_suspect for e, _ in self._executions.values())
+        suspect_count = sum(e.is_suspect for e, _ in self._executions.values())
+        is_verdict = self._cause is not DeathCause.DIED and suspect_count == 1
         for execution, _ in self._executions.values():
-            execution.lose(
-                WorkerLost(
-                    reason,
-                    is_suspect=execution.is_suspect,
-                    is_sole_suspect=execution.is_suspect and suspects == 1,
-                    is_hang=self._is_hung,
-                )
-            )
+            is_culprit = is_verdict and execution.is_suspect
+            execution.lose(WorkerLost(reason, self._cause, is_culprit=is_culprit))
         self._executions.clear()
         for entry in self._bundles.values():
             if not entry.loaded.done():
-                _fail(entry.loaded, self._lost_while_loading(reason))
+                _fail(entry.loaded, WorkerLost(reason, self._cause))
         if self._is_started:  # Otherwise `start` raises.
             self._on_death(self)
-
-    def _lost_while_loading(self, reason: str) -> WorkerLost:
-        return WorkerLost(reason, is_suspect=True, is_sole_suspect=False, is_hang=self._is_hung)
 
 
 def _fail(future: asyncio.Future[None], error: Exception) -> None:

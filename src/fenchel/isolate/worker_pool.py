@@ -22,7 +22,7 @@ from fenchel.errors import internal_error, overloaded
 from fenchel.isolate import evaluators
 from fenchel.isolate.action_execution import ActionCall, run_action_on
 from fenchel.isolate.code_bundle import CodeBundle
-from fenchel.isolate.execution import WorkerLost
+from fenchel.isolate.execution import DeathCause, WorkerLost
 from fenchel.isolate.host import UdfHost
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
@@ -146,7 +146,7 @@ class WorkerPool:
             try:
                 return await self._run_once(call, is_alone=False, is_nested=is_nested)
             except WorkerLost as lost:
-                if lost.is_hang and lost.is_sole_suspect:
+                if lost.is_culprit:
                     return UdfOutcome(result=self._blame(lost))
             try:
                 return await self._run_once(call, is_alone=True, is_nested=is_nested)
@@ -175,7 +175,7 @@ class WorkerPool:
     def _blame(self, lost: WorkerLost) -> JsError:
         """The function took its worker with it: by time or by memory."""
         logger.warning("an execution ended its worker reason=%s", lost)
-        if lost.is_hang:
+        if lost.cause is DeathCause.HUNG:
             return timeout_error(self._settings.user_time_seconds_max)
         return memory_error()
 
@@ -265,4 +265,4 @@ class WorkerPool:
             await self._clock.sleep(_WATCH_SECONDS)
             now = self._clock.monotonic()
             for worker in self._supply.workers():
-                worker.kill_if_hung(now)
+                worker.watch(now)
