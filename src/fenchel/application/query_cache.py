@@ -204,6 +204,10 @@ class QueryCache:
             self._drop(next(iter(self._entries)))
 
     def _insert(self, key: QueryKey, entry: CachedQuery) -> None:
+        """Keep an entry, unless a newer one is known already: most callers ask for the present."""
+        known = self._entries.get(key)
+        if known is not None and known.original_ts > entry.original_ts:
+            return
         self._drop(key)
         self._entries[key] = entry
         self._size_bytes += _cost(key, entry)

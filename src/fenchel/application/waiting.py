@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any
 
 from fenchel.database import Database, Token
@@ -39,9 +39,14 @@ def backoff_seconds(
     return ceiling * runtime.randomness.uniform()
 
 
-async def _finish_first(wanted: Awaitable[Any], other: Awaitable[Any]) -> bool:
+async def _finish_first(
+    wanted: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]
+) -> bool:
     """True if `wanted` ended before `other`; whichever is left is cancelled and awaited."""
-    tasks = [asyncio.ensure_future(wanted), asyncio.ensure_future(other)]
+    tasks = [
+        asyncio.create_task(wanted, name="wait for a change"),
+        asyncio.create_task(other, name="wait for a deadline"),
+    ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return tasks[0].done()

@@ -1,0 +1,255 @@
+"""Which executions the query cache spares, and which it must not (execution 7.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.application.fakes import (
+    Backend,
+    Ctx,
+    FakeFunctionRunner,
+    UserCodeError,
+    call,
+    running_backend,
+    user,
+)
+
+from fenchel.application.query_cache import QueryCache
+from fenchel.runtime import Runtime, Settings
+from fenchel.udf import QueryJournal
+from fenchel.values import Value
+
+
+class ManualClock:
+    """Monotonic time that a test moves; everything else is the system's."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_ns(self) -> int:
+        return 1_700_000_000_000_000_000 + int(self.seconds * 1e9)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+def functions() -> FakeFunctionRunner:
+    runner = FakeFunctionRunner()
+
+    @runner.query
+    async def count(ctx: Ctx, args: dict[str, Any]) -> Value:
+        return await ctx.tx.user().count(args["table"])
+
+    @runner.query
+    async def documents(ctx: Ctx, args: dict[str, Any]) -> Value:
+        query = {
+            "source": {"type": "FullTableScan", "tableName": args["table"], "order": None},
+            "operators": [],
+        }
+        stream = ctx.tx.user().open_stream(query)
+        found: list[Value] = []
+        while (document := await stream.next()) is not None:
+            found.append(document.value["text"])
+        return found
+
+    @runner.query
+    async def whoami(ctx: Ctx, args: dict[str, Any]) -> Value:
+        return ctx.identity()
+
+    @runner.query
+    async def now(ctx: Ctx, args: dict[str, Any]) -> Value:
+        ctx.outcome["observed_time"] = True
+        return float(ctx.request.unix_ms)
+
+    @runner.query
+    async def broken(ctx: Ctx, args: dict[str, Any]) -> Value:
+        raise UserCodeError("always")
+
+    @runner.mutation
+    async def insert(ctx: Ctx, args: dict[str, Any]) -> Value:
+        return await ctx.tx.user().insert(args["table"], {"text": args["text"]})
+
+    return runner
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    async with running_backend(functions()) as backend:
+        yield backend
+
+
+async def test_an_equal_query_is_served_from_the_cache(backend: Backend) -> None:
+    assert await backend.query("documents", {"table": "t"}) == []
+    assert await backend.query("documents", {"table": "t"}) == []
+    assert backend.runner.runs == {"documents": 1}
+
+
+async def test_other_arguments_are_another_query(backend: Backend) -> None:
+    await backend.query("documents", {"table": "t"})
+    await backend.query("documents", {"table": "u"})
+    assert backend.runner.runs == {"documents": 2}
+
+
+async def test_a_write_to_what_was_read_invalidates(backend: Backend) -> None:
+    assert await backend.query("documents", {"table": "t"}) == []
+    await backend.mutate("insert", {"table": "t", "text": "a"})
+    assert await backend.query("documents", {"table": "t"}) == ["a"]
+    assert backend.runner.runs["documents"] == 2
+
+
+async def test_a_write_elsewhere_does_not_invalidate(backend: Backend) -> None:
+    await backend.mutate("insert", {"table": "other", "text": "a"})
+    await backend.query("documents", {"table": "t"})
+    await backend.mutate("insert", {"table": "other", "text": "b"})
+    await backend.query("documents", {"table": "t"})
+    assert backend.runner.runs["documents"] == 1
+
+
+async def test_callers_share_results_that_do_not_depend_on_them(backend: Backend) -> None:
+    await backend.query("documents", {"table": "t"}, identity=user("ann"))
+    await backend.query("documents", {"table": "t"}, identity=user("bob"))
+    await backend.query("documents", {"table": "t"})
+    assert backend.runner.runs == {"documents": 1}
+
+
+async def test_callers_do_not_share_results_that_depend_on_them(backend: Backend) -> None:
+    ann = await backend.query("whoami", identity=user("ann"))
+    bob = await backend.query("whoami", identity=user("bob"))
+    assert ann != bob
+    assert await backend.query("whoami", identity=user("ann")) == ann
+    assert await backend.query("whoami") == ""
+    assert backend.runner.runs == {"whoami": 3}
+
+
+async def test_failures_are_not_cached(backend: Backend) -> None:
+    for _ in range(2):
+        run = await backend.application.run_query(call("broken"))
+        assert not run.result.is_success
+    assert backend.runner.runs == {"broken": 2}
+
+
+async def test_the_same_failure_has_the_same_fingerprint(backend: Backend) -> None:
+    first = await backend.application.run_query(call("broken"))
+    second = await backend.application.run_query(replace(call("broken"), request_id="f" * 16))
+    assert first.result.error_message != second.result.error_message
+    assert first.fingerprint == second.fingerprint
+
+
+async def test_results_that_saw_the_clock_expire() -> None:
+    clock = ManualClock()
+    async with running_backend(functions(), runtime=Runtime(clock=clock)) as backend:
+        first = await backend.query("now")
+        clock.seconds = 16.9
+        assert await backend.query("now") == first
+        clock.seconds = 17.1
+        assert await backend.query("now") != first
+
+
+async def test_an_older_snapshot_is_not_served_a_newer_result(backend: Backend) -> None:
+    old_ts = backend.application.latest_ts()
+    await backend.mutate("insert", {"table": "t", "text": "a"})
+    assert await backend.query("documents", {"table": "t"}) == ["a"]
+    run = await backend.application.run_query(call("documents", {"table": "t"}), ts=old_ts)
+    assert run.result.value_json == "[]"
+    assert run.ts == old_ts
+    assert run.token.ts == old_ts
+    assert await backend.query("documents", {"table": "t"}) == ["a"]
+    assert backend.runner.runs["documents"] == 2
+
+
+class Gate:
+    """A query that waits until the test lets it go on."""
+
+    def __init__(self, runner: FakeFunctionRunner) -> None:
+        self.entered = asyncio.Event()
+        self.leave = asyncio.Event()
+
+        @runner.query
+        async def slow(ctx: Ctx, args: dict[str, Any]) -> Value:
+            self.entered.set()
+            await self.leave.wait()
+            return "done"
+
+
+async def test_equal_queries_at_once_run_once() -> None:
+    runner = FakeFunctionRunner()
+    gate = Gate(runner)
+    async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(backend.query("slow")) for _ in range(10)]
+        await gate.entered.wait()
+        gate.leave.set()
+        assert await asyncio.gather(*tasks) == ["done"] * 10
+        assert runner.runs == {"slow": 1}
+
+
+async def test_a_shared_run_survives_the_cancellation_of_its_first_caller() -> None:
+    runner = FakeFunctionRunner()
+    gate = Gate(runner)
+    async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
+        first = group.create_task(backend.query("slow"))
+        await gate.entered.wait()
+        second = group.create_task(backend.query("slow"))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        gate.leave.set()
+        assert await second == "done"
+        assert runner.runs == {"slow": 1}
+
+
+async def test_a_run_that_nobody_waits_for_is_cancelled() -> None:
+    runner = FakeFunctionRunner()
+    gate = Gate(runner)
+    async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
+        only = group.create_task(backend.query("slow"))
+        await gate.entered.wait()
+        only.cancel()
+        await asyncio.wait([only])
+        gate.entered.clear()
+        again = group.create_task(backend.query("slow"))
+        await gate.entered.wait()
+        gate.leave.set()
+        assert await again == "done"
+        assert runner.runs == {"slow": 2}
+
+
+async def test_the_oldest_entries_go_when_the_cache_is_full() -> None:
+    settings = Settings()
+    small = replace(
+        settings, application=replace(settings.application, query_cache_bytes_max=9_000)
+    )
+    async with running_backend(functions(), runtime=Runtime(settings=small)) as backend:
+        for number in range(20):
+            await backend.query("documents", {"table": f"t{number}"})
+        cache: QueryCache = backend.application._queries.cache
+        cache.check_invariants()
+        await backend.query("documents", {"table": "t19"})
+        assert backend.runner.runs == {"documents": 20}
+        await backend.query("documents", {"table": "t0"})
+        assert backend.runner.runs == {"documents": 21}
+
+
+async def test_a_paginated_query_is_found_under_its_own_journal() -> None:
+    runner = FakeFunctionRunner()
+
+    @runner.query
+    async def page(ctx: Ctx, args: dict[str, Any]) -> Value:
+        ctx.outcome["journal"] = QueryJournal(end_cursor="cursor-1")
+        return ctx.request.journal.end_cursor
+
+    async with running_backend(runner) as backend:
+        first = await backend.application.run_query(call("page"))
+        assert first.journal is not None
+        assert "cursor-1" not in first.journal
+        second = await backend.application.run_query(call("page"), journal=first.journal)
+        assert second.journal == first.journal
+        assert runner.runs == {"page": 1}
+        forged = await backend.application.run_query(call("page"), journal="forged")
+        assert forged.result == first.result

@@ -1,0 +1,77 @@
+"""The contract of a file storage, fulfilled by all; then what only the local one promises."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fenchel.errors import ErrorKind, FenchelError
+from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
+
+Make = Callable[[Path], FileStorage]
+
+
+@pytest.fixture(params=[lambda _: MemoryFileStorage(), LocalFileStorage], ids=["memory", "local"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> FileStorage:
+    make: Make = request.param
+    return make(tmp_path / "files")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 100_000])
+async def test_content_comes_back_under_its_digest(storage: FileStorage, content: bytes) -> None:
+    key = await storage.store(content)
+    assert key == hashlib.sha256(content).hexdigest()
+    assert await storage.load(key) == content
+
+
+async def test_storing_twice_is_storing_once(storage: FileStorage) -> None:
+    assert await storage.store(b"same") == await storage.store(b"same")
+
+
+@pytest.mark.parametrize("key", ["0" * 64, "../../etc/passwd", ""])
+async def test_unknown_keys_are_not_found(storage: FileStorage, key: str) -> None:
+    with pytest.raises(FenchelError) as caught:
+        await storage.load(key)
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+async def test_content_survives_a_restart(tmp_path: Path) -> None:
+    key = await LocalFileStorage(tmp_path).store(b"kept")
+    assert await LocalFileStorage(tmp_path).load(key) == b"kept"
+
+
+async def test_half_written_files_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    key = await LocalFileStorage(tmp_path).store(b"kept")
+    leftover = tmp_path / key[:2] / ".writing-abc"
+    leftover.write_bytes(b"half")
+    LocalFileStorage(tmp_path)
+    assert not leftover.exists()
+
+
+async def test_damaged_content_is_an_internal_error(tmp_path: Path) -> None:
+    storage = LocalFileStorage(tmp_path)
+    key = await storage.store(b"good")
+    (tmp_path / key[:2] / key).write_bytes(b"bad")
+    with pytest.raises(FenchelError, match="damaged"):
+        await storage.load(key)
+
+
+async def test_a_failed_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = LocalFileStorage(tmp_path)
+
+    def fail(_source: str, _target: str) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        await storage.store(b"content")
+    assert files_below(tmp_path) == []
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
