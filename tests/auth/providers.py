@@ -95,7 +95,7 @@ class Provider:
         self.set_answer("/.well-known/openid-configuration", json.dumps(document))
 
     def set_keys(self, keys: Any, **headers: str) -> None:
-        self.set_answer("/keys", json.dumps(keys), **headers)
+        self.set_answer("/keys", json.dumps(keys), 200, **headers)
 
     def set_answer(self, path: str, body: str, status: int = 200, **headers: str) -> None:
         given = {"Content-Type": "application/json"} | {

@@ -34,7 +34,7 @@ from fenchel.definitions.schema import (
     TableDefinition,
     VectorIndex,
 )
-from fenchel.definitions.schema_decoding import check_table_name, decode_schema
+from fenchel.definitions.schema_decoding import decode_schema
 from fenchel.definitions.validator import Validator, decode_validator, render_validator
 from fenchel.definitions.validator_check import TableNames, check_validator
 
@@ -60,7 +60,6 @@ __all__ = [
     "Validator",
     "VectorIndex",
     "Visibility",
-    "check_table_name",
     "check_validator",
     "decode_analyzed_module",
     "decode_auth_config",

@@ -1,7 +1,6 @@
 """Documents: ids, revisions, timestamps, index keys, intervals of keys. Pure."""
 
 from fenchel.documents.document import (
-    DOCUMENT_BYTES_MAX,
     Document,
     check_document_value,
     with_system_fields,
@@ -39,7 +38,6 @@ __all__ = [
     "ALL_KEYS",
     "CREATION_TIME_FIELD",
     "CREATION_TIME_PATH",
-    "DOCUMENT_BYTES_MAX",
     "ID_FIELD",
     "Document",
     "DocumentId",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+from itertools import accumulate
 from typing import NamedTuple, NewType
 
 from fenchel.errors import FenchelError, bad_request
@@ -19,11 +19,10 @@ _FOOTER_BYTES = 2
 _VERSION = 0
 _LENGTH_MIN, _LENGTH_MAX = 31, 37
 
-# The standard library's alphabet has the same bit order; only the letters differ.
-_STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
-_TO_CROCKFORD = bytes.maketrans(_STANDARD, _CROCKFORD)
-_TO_STANDARD = bytes.maketrans(_CROCKFORD, _STANDARD)
+# `b32encode` and `int(…, 32)` take the bits in the same order; only their letters differ.
+_FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _CROCKFORD)
+_TO_DIGITS = bytes.maketrans(_CROCKFORD, b"0123456789abcdefghijklmnopqrstuv")
 
 
 class DocumentId(NamedTuple):
@@ -39,7 +38,7 @@ def encode_document_id(table_number: int, internal_id: bytes) -> str:
     assert len(internal_id) == INTERNAL_ID_BYTES
     body = _encode_vint(table_number) + internal_id
     data = body + (_fletcher16(body) ^ _VERSION).to_bytes(_FOOTER_BYTES, "little")
-    return base64.b32encode(data).translate(_TO_CROCKFORD, b"=").decode("ascii")
+    return base64.b32encode(data).translate(_FROM_RFC_4648, b"=").decode("ascii")
 
 
 def decode_document_id(text: str) -> DocumentId:
@@ -54,23 +53,21 @@ def decode_document_id(text: str) -> DocumentId:
     found, computed = int.from_bytes(footer, "little"), _fletcher16(body) ^ _VERSION
     if found != computed:
         raise _invalid(f"Invalid ID version {found} (expected {computed})")
-    internal_id = InternalId(body[vint_bytes:])
-    # Refuses filler bits that are not zero and table numbers in more bytes than they need.
-    if encode_document_id(table_number, internal_id) != text:
-        raise _invalid("ID is not in its canonical form")
-    return DocumentId(table_number, internal_id)
+    return DocumentId(table_number, InternalId(body[vint_bytes:]))
 
 
 def _decode_base32(text: str) -> bytes:
     if not _LENGTH_MIN <= len(text) <= _LENGTH_MAX:
         raise _invalid(f"Invalid ID length {len(text)}")
-    if not text.isascii() or text.encode("ascii").translate(None, _CROCKFORD):
+    letters = text.encode()
+    if letters.translate(None, _CROCKFORD):
         raise _invalid("ID wasn't valid base32")
-    standard = text.encode("ascii").translate(_TO_STANDARD)
-    try:
-        return base64.b32decode(standard + b"=" * (-len(standard) % 8))
-    except binascii.Error as error:
-        raise _invalid("ID wasn't valid base32") from error
+    byte_count, filler_bits = divmod(5 * len(letters), 8)
+    number = int(letters.translate(_TO_DIGITS), 32)
+    # The last letter fills up with zeros, and carries at least one bit.
+    if filler_bits >= 5 or number & ((1 << filler_bits) - 1):
+        raise _invalid("ID wasn't valid base32")
+    return (number >> filler_bits).to_bytes(byte_count, "big")
 
 
 def _encode_vint(number: int) -> bytes:
@@ -89,7 +86,8 @@ def _decode_vint(data: bytes) -> tuple[int, int]:
     for position, byte in enumerate(data[:5]):
         number |= (byte & 0x7F) << (7 * position)
         if byte < 0x80:
-            if number > TABLE_NUMBER_MAX:
+            is_minimal = byte != 0 or position == 0
+            if number > TABLE_NUMBER_MAX or not is_minimal:
                 break
             return number, position + 1
     raise _invalid("Invalid table number")
@@ -97,11 +95,9 @@ def _decode_vint(data: bytes) -> tuple[int, int]:
 
 def _fletcher16(data: bytes) -> int:
     """Modulo 256, not 255 as in the textbook (database specification 1.3)."""
-    c0 = c1 = 0
-    for byte in data:
-        c0 += byte
-        c1 += c0
-    return (c1 & 0xFF) << 8 | c0 & 0xFF
+    c0 = sum(data) & 0xFF
+    c1 = sum(accumulate(data)) & 0xFF
+    return c1 << 8 | c0
 
 
 def _invalid(reason: str) -> FenchelError:

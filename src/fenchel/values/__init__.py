@@ -12,14 +12,11 @@ from fenchel.values.json_encoding import encode_clean_json, encode_export_json, 
 from fenchel.values.rendering import render_string, render_value
 from fenchel.values.sort_key import compare_values, encode_sort_key
 from fenchel.values.value import (
-    ARRAY_LENGTH_MAX,
     INT64_MAX,
     INT64_MIN,
     UNDEFINED,
-    VALUE_NESTING_MAX,
     UndefinedType,
     Value,
-    check_field_name,
     check_value,
     check_value_size,
     value_nesting,
@@ -27,14 +24,11 @@ from fenchel.values.value import (
 )
 
 __all__ = [
-    "ARRAY_LENGTH_MAX",
     "INT64_MAX",
     "INT64_MIN",
     "UNDEFINED",
-    "VALUE_NESTING_MAX",
     "UndefinedType",
     "Value",
-    "check_field_name",
     "check_value",
     "check_value_size",
     "compare_values",

@@ -40,12 +40,16 @@ def decode_json(text: str | bytes) -> Value:
     Raises: InvalidJson for text that is not JSON (also NaN tokens, lone surrogates, numbers out of
     range), InvalidConvexValue for bad `$` escapes, and the limits of execution specification 4.2.
     """
-    if _may_be_plain(text):
-        try:
-            return cast("Value", _plain_decoder.decode(text))
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            pass  # The general way finds the same fault and words it.
-    return decode_value(parse_json(text))
+    if _may_hold_escapes(text):
+        return decode_value(parse_json(text))
+    try:
+        value = cast("Value", _plain_decoder.decode(text))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        # Too deep for that decoder, or a fault that the general way finds again and words.
+        return decode_value(parse_json(text))
+    if not _has_only_good_names(text):
+        _check_names(value)
+    return value
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -78,11 +82,28 @@ def decode_patch(parsed: Any) -> dict[str, Value | UndefinedType]:
     return {name: decode_optional_value(item) for name, item in parsed.items()}
 
 
-def _may_be_plain(text: str | bytes) -> bool:
-    """True if no name can break the rules: no `$` first, nothing escaped, printable ASCII."""
+def _may_hold_escapes(text: str | bytes) -> bool:
+    """False if no field name can start with `$`, spelled as itself or as `\\u0024`."""
     if isinstance(text, str):
-        return text.isascii() and '"$' not in text and "\\" not in text and "\x7f" not in text
-    return text.isascii() and b'"$' not in text and b"\\" not in text and b"\x7f" not in text
+        return '"$' in text or "\\u0024" in text
+    return b'"$' in text or b"\\u0024" in text
+
+
+def _has_only_good_names(text: str | bytes) -> bool:
+    """True if no character of the text, and so of any field name, is outside printable ASCII."""
+    if isinstance(text, str):
+        return text.isascii() and "\\" not in text and "\x7f" not in text
+    return text.isascii() and b"\\" not in text and b"\x7f" not in text
+
+
+def _check_names(value: Value) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            check_field_name(name)
+            _check_names(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_names(item)
 
 
 def _plain_type(levels: int) -> Any:
