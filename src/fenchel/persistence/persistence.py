@@ -1,7 +1,7 @@
 """The seam to durable storage: a log of document revisions, index entries, and a few globals.
 
-A persistence keeps every revision with its commit timestamp and knows nothing of transactions, tables'
-names or schemas. Source: database specification 9.1 and 9.2.
+A persistence keeps every revision with its commit timestamp and knows nothing of transactions,
+table names or schemas. Source: database specification 9.1 and 9.2.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from fenchel.documents import Document, Interval
 
 
 class DocumentRow(NamedTuple):
-    """One revision in the log; `value_json` None is a tombstone, `prev_ts` the revision it replaces."""
+    """One revision in the log. `document` None is a tombstone; `prev_ts` is what it replaces."""
 
     ts: int
     tablet_id: bytes
     internal_id: bytes
-    value_json: str | None
-    size_bytes: int
-    creation_time: float
+    document: Document | None
     prev_ts: int | None
 
 
 class IndexRow(NamedTuple):
-    """From `ts` on, `key` in the index leads to that revision, or to nothing if `internal_id` is None."""
+    """From `ts` on, `key` leads to the revision of that timestamp, or to nothing if deleted."""
 
     index_id: bytes
     key: bytes
     ts: int
+    is_deleted: bool
     tablet_id: bytes
-    internal_id: bytes | None
+    internal_id: bytes
 
 
 class SummaryRow(NamedTuple):
@@ -43,7 +42,7 @@ class SummaryRow(NamedTuple):
     size_bytes: int
 
 
-class IndexedRevision(NamedTuple):
+class Revision(NamedTuple):
     """A live document found in an index: its key there and the timestamp of this revision."""
 
     key: bytes
@@ -51,9 +50,16 @@ class IndexedRevision(NamedTuple):
     document: Document
 
 
+class IndexPage(NamedTuple):
+    """Revisions in scan order. `has_more` False: nothing of the interval lies behind the last."""
+
+    revisions: list[Revision]
+    has_more: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteBatch:
-    """What one durable write carries; usually the rows of several commits, in timestamp order."""
+    """What one durable write carries: the rows of one or more commits, in timestamp order."""
 
     documents: Sequence[DocumentRow] = ()
     index_rows: Sequence[IndexRow] = ()
@@ -64,22 +70,22 @@ class WriteBatch:
 class Persistence(Protocol):
     """Durable multi-version storage with one writer.
 
-    Reads see every write whose `write` has returned, and may already see one that has not: callers pass
-    a timestamp that was published after its write returned.
+    A read sees every write that has returned and may see one that has not; so callers read at
+    timestamps that were published after their write returned.
     """
 
     async def write(self, batch: WriteBatch) -> None:
         """Make the whole batch durable, or nothing of it.
 
-        Any exception leaves the outcome unknown to the caller. Index rows that exist already (same index,
-        key and timestamp) are overwritten, which lets a backfill repeat a page.
+        Any exception leaves the outcome unknown to the caller. Index rows that exist already (same
+        index, key and timestamp) are overwritten, so that a backfill may repeat a page.
         """
         ...
 
     async def load_index_page(
         self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
-    ) -> list[IndexedRevision]:
-        """The first `limit` live documents of the interval at snapshot `ts`, in key order (or reversed)."""
+    ) -> IndexPage:
+        """Live documents of the interval at snapshot `ts`: at most `limit` and some MiB of them."""
         ...
 
     async def load_latest_ts(self) -> int:

@@ -1,0 +1,278 @@
+"""The one task that commits: checks, timestamps, durable group write, publication in order.
+
+Commits that arrive while a write is running form the next group. A transaction that conflicts, or
+whose caller has gone, costs only itself. A failed durable write has an unknown outcome, so it stops
+the database; the next start recovers from the log. Source: database specification 7.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from fenchel.database.commit import PreparedCommit
+from fenchel.database.commit_log import CommitLog
+from fenchel.database.metadata import Metadata
+from fenchel.database.read_set import IndexWrite
+from fenchel.database.snapshot import SnapshotManager
+from fenchel.database.subscription import SubscriptionManager
+from fenchel.database.timestamp_waiters import TimestampWaiters
+from fenchel.documents import TabletId, Timestamp, encode_document_id
+from fenchel.errors import (
+    ConflictError,
+    ConflictSource,
+    ErrorKind,
+    FenchelError,
+    overloaded,
+)
+from fenchel.persistence import (
+    DocumentRow,
+    IndexRow,
+    Persistence,
+    SummaryRow,
+    WriteBatch,
+)
+from fenchel.runtime import Runtime
+
+_log = logging.getLogger(__name__)
+
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    commit: PreparedCommit
+    result: asyncio.Future[Timestamp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Admitted:
+    """A commit that will happen: validated, with its timestamp, only the durable write is missing."""
+
+    request: _Request
+    ts: Timestamp
+    metadata: Metadata
+    writes: dict[bytes, list[IndexWrite]]
+    batch: WriteBatch
+
+
+class Committer:
+    """Owner of the newest state. `close` ends it after the commits that were accepted.
+
+    `failure` starts None; once set, every commit fails with it. `_last_ts` is the newest timestamp
+    given out, published or not. `_pending_metadata` and `_pending_counts` include admitted commits;
+    between two groups they equal the published state.
+    """
+
+    def __init__(
+        self,
+        *,
+        persistence: Persistence,
+        runtime: Runtime,
+        snapshots: SnapshotManager,
+        log: CommitLog,
+        subscriptions: SubscriptionManager,
+        waiters: TimestampWaiters,
+    ) -> None:
+        self._persistence = persistence
+        self._runtime = runtime
+        self._settings = runtime.settings.database
+        self._snapshots = snapshots
+        self._log = log
+        self._subscriptions = subscriptions
+        self._waiters = waiters
+        self._queue: deque[_Request] = deque()
+        self._has_work = asyncio.Event()
+        self._is_closing = False
+        self._last_ts = snapshots.latest_ts
+        self._last_trim_ns = 0
+        self._pending_metadata = snapshots.latest_metadata
+        self._pending_counts: dict[TabletId, tuple[int, int]] = {}
+        self.failure: FenchelError | None = None
+        self.failed = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="fenchel-committer")
+
+    async def commit(self, commit: PreparedCommit) -> Timestamp:
+        """The commit's timestamp, once it is durable and published.
+
+        A caller that is cancelled while its commit waits in the queue withdraws it; later the commit
+        happens all the same. Raises: ConflictError, CommitterFullError, DatabaseStopped, OutOfRetention.
+        """
+        self.check_running()
+        if len(self._queue) >= self._settings.commit_queue_count_max:
+            raise overloaded("CommitterFullError", "Too many concurrent commits. Try again later.")
+        result: asyncio.Future[Timestamp] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Request(commit=commit, result=result))
+        self._has_work.set()
+        return await result
+
+    def check_running(self) -> None:
+        """Raises: DatabaseStopped."""
+        if self.failure is not None:
+            raise self.failure
+        if self._is_closing:
+            raise self.closed_error()
+
+    def closed_error(self) -> FenchelError:
+        """What callers learn after an orderly end."""
+        return _stopped("The database is shutting down.")
+
+    async def close(self) -> None:
+        """Finish what was accepted, then stop. A second call does nothing."""
+        self._is_closing = True
+        self._has_work.set()
+        await self._task
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._has_work.wait()
+                group = self._take_group()
+                if group:
+                    await self._commit_group(group)
+                elif self._is_closing:
+                    return
+                else:
+                    self._has_work.clear()
+        except asyncio.CancelledError as error:
+            self._stop(error)
+            raise
+        except Exception as error:  # noqa: BLE001 - outermost frame: whatever it was, nothing commits now
+            self._stop(error)
+
+    def _take_group(self) -> list[_Request]:
+        """Up to a group of waiting commits, without those whose caller has gone."""
+        group: list[_Request] = []
+        while self._queue and len(group) < self._settings.group_commit_count_max:
+            request = self._queue.popleft()
+            if not request.result.done():
+                group.append(request)
+        return group
+
+    async def _commit_group(self, group: list[_Request]) -> None:
+        try:
+            admitted = [entry for request in group if (entry := self._try_admit(request))]
+            if admitted:
+                await self._runtime.faults.reach("committer.before_persist")
+                await self._persistence.write(_group_batch(admitted))
+                await self._runtime.faults.reach("committer.before_publish")
+            for entry in admitted:
+                self._publish(entry)
+        except BaseException:
+            # The callers of this group are no longer in the queue; `_stop` must find them.
+            self._queue.extendleft(reversed(group))
+            raise
+        self._pending_counts.clear()
+        self._trim()
+
+    def _try_admit(self, request: _Request) -> _Admitted | None:
+        """The commit with its timestamp, or None if it failed, which only its caller learns."""
+        try:
+            return self._admit(request)
+        except Exception as error:  # noqa: BLE001 - a bug in one commit must not fail the others
+            request.result.set_exception(error)
+            return None
+
+    def _admit(self, request: _Request) -> _Admitted:
+        """Validate and give a timestamp. Changes nothing if it raises: ConflictError, OutOfRetention."""
+        commit = request.commit
+        conflict = self._log.first_overlap(
+            commit.reads, after_ts=commit.begin_ts, through_ts=self._last_ts
+        )
+        if conflict is not None:
+            raise self._conflict_error(conflict)
+        ts = Timestamp(max(self._last_ts + 1, self._runtime.clock.now_ns()))
+        writes = commit.index_writes(ts)
+        counts = self._counts_after(commit)
+        batch = WriteBatch(
+            documents=commit.document_rows(ts),
+            index_rows=commit.index_rows(ts),
+            summaries=[SummaryRow(tablet_id, *sums) for tablet_id, sums in counts.items()],
+        )
+        metadata = commit.metadata_after(self._pending_metadata)
+        self._log.append(ts, writes)
+        self._last_ts = ts
+        self._pending_metadata = metadata
+        self._pending_counts.update(counts)
+        return _Admitted(request=request, ts=ts, metadata=metadata, writes=writes, batch=batch)
+
+    def _counts_after(self, commit: PreparedCommit) -> dict[TabletId, tuple[int, int]]:
+        """(documents, bytes) of each written table when this commit is done."""
+        counts = {}
+        for tablet_id, (count_gain, bytes_gain) in commit.count_changes().items():
+            known = self._pending_counts.get(tablet_id)
+            count, size_bytes = known or self._snapshots.counts.at(
+                tablet_id, self._snapshots.latest_ts
+            )
+            assert count + count_gain >= 0
+            assert size_bytes + bytes_gain >= 0
+            counts[tablet_id] = (count + count_gain, size_bytes + bytes_gain)
+        return counts
+
+    def _publish(self, entry: _Admitted) -> None:
+        """Durable to visible: snapshot, subscriptions, waiters, then the caller. Never awaits."""
+        commit = entry.request.commit
+        self._snapshots.publish(
+            entry.ts, entry.metadata, commit.memory_rows(entry.batch), entry.batch.summaries
+        )
+        self._subscriptions.advance(entry.ts, entry.writes)
+        self._waiters.advance(entry.ts)
+        if not entry.request.result.done():
+            entry.request.result.set_result(entry.ts)
+
+    def _trim(self) -> None:
+        """Forget old history, at most once a second."""
+        now_ns = self._runtime.clock.now_ns()
+        if now_ns - self._last_trim_ns < _NANOSECONDS:
+            return
+        self._last_trim_ns = now_ns
+        self._snapshots.prune(self._log.trim(now_ns))
+
+    def _conflict_error(self, write: IndexWrite) -> ConflictError:
+        table = self._pending_metadata.tables[TabletId(write.tablet_id)]
+        return ConflictError(
+            ConflictSource(
+                table_name=table.name,
+                document_id=encode_document_id(table.number, write.internal_id),
+                write_ts=write.ts,
+                write_source=write.write_source,
+                is_system_table=not table.is_user,
+            )
+        )
+
+    def _stop(self, error: BaseException) -> None:
+        """The end: nobody may believe that a commit of unknown outcome did not happen."""
+        self.failure = _stopped(
+            f"The database stopped because a commit could not be finished: {error}. Whether it is "
+            "stored is unknown until the next start."
+        )
+        _log.critical("committer stopped", exc_info=error)
+        for request in self._queue:
+            if not request.result.done():
+                request.result.set_exception(self.failure)
+        self._queue.clear()
+        self._waiters.fail(self.failure)
+        self.failed.set()
+
+
+def _stopped(message: str) -> FenchelError:
+    return FenchelError(ErrorKind.OPERATIONAL, "DatabaseStopped", message)
+
+
+def _group_batch(admitted: list[_Admitted]) -> WriteBatch:
+    """All commits' rows as one write; of each table only the last summary."""
+    if len(admitted) == 1:
+        return admitted[0].batch
+    documents: list[DocumentRow] = []
+    index_rows: list[IndexRow] = []
+    summaries: dict[bytes, SummaryRow] = {}
+    for entry in admitted:
+        documents.extend(entry.batch.documents)
+        index_rows.extend(entry.batch.index_rows)
+        for row in entry.batch.summaries:
+            summaries[row.tablet_id] = row
+    return WriteBatch(
+        documents=documents, index_rows=index_rows, summaries=list(summaries.values())
+    )

@@ -1,0 +1,159 @@
+"""The face of the room: begin, commit, tokens, subscriptions. It composes; the parts decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fenchel.database.bootstrap import create_system_tables, load_state
+from fenchel.database.commit import prepare_commit
+from fenchel.database.commit_log import CommitLog
+from fenchel.database.committer import Committer
+from fenchel.database.metadata import Metadata
+from fenchel.database.read_set import Token
+from fenchel.database.snapshot import SnapshotManager
+from fenchel.database.subscription import Subscription, SubscriptionManager
+from fenchel.database.timestamp_waiters import TimestampWaiters
+from fenchel.database.transaction import Transaction
+from fenchel.database.virtual_tables import VirtualTable
+from fenchel.documents import Timestamp
+from fenchel.errors import FenchelError
+from fenchel.persistence import Persistence
+from fenchel.runtime import Runtime
+
+
+class Database:
+    """A serializable multi-version database. One per persistence; used from one event loop."""
+
+    def __init__(
+        self,
+        persistence: Persistence,
+        runtime: Runtime,
+        snapshots: SnapshotManager,
+        virtual_tables: Iterable[VirtualTable],
+    ) -> None:
+        settings = runtime.settings.database
+        self.persistence = persistence
+        self.runtime = runtime
+        self._virtual_tables = {table.name: table for table in virtual_tables}
+        self._snapshots = snapshots
+        self._log = CommitLog(snapshots.latest_ts, settings)
+        self._subscriptions = SubscriptionManager(
+            self._log, count_max=settings.subscription_count_max
+        )
+        self._waiters = TimestampWaiters()
+        self._committer = Committer(
+            persistence=persistence,
+            runtime=runtime,
+            snapshots=snapshots,
+            log=self._log,
+            subscriptions=self._subscriptions,
+            waiters=self._waiters,
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        persistence: Persistence,
+        runtime: Runtime,
+        virtual_tables: Iterable[VirtualTable] = (),
+    ) -> Database:
+        """Open what is stored, or start a fresh database. It owns the persistence from here on.
+
+        Reads only metadata and the system tables that are kept in memory. Raises: FenchelError, and
+        whatever the persistence raises; the persistence is closed then.
+        """
+        try:
+            state = await load_state(persistence, runtime)
+        except BaseException:
+            await persistence.close()
+            raise
+        database = cls(persistence, runtime, state.snapshots, virtual_tables)
+        try:
+            tx = database.begin()
+            create_system_tables(tx, is_fresh=state.is_fresh)
+            await database.commit(tx)
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @property
+    def metadata(self) -> Metadata:
+        """Tables, indexes and schemas at the newest published timestamp."""
+        return self._snapshots.latest_metadata
+
+    def latest_ts(self) -> Timestamp:
+        """The newest published timestamp: what `begin` reads at."""
+        return self._snapshots.latest_ts
+
+    def begin(self, *, ts: Timestamp | None = None) -> Transaction:
+        """A transaction at the newest snapshot, or at an older one that is still retained.
+
+        Raises: OutOfRetention, DatabaseStopped.
+        """
+        self._committer.check_running()
+        snapshot = self._snapshots.at(self._snapshots.latest_ts if ts is None else ts)
+        return Transaction(snapshot, self.runtime, self._virtual_tables)
+
+    async def commit(self, tx: Transaction, *, write_source: str | None = None) -> Timestamp:
+        """The commit timestamp, once durable and published; its begin timestamp if it wrote nothing.
+
+        The transaction must not be used afterwards, but its token may. `write_source` names the
+        function in conflict messages. Raises: ConflictError, OutOfRetention, CommitterFullError,
+        DatabaseStopped.
+        """
+        tx.check_levels_closed()
+        prepared = prepare_commit(tx, write_source)
+        if not prepared.changes:
+            return tx.begin_ts
+        return await self._committer.commit(prepared)
+
+    def token(self, tx: Transaction) -> Token:
+        """What the transaction has read, at its begin timestamp. It must not read any more."""
+        tx.reads.freeze()
+        return Token(reads=tx.reads, ts=tx.begin_ts)
+
+    def refresh(self, token: Token, ts: Timestamp) -> Token | None:
+        """The token at the later, published `ts`; None if a commit in between touched its reads.
+
+        Raises: OutOfRetention if the commits since the token are no longer known.
+        """
+        assert ts <= self._snapshots.latest_ts, "refresh to the future"
+        if ts <= token.ts:
+            return token
+        overlap = self._log.first_overlap(token.reads, after_ts=token.ts, through_ts=ts)
+        return Token(reads=token.reads, ts=ts) if overlap is None else None
+
+    def subscribe(
+        self, token: Token, on_invalidate: Callable[[Subscription], None]
+    ) -> Subscription:
+        """Watch the token's reads. The callback runs once, in its own turn of the loop, when a commit
+        after the token touches them; also if one already has (the subscription is born invalid).
+
+        Raises: SubscriptionsWorkerFullError, OutOfRetention.
+        """
+        return self._subscriptions.subscribe(token, self._snapshots.latest_ts, on_invalidate)
+
+    async def wait_for_ts(self, ts: Timestamp) -> None:
+        """Return when `ts` is published. The caller sets the deadline. Raises: DatabaseStopped."""
+        if ts > self._snapshots.latest_ts:
+            self._committer.check_running()
+            await self._waiters.wait(ts)
+
+    async def wait_failed(self) -> FenchelError:
+        """Return when the database has stopped by itself, with the reason: end the process then."""
+        await self._committer.failed.wait()
+        assert self._committer.failure is not None
+        return self._committer.failure
+
+    async def close(self) -> None:
+        """Finish accepted commits, then close the persistence. A second call does nothing."""
+        await self._committer.close()
+        self._waiters.fail(self._committer.closed_error())
+        await self.persistence.close()
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError if a structure contradicts itself; for tests and simulation."""
+        self._snapshots.check_invariants()
+        self._log.check_invariants()
+        self._subscriptions.check_invariants()

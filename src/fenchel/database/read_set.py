@@ -1,0 +1,79 @@
+"""What a transaction has seen: per index, the key intervals whose content its result depends on.
+
+The one predicate of the room stands here: a write touches a read set if its old or new key lies in an
+interval. Conflicts and token refreshes ask it through the commit log; subscriptions ask the same
+question for many read sets at once through interval maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fenchel.documents import Interval, IntervalSet, Timestamp
+
+
+class IndexWrite(NamedTuple):
+    """What one written document did to one index at `ts`. At least one of the keys is given.
+
+    An update that keeps its key has twice the same key: its content changed all the same.
+    """
+
+    ts: Timestamp
+    old_key: bytes | None
+    new_key: bytes | None
+    tablet_id: bytes
+    internal_id: bytes
+    write_source: str | None
+
+
+def touches(intervals: IntervalSet, write: IndexWrite) -> bool:
+    """Whether the write changes something inside the intervals of its index."""
+    old_key, new_key = write.old_key, write.new_key
+    if old_key is not None and intervals.contains(old_key):
+        return True
+    return new_key is not None and new_key != old_key and intervals.contains(new_key)
+
+
+class ReadSet:
+    """Disjoint, merged intervals by index id. Only `record` may let it grow.
+
+    `user_interval_count` counts the intervals on user tables, which are limited; what the system
+    looks up on the way is not (database specification 7.2).
+    """
+
+    def __init__(self) -> None:
+        self._intervals: dict[bytes, IntervalSet] = {}
+        self.user_interval_count = 0
+        self._is_frozen = False
+
+    def record(self, index_id: bytes, interval: Interval, *, is_user: bool) -> None:
+        """Add a dependency on everything that is, or is not, in the interval of the index."""
+        assert not self._is_frozen, "a read after the token was taken"
+        intervals = self._intervals.get(index_id)
+        if intervals is None:
+            intervals = self._intervals[index_id] = IntervalSet()
+        count_before = len(intervals)
+        intervals.add(interval)
+        if is_user:
+            self.user_interval_count += len(intervals) - count_before
+
+    def freeze(self) -> None:
+        """No more reads: somebody relies on this set now."""
+        self._is_frozen = True
+
+    def items(self) -> ItemsView[bytes, IntervalSet]:
+        return self._intervals.items()
+
+    def check_invariants(self) -> None:
+        for intervals in self._intervals.values():
+            intervals.check_invariants()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A promise: what was computed from `reads` is right at `ts`."""
+
+    reads: ReadSet
+    ts: Timestamp

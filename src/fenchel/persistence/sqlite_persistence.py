@@ -1,0 +1,220 @@
+"""Persistence in one SQLite file: WAL, every commit synced, one writer thread, reads inline.
+
+Reads run on the event loop's thread on a second connection: a page costs less than a thread switch
+and is bounded in rows and bytes. No other file names the driver (apsw).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, cast
+
+import apsw
+
+from fenchel.documents import Document, Interval
+from fenchel.errors import ErrorKind, FenchelError, internal_error
+from fenchel.persistence.data_directory import DataDirectoryLock, not_writable
+from fenchel.persistence.persistence import IndexPage, Revision, SummaryRow, WriteBatch
+
+_FILE_NAME: Final = "fenchel.sqlite3"
+_LAYOUT_VERSION: Final = 1
+_PAGE_BYTES_MAX: Final = 4 << 20
+# The longest time the reader waits for the writer's checkpoint or recovery.
+_BUSY_MILLISECONDS: Final = 10_000
+
+# Database specification 9.1; size and creation time stand beside the value so that reading needs no
+# decoding. WITHOUT ROWID: each table is its primary key's tree, no second look-up.
+_LAYOUT: Final = """
+CREATE TABLE documents (
+    ts INTEGER NOT NULL, table_id BLOB NOT NULL, id BLOB NOT NULL, json_value TEXT,
+    deleted INTEGER NOT NULL, prev_ts INTEGER, size_bytes INTEGER NOT NULL,
+    creation_time REAL NOT NULL,
+    PRIMARY KEY (ts, table_id, id)
+) WITHOUT ROWID;
+CREATE TABLE indexes (
+    index_id BLOB NOT NULL, key BLOB NOT NULL, ts INTEGER NOT NULL, deleted INTEGER NOT NULL,
+    table_id BLOB, document_id BLOB,
+    PRIMARY KEY (index_id, key, ts)
+) WITHOUT ROWID;
+CREATE TABLE table_summaries (
+    table_id BLOB PRIMARY KEY, document_count INTEGER NOT NULL, size_bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE persistence_globals (key TEXT PRIMARY KEY, json_value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+_INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_INDEX_ROW: Final = "INSERT OR REPLACE INTO indexes VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_SUMMARY: Final = "INSERT OR REPLACE INTO table_summaries VALUES (?, ?, ?)"
+_INSERT_GLOBAL: Final = "INSERT OR REPLACE INTO persistence_globals VALUES (?, ?)"
+
+# The newest visible version of each key. SQLite takes the bare columns from the row that holds max(ts)
+# and walks the primary key, so LIMIT stops the walk. Measured against NOT EXISTS: 20 % cheaper.
+_SELECT_PAGE: Final = """
+SELECT i.key, i.ts, i.table_id, i.document_id, d.json_value, d.size_bytes, d.creation_time
+FROM (
+    SELECT key, max(ts) AS ts, deleted, table_id, document_id FROM indexes
+    WHERE index_id = ?1 AND key >= ?2 AND key < ?3 AND ts <= ?4
+    GROUP BY key HAVING deleted = 0 ORDER BY key {order} LIMIT ?5
+) i LEFT JOIN documents d ON d.ts = i.ts AND d.table_id = i.table_id AND d.id = i.document_id
+ORDER BY i.key {order}
+"""
+_SELECT_ASCENDING: Final = _SELECT_PAGE.format(order="ASC")
+_SELECT_DESCENDING: Final = _SELECT_PAGE.format(order="DESC")
+# No index key begins with ff (database specification 4.2), so it stands for "no upper bound".
+_AFTER_ALL_KEYS: Final = b"\xff"
+
+
+class SqlitePersistence:
+    """`Persistence` over `<directory>/fenchel.sqlite3`, held by this process alone."""
+
+    def __init__(
+        self, lock: DataDirectoryLock, writer: apsw.Connection, reader: apsw.Connection
+    ) -> None:
+        self._lock = lock
+        self._writer = writer
+        self._reader = reader
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fenchel-sqlite-writer")
+        self._is_closed = False
+
+    @classmethod
+    def open(cls, directory: Path) -> SqlitePersistence:
+        """Open or create the database of `directory`.
+
+        Raises: DataDirectoryLocked, DataDirectoryNotWritable, DataDirectoryTooNew.
+        """
+        lock = DataDirectoryLock.acquire(directory)
+        try:
+            path = str(directory / _FILE_NAME)
+            writer = _open_writer(path)
+            reader = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+            reader.set_busy_timeout(_BUSY_MILLISECONDS)
+        except apsw.Error as error:
+            lock.release()
+            raise not_writable(directory, str(error)) from error
+        except BaseException:
+            lock.release()
+            raise
+        return cls(lock, writer, reader)
+
+    async def write(self, batch: WriteBatch) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._write, batch)
+
+    async def load_index_page(
+        self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
+    ) -> IndexPage:
+        end = _AFTER_ALL_KEYS if interval.end is None else interval.end
+        statement = _SELECT_DESCENDING if is_descending else _SELECT_ASCENDING
+        cursor = self._reader.cursor()
+        revisions: list[Revision] = []
+        page_bytes = 0
+        for (
+            key,
+            row_ts,
+            tablet_id,
+            internal_id,
+            value_json,
+            size_bytes,
+            creation_time,
+        ) in cursor.execute(statement, (index_id, interval.start, end, ts, limit)):
+            if value_json is None:
+                raise internal_error(f"index {index_id.hex()} leads to no document at {row_ts}")
+            document = Document(
+                tablet_id=tablet_id,
+                internal_id=internal_id,
+                id_text=_id_text_of_key(key),
+                creation_time=creation_time,
+                value_json=value_json,
+                size_bytes=size_bytes,
+            )
+            revisions.append(Revision(key, row_ts, document))
+            page_bytes += size_bytes
+            if page_bytes > _PAGE_BYTES_MAX:
+                cursor.close()
+                return IndexPage(revisions, True)
+        return IndexPage(revisions, len(revisions) == limit)
+
+    async def load_latest_ts(self) -> int:
+        rows = self._select("SELECT coalesce(max(ts), 0) FROM documents")
+        return cast("int", rows[0][0])
+
+    async def load_summaries(self) -> list[SummaryRow]:
+        return [SummaryRow(*row) for row in self._select("SELECT * FROM table_summaries")]
+
+    async def load_globals(self) -> dict[str, str]:
+        return dict(self._select("SELECT * FROM persistence_globals"))
+
+    async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._writer.close)
+        self._thread.shutdown()
+        self._reader.close()
+        self._lock.release()
+
+    def _select(self, statement: str) -> list[Any]:
+        return self._reader.execute(statement).fetchall()
+
+    def _write(self, batch: WriteBatch) -> None:
+        """Runs in the writer thread: one database transaction, synced before it returns."""
+        writer = self._writer
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            if batch.documents:
+                writer.executemany(_INSERT_DOCUMENT, _document_bindings(batch))
+            if batch.index_rows:
+                writer.executemany(_INSERT_INDEX_ROW, batch.index_rows)
+            if batch.summaries:
+                writer.executemany(_INSERT_SUMMARY, batch.summaries)
+            if batch.global_values:
+                writer.executemany(_INSERT_GLOBAL, batch.global_values.items())
+            writer.execute("COMMIT")
+        except BaseException:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise
+
+
+def _open_writer(path: str) -> apsw.Connection:
+    writer = apsw.Connection(path)
+    writer.set_busy_timeout(_BUSY_MILLISECONDS)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA synchronous = FULL")
+    version = writer.pragma("user_version")
+    if version > _LAYOUT_VERSION:
+        raise FenchelError(
+            ErrorKind.OPERATIONAL,
+            "DataDirectoryTooNew",
+            f"The data in {path} has layout {version}, and this version of Fenchel knows layouts up "
+            f"to {_LAYOUT_VERSION}. Use a newer version.",
+        )
+    if version == 0:
+        writer.execute(f"BEGIN; {_LAYOUT} PRAGMA user_version = {_LAYOUT_VERSION}; COMMIT")
+    return writer
+
+
+def _document_bindings(batch: WriteBatch) -> Iterator[tuple[object, ...]]:
+    for ts, tablet_id, internal_id, document, prev_ts in batch.documents:
+        if document is None:
+            yield ts, tablet_id, internal_id, None, 1, prev_ts, 0, 0.0
+        else:
+            yield (
+                ts,
+                tablet_id,
+                internal_id,
+                document.value_json,
+                0,
+                prev_ts,
+                document.size_bytes,
+                document.creation_time,
+            )
+
+
+def _id_text_of_key(key: bytes) -> str:
+    """The document id at the end of an index key: string tag 10, text, terminator 00."""
+    return key[key.rindex(b"\x10") + 1 : -1].decode("ascii")
