@@ -1,8 +1,11 @@
 """Schema JSON and its definition errors (database specification 4.5, 5.1)."""
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fenchel.definitions import (
     DatabaseIndex,
@@ -115,28 +118,6 @@ def test_system_fields_are_stripped_from_document_types():
     assert render_validator(decoded.tables["t"].document_type) == (
         "v.union(v.object({a: v.string()}), v.object({b: v.string()}))"
     )
-
-
-class NoTables:
-    def table_name(self, table_number):
-        return None
-
-
-def test_documents_are_checked_without_their_system_fields():
-    decoded = schema(table(documentType=obj(a=STRING)))
-    good = {"_id": "x", "_creationTime": 1.0, "a": "x"}
-    assert decoded.check_document("t", good, NoTables()) is None
-    text = decoded.check_document("t", {**good, "a": 1.0}, NoTables())
-    assert text.startswith("Value does not match validator.\nPath: .a\n")
-    text = decoded.check_document("t", {**good, "b": 1.0}, NoTables())
-    assert 'Object: {a: "x", b: 1.0}' in text
-
-
-def test_documents_of_other_tables_and_without_validation_pass():
-    assert schema(table(documentType=obj(a=STRING))).check_document("u", {}, NoTables()) is None
-    loose = schema(table(documentType=obj(a=STRING)), validation=False)
-    assert loose.check_document("t", {}, NoTables()) is None
-    assert schema(table()).check_document("t", {}, NoTables()) is None
 
 
 @pytest.mark.parametrize(
@@ -283,3 +264,23 @@ def test_a_table_defined_twice_is_refused():
 
 def test_the_fivetran_names_are_an_exception():
     schema(table(indexes=[index("_fivetran_key", "a")]))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "value", "tableName", "keys", "values", "fieldType", "optional", "a"]
+            ),
+            inner | st.sampled_from(["object", "union", "record", "literal", "array", "id"]),
+        )
+    ),
+)
+
+
+@given(json_values)
+def test_no_document_type_breaks_the_decoder(document_type):
+    with contextlib.suppress(FenchelError):
+        schema(table(documentType=document_type))

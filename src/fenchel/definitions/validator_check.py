@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,18 +43,16 @@ class TableNames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Mismatch:
-    """What an error text says before and after its context, the path to the value."""
+    """What is wrong at `path`. Worded only when it is shown: unions try many members in vain."""
 
-    head: str
-    tail: str
+    word: Callable[[str], str]
     path: str = ""
 
     def within(self, step: str) -> _Mismatch:
-        return _Mismatch(self.head, self.tail, step + self.path)
+        return _Mismatch(self.word, step + self.path)
 
     def __str__(self) -> str:
-        context = f"Path: {self.path}" if self.path else ""
-        return f"{self.head}{context}{self.tail}"
+        return self.word(f"Path: {self.path}" if self.path else "")
 
 
 def check_validator(validator: Validator, value: Value, tables: TableNames) -> str | None:
@@ -92,9 +91,10 @@ def _check_id(validator: IdValidator, value: Value, tables: TableNames) -> _Mism
         return None
     origin = "a system table" if found.startswith("_") else f"table `{found}`"
     return _Mismatch(
-        f"Found ID {render_value(value)} from {origin}, which does not match the table name "
-        f"in validator `{render_validator(validator)}`.",
-        "",
+        lambda context: (
+            f"Found ID {render_value(value)} from {origin}, which does not match the table name "
+            f"in validator `{render_validator(validator)}`.{context}"
+        )
     )
 
 
@@ -110,9 +110,10 @@ def _check_literal(validator: LiteralValidator, value: Value) -> _Mismatch | Non
     if compare_values(value, validator.value) == 0:
         return None
     return _Mismatch(
-        f"`{render_value(value)}` does not match literal validator "
-        f"`v.literal({render_literal(validator)})`.",
-        "",
+        lambda context: (
+            f"`{render_value(value)}` does not match literal validator "
+            f"`v.literal({render_literal(validator)})`.{context}"
+        )
     )
 
 
@@ -148,16 +149,18 @@ def _check_object(validator: ObjectValidator, value: Value, tables: TableNames) 
             if mismatch is not None:
                 return mismatch.within(f".{name}")
         elif not field.is_optional:
-            return _Mismatch(
+            return _object_mismatch(
                 f"Object is missing the required field `{name}`. Consider wrapping the field "
-                "validator in `v.optional(...)` if this is expected.\n",
-                _object_tail(validator, value),
+                "validator in `v.optional(...)` if this is expected.",
+                validator,
+                value,
             )
     for name in sorted(value):
         if name not in validator.fields:
-            return _Mismatch(
-                f"Object contains extra field `{name}` that is not in the validator.\n",
-                _object_tail(validator, value),
+            return _object_mismatch(
+                f"Object contains extra field `{name}` that is not in the validator.",
+                validator,
+                value,
             )
     return None
 
@@ -172,10 +175,17 @@ def _check_union(validator: UnionValidator, value: Value, tables: TableNames) ->
 
 def _no_match(validator: Validator, value: Value) -> _Mismatch:
     return _Mismatch(
-        "Value does not match validator.\n",
-        f"\nValue: {render_value(value)}\nValidator: {render_validator(validator)}",
+        lambda context: (
+            f"Value does not match validator.\n{context}\n"
+            f"Value: {render_value(value)}\nValidator: {render_validator(validator)}"
+        )
     )
 
 
-def _object_tail(validator: ObjectValidator, value: Value) -> str:
-    return f"\nObject: {render_value(value)}\nValidator: {render_validator(validator)}"
+def _object_mismatch(problem: str, validator: ObjectValidator, value: Value) -> _Mismatch:
+    return _Mismatch(
+        lambda context: (
+            f"{problem}\n{context}\n"
+            f"Object: {render_value(value)}\nValidator: {render_validator(validator)}"
+        )
+    )
