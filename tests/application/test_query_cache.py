@@ -44,10 +44,6 @@ def functions() -> FakeFunctionRunner:
     runner = FakeFunctionRunner()
 
     @runner.query
-    async def count(ctx: Ctx, args: dict[str, Any]) -> Value:
-        return await ctx.tx.user().count(args["table"])
-
-    @runner.query
     async def documents(ctx: Ctx, args: dict[str, Any]) -> Value:
         query = {
             "source": {"type": "FullTableScan", "tableName": args["table"], "order": None},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.database import Transaction
 from fenchel.definitions import AuthProvider, decode_auth_config
-from fenchel.errors import bad_request
+from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
 from fenchel.function_runner import FunctionRunner
 from fenchel.isolate import BundleInputs, ModuleSource
@@ -23,6 +24,7 @@ from fenchel.model import (
 from fenchel.udf import JsError
 
 AUTH_CONFIG_PATH = "auth.config.js"
+_VARIABLE_READ = re.compile(r"""process\.env(?:\.|\[["'])([A-Za-z_][A-Za-z0-9_]*)""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +55,13 @@ class AuthConfigEvaluator:
             import_unix_ms=config.import_unix_ms,
         )
         evaluated = await self.function_runner.evaluate_auth_config(inputs)
-        if isinstance(evaluated, JsError):
-            raise _error(evaluated)
-        return decode_auth_config(evaluated)
+        try:
+            if isinstance(evaluated, JsError):
+                raise _failed(evaluated)
+            return decode_auth_config(evaluated)
+        except FenchelError as error:
+            unset = _unset_variables(module, inputs.environment_variables)
+            raise (_missing(unset[0]) if unset else error) from error
 
     async def evaluate_deployed(
         self, tx: Transaction, variables: Mapping[str, str]
@@ -69,11 +75,23 @@ class AuthConfigEvaluator:
         return await self.evaluate(modules, config, variables)
 
 
-def _error(error: JsError) -> Exception:
-    """The code of deploy-protocol 2.14 for a failed evaluation; unset variables have their own."""
-    is_unset_variable = "environment variable" in error.message.lower()
-    code = "AuthConfigMissingEnvironmentVariable" if is_unset_variable else "InvalidAuthConfig"
-    return bad_request(code, f"Evaluating auth.config.js failed:\n{error.pretty}")
+def _failed(error: JsError) -> FenchelError:
+    message = f"Evaluating auth.config.js failed:\n{error.pretty}"
+    return bad_request("InvalidAuthConfig", message)
+
+
+def _unset_variables(module: PackagedModule, variables: Mapping[str, str]) -> list[str]:
+    """Variables without a value that the module reads: the likely cause of its failure."""
+    names = _VARIABLE_READ.findall(module.source)
+    return [name for name in names if name not in variables]
+
+
+def _missing(name: str) -> FenchelError:
+    """In the words by which the CLI finds the name (deploy-protocol 1.6)."""
+    return bad_request(
+        "AuthConfigMissingEnvironmentVariable",
+        f"Environment variable {name} is used in auth config file but its value was not set",
+    )
 
 
 def module_source(module: PackagedModule) -> ModuleSource:

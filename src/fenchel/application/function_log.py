@@ -118,7 +118,9 @@ class FunctionLog:
                     new_cursor=entries[-1].time_ms,
                 )
             if cursor_ms == 0:
-                return FunctionLogPage(entries=(), new_cursor=self._clock.now_ns() / 1e6)
+                # The next entry comes after the cursor, even in the same millisecond.
+                self._last_ms = max(self._clock.now_ns() / 1e6, self._last_ms)
+                return FunctionLogPage(entries=(), new_cursor=self._last_ms)
             arrival = self._arrival
             rest_seconds = deadline - self._clock.monotonic()
             if rest_seconds <= 0 or not await wait_for_event(arrival, self._clock, rest_seconds):

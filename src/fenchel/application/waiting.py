@@ -39,9 +39,7 @@ def backoff_seconds(
     return ceiling * runtime.randomness.uniform()
 
 
-async def _finish_first(
-    wanted: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]
-) -> bool:
+async def _finish_first(wanted: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> bool:
     """True if `wanted` ended before `other`; whichever is left is cancelled and awaited."""
     tasks = [
         asyncio.create_task(wanted, name="wait for a change"),
