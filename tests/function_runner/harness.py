@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import msgspec
 from fenchel.auth.identity import Anonymous, Identity
 from fenchel.database import Database, Transaction
 from fenchel.definitions import FunctionPath, decode_function_path, encode_analyzed_module
-from fenchel.errors import ErrorKind, FenchelError, bad_request
+from fenchel.errors import ConflictError, ErrorKind, FenchelError, bad_request
 from fenchel.file_storage import MemoryFileStorage
 from fenchel.function_runner import (
     CodeSource,
@@ -166,13 +166,17 @@ class App:
     async def mutation(
         self, path: str, args: dict[str, Any] | None = None, **rest: Any
     ) -> UdfOutcome:
-        """Runs and, if the function succeeded, commits."""
-        request = self.request(UdfType.MUTATION, path, args, **rest)
-        transaction = self.database.begin()
-        outcome = await self.runner.run_udf(request, transaction, self.host)
-        if isinstance(outcome.result, FunctionResult):
-            await self.database.commit(transaction)
-        return outcome
+        """Runs and, if the function succeeded, commits; a conflict runs it again."""
+        for _ in range(20):
+            request = self.request(UdfType.MUTATION, path, args, **rest)
+            transaction = self.database.begin()
+            outcome = await self.runner.run_udf(request, transaction, self.host)
+            if isinstance(outcome.result, JsError):
+                return outcome
+            with suppress(ConflictError):
+                await self.database.commit(transaction)
+                return outcome
+        raise AssertionError("too many conflicts")
 
     async def action(
         self, path: str, args: dict[str, Any] | None = None, **rest: Any

@@ -11,7 +11,7 @@ export const bomb = query({
   args: {},
   handler: async () => {
     const map = new Map();
-    for (let i = 0; ; i++) map.set(i, new Array(1000).fill(i));
+    for (let i = 0; ; i++) map.set(i, new Array(100_000).fill(i));
   },
 });
 
@@ -28,6 +28,7 @@ export const never = query({ args: {}, handler: async () => await new Promise(()
 export const waitForever = action({
   args: {},
   handler: async () => {
+    console.log("waiting");
     await new Promise((resolve) => setTimeout(resolve, 1_000_000));
   },
 });

@@ -1,0 +1,89 @@
+"""Code that wants to take the system with it: one error outcome, and the next call works."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from tests.function_runner.harness import App, AppCallbacks
+from tests.function_runner.test_in_process_function_runner import error_of, value_of
+
+from fenchel.errors import FenchelError
+from fenchel.udf import FunctionResult, UdfOutcome, UdfType
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TIMEOUT = "Function execution timed out (maximum duration: 1s)"
+MEMORY = "JavaScript execution ran out of memory (maximum memory usage: 64 MB)"
+
+
+async def test_an_infinite_loop_times_out(app: App) -> None:
+    assert error_of(await app.query("hostile:loop")).message == TIMEOUT
+    assert value_of(await app.query("messages:list")) == []
+
+
+async def test_a_growing_map_runs_out_of_memory(app: App) -> None:
+    assert error_of(await app.query("hostile:bomb")).message == MEMORY
+    assert value_of(await app.query("messages:list")) == []
+
+
+async def test_a_huge_array_ends_its_worker_and_nothing_else(app: App) -> None:
+    outcome, neighbour = await asyncio.gather(
+        app.mutation("hostile:arrayBomb"), app.query("messages:list")
+    )
+    assert error_of(outcome).message in (MEMORY, TIMEOUT)
+    assert value_of(neighbour) == []
+    assert value_of(await app.query("messages:list")) == []
+
+
+async def test_killing_workers_under_load_loses_no_query_and_no_mutation(app: App) -> None:
+    async def client(number: int) -> None:
+        for step in range(10):
+            args = {"author": f"client {number}", "body": str(step)}
+            value_of(await app.mutation("messages:send", args))
+            value_of(await app.query("messages:list"))
+
+    async def killer(clients: asyncio.Future[list[None]]) -> None:
+        while not clients.done():
+            for worker in app.pool._supply.workers()[:1]:
+                os.kill(worker.process.pid, signal.SIGKILL)
+            await asyncio.wait([clients], timeout=0.3)
+
+    clients = asyncio.gather(*(client(number) for number in range(8)))
+    await asyncio.gather(clients, killer(clients))
+    rows = value_of(await app.query("messages:list", {"limit": 1000}))
+    written = sorted((row["author"], row["body"]) for row in rows)
+    assert written == sorted((f"client {n}", str(s)) for n in range(8) for s in range(10))
+
+
+async def start_waiting(app: App) -> asyncio.Task[UdfOutcome]:
+    """An action that has begun and will not end by itself."""
+    has_begun = asyncio.Event()
+    request = replace(
+        app.request(UdfType.ACTION, "hostile:waitForever"),
+        on_log_line=lambda line: has_begun.set(),
+    )
+    task = asyncio.create_task(app.runner.run_action(request, AppCallbacks(app)))
+    await has_begun.wait()
+    return task
+
+
+async def test_a_lost_action_is_an_error_and_is_not_repeated(app: App) -> None:
+    task = await start_waiting(app)
+    (worker,) = [worker for worker in app.pool._supply.workers() if worker.is_busy]
+    os.kill(worker.process.pid, signal.SIGKILL)
+    with pytest.raises(FenchelError, match="The worker that ran this action died"):
+        await task
+
+
+async def test_a_cancelled_action_ends_in_its_worker(app: App) -> None:
+    task = await start_waiting(app)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert app.pool.statistics().running_actions == 0
+    assert not any(worker.is_busy for worker in app.pool._supply.workers())
+    assert isinstance((await app.action("messages:greet", {"name": "x"})).result, FunctionResult)

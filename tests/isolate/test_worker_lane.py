@@ -1,0 +1,190 @@
+"""Who gets which worker, and when: reservations against a supply of pretended workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import cast
+
+import pytest
+
+from fenchel.errors import FenchelError
+from fenchel.isolate.worker import Worker
+from fenchel.isolate.worker_lane import Reservation, WorkerLane
+from fenchel.isolate.worker_supply import WorkerSupply
+from fenchel.runtime.settings import IsolateSettings
+
+ANY = Reservation(bundle_key="b")
+ALONE = Reservation(bundle_key="b", is_alone=True)
+NESTED = Reservation(bundle_key="b", is_nested=True)
+
+
+class PretendedWorker:
+    """The part of a worker that a lane looks at."""
+
+    def __init__(self, name: int, loaded: str = "") -> None:
+        self.name = name
+        self.reservation_count = 0
+        self.is_reserved_alone = False
+        self.loaded = loaded
+
+    def has_loaded(self, bundle_key: str) -> bool:
+        return bundle_key == self.loaded
+
+
+class PretendedSupply:
+    def __init__(self) -> None:
+        self.taken: list[PretendedWorker] = []
+        self.on_death: Callable[[Worker], None] | None = None
+
+    async def take(self, on_death: Callable[[Worker], None]) -> Worker:
+        self.on_death = on_death
+        worker = PretendedWorker(len(self.taken))
+        self.taken.append(worker)
+        return cast(Worker, worker)
+
+    def end(self, worker: PretendedWorker) -> None:
+        assert self.on_death is not None
+        self.on_death(cast(Worker, worker))
+
+
+async def lane_of(count: int, **settings: float) -> tuple[WorkerLane, PretendedSupply]:
+    supply = PretendedSupply()
+    limits = IsolateSettings(**{"executions_per_worker_max": 2, **settings})  # type: ignore[arg-type]
+    lane = WorkerLane("test", count, cast(WorkerSupply, supply), limits)
+    await lane.start()
+    return lane, supply
+
+
+async def reserve(lane: WorkerLane, stack: AsyncExitStack, wish: Reservation = ANY) -> int:
+    worker = await stack.enter_async_context(lane.reserve(wish))
+    return cast(PretendedWorker, worker).name
+
+
+async def settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_the_least_busy_worker_is_chosen() -> None:
+    lane, _ = await lane_of(2)
+    async with AsyncExitStack() as stack:
+        assert [await reserve(lane, stack) for _ in range(4)] == [0, 1, 0, 1]
+        assert lane.active_count == 4
+    assert lane.active_count == 0
+
+
+async def test_among_equals_the_one_that_has_the_bundle_is_chosen() -> None:
+    lane, supply = await lane_of(2)
+    supply.taken[1].loaded = "b"
+    async with AsyncExitStack() as stack:
+        assert await reserve(lane, stack) == 1
+
+
+async def test_beyond_the_limit_callers_wait_in_order() -> None:
+    lane, _ = await lane_of(1)
+    order: list[str] = []
+
+    async def caller(name: str) -> None:
+        async with lane.reserve(ANY):
+            order.append(name)
+
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        await reserve(lane, stack)
+        tasks = [asyncio.create_task(caller(name)) for name in "abc"]
+        await settle()
+        assert lane.waiting_count == 3
+        assert order == []
+    await asyncio.gather(*tasks)
+    assert order == ["a", "b", "c"]
+
+
+async def test_a_wish_to_be_alone_is_met_although_others_keep_coming() -> None:
+    lane, _ = await lane_of(1)
+    events: list[str] = []
+
+    async def caller(name: str, wish: Reservation) -> None:
+        async with lane.reserve(wish) as worker:
+            events.append(f"{name} with {worker.reservation_count - 1}")
+            await settle()
+
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        tasks = [asyncio.create_task(caller("alone", ALONE))]
+        await settle()
+        tasks += [asyncio.create_task(caller("later", ANY))]
+        await settle()
+        assert events == []
+    await asyncio.gather(*tasks)
+    assert events == ["alone with 0", "later with 0"]
+
+
+async def test_a_nested_call_passes_queue_and_limit() -> None:
+    lane, _ = await lane_of(1)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        waiting = asyncio.create_task(reserve(lane, stack))
+        await settle()
+        assert await reserve(lane, stack, NESTED) == 0
+        waiting.cancel()
+        await settle()
+        assert lane.waiting_count == 0
+
+
+async def test_a_full_queue_is_an_overload() -> None:
+    lane, _ = await lane_of(1, queue_count_max=0)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        with pytest.raises(FenchelError, match="ExecuteFullError"):
+            await reserve(lane, stack)
+
+
+async def test_who_waits_too_long_is_rejected_before_execution() -> None:
+    lane, _ = await lane_of(1, queue_wait_seconds_max=0.01)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        with pytest.raises(FenchelError, match="ExpiredInQueue"):
+            await reserve(lane, stack)
+        assert lane.waiting_count == 0
+
+
+async def test_a_place_that_comes_as_its_caller_is_cancelled_is_given_back() -> None:
+    lane, _ = await lane_of(1)
+    async with AsyncExitStack() as late:
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                await reserve(lane, stack)
+            waiting = asyncio.create_task(reserve(lane, late))
+            await settle()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert lane.active_count == 0
+
+
+async def test_a_dead_worker_is_replaced_and_waiters_go_on() -> None:
+    lane, supply = await lane_of(1)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        waiting = asyncio.create_task(reserve(lane, stack))
+        await settle()
+        supply.end(supply.taken[0])
+        assert await waiting == 1
+
+
+async def test_closing_refuses_those_who_wait() -> None:
+    lane, _ = await lane_of(1)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        waiting = asyncio.create_task(reserve(lane, stack))
+        await settle()
+        await lane.close()
+        with pytest.raises(FenchelError, match="WorkerOverloaded"):
+            await waiting

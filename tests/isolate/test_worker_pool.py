@@ -1,0 +1,325 @@
+"""The pool under hostile workers: garbage, lies, silence, death; every caller gets an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.isolate.worker_scripts import command
+
+from fenchel.auth.identity import Anonymous
+from fenchel.database import Database, Transaction
+from fenchel.definitions import FunctionPath
+from fenchel.errors import FenchelError, internal_error
+from fenchel.isolate import CodeBundle, Deployment, NestedCall, WorkerPool
+from fenchel.persistence import MemoryPersistence
+from fenchel.runtime import Runtime, Settings
+from fenchel.runtime.settings import IsolateSettings
+from fenchel.udf import (
+    ExecutionContext,
+    FunctionResult,
+    JsError,
+    UdfOutcome,
+    UdfRequest,
+    UdfType,
+)
+
+BUNDLE = CodeBundle(
+    key="k",
+    script=b"",
+    source_map=b"",
+    modules=("m.js",),
+    environment_variables={},
+    import_seed=bytes(32),
+    import_unix_ms=0,
+)
+CONTEXT = ExecutionContext(request_id="0" * 16, execution_id="e")
+SETTINGS = IsolateSettings(
+    worker_count=1,
+    user_time_seconds_max=0.2,
+    system_time_seconds_max=0.5,
+    hang_grace_seconds=0.1,
+    action_seconds_max=0.5,
+)
+
+
+class NoHost:
+    """A host that offers nothing; `read` remembers the variables asked for."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+        self.nested_has_begun = asyncio.Event()
+        self.nested_may_end = asyncio.Event()
+
+    async def run_nested(
+        self, parent: UdfRequest, transaction: Transaction, call: NestedCall
+    ) -> UdfOutcome:
+        self.nested_has_begun.set()
+        await self.nested_may_end.wait()
+        return UdfOutcome(result=FunctionResult("1"))
+
+    async def schedule(self, *args: object) -> str:
+        raise internal_error("the scheduler is broken")
+
+    async def cancel_job(self, *args: object) -> None:
+        raise NotImplementedError
+
+    async def read_environment_variables(
+        self, transaction: Transaction, names: Iterable[str]
+    ) -> None:
+        self.read.extend(names)
+
+    def seal_cursor(self, plain: bytes) -> str:
+        raise NotImplementedError
+
+    def open_cursor(self, text: str) -> bytes:
+        raise NotImplementedError
+
+
+@dataclass
+class Bench:
+    """A pool of one scripted worker, a database, and a way to run things."""
+
+    pool: WorkerPool
+    database: Database
+    host: NoHost
+
+    def request(self, udf_type: UdfType = UdfType.QUERY) -> UdfRequest:
+        return UdfRequest(
+            path=FunctionPath("", "m.js", "f"),
+            udf_type=udf_type,
+            args_json="[{}]",
+            identity=Anonymous(),
+            context=CONTEXT,
+            seed=bytes(32),
+            unix_ms=0,
+        )
+
+    async def run(self, udf_type: UdfType = UdfType.QUERY) -> UdfOutcome:
+        transaction = self.database.begin()
+        return await self.pool.run_udf(BUNDLE, self.request(udf_type), transaction, self.host)
+
+
+@asynccontextmanager
+async def bench(
+    folder: Path, body: str, settings: IsolateSettings = SETTINGS
+) -> AsyncIterator[Bench]:
+    runtime = Runtime(settings=Settings(isolate=settings))
+    database = await Database.open(MemoryPersistence(), runtime)
+    pool = WorkerPool(
+        runtime, deployment=Deployment(name="d"), command=command(folder, "ready()\n" + body)
+    )
+    await pool.start()
+    try:
+        yield Bench(pool, database, NoHost())
+    finally:
+        await pool.close()
+        await database.close()
+
+
+def error_text(outcome: UdfOutcome) -> str:
+    assert isinstance(outcome.result, JsError)
+    return outcome.result.message
+
+
+MEMORY = "JavaScript execution ran out of memory (maximum memory usage: 64 MB)"
+TIMEOUT = "Function execution timed out (maximum duration: 0.2s)"
+SECOND_ONLY = """
+import pathlib
+marker = pathlib.Path(__file__).with_suffix(".seen")
+def is_second():
+    if marker.exists():
+        return True
+    marker.touch()
+    return False
+"""
+
+
+async def test_a_result_comes_back(tmp_path: Path) -> None:
+    async with bench(tmp_path, "outcome(await_execution(), b'1', envRead=['A'])\nreceive()") as b:
+        assert (await b.run()).result == FunctionResult("1")
+        assert b.host.read == ["A"]
+        assert b.pool.statistics().running_transactions == 0
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [
+        "channel.sendall(b'\\xff' * 64)",
+        "os._exit(1)",
+        "send(67, id, [[1, 'x']])",
+        "send(67, id, [[1, 'x']] * 65, *[b'{}'] * 65)",
+        "send(69, id, {'kind': 'success', 'unknown': 1}, b'1')",
+        "send(69, id + 1, {}, b'1')",
+        "send(70, id, b'1')",
+        "send(66, 99, {'ok': True})",
+        "sync.sendall(frame(129, id, b'only one'))",
+    ],
+)
+async def test_after_a_breach_a_query_runs_again_on_another_worker(
+    tmp_path: Path, breach: str
+) -> None:
+    body = f"""{SECOND_ONLY}
+id = await_execution()
+if is_second():
+    outcome(id, b'2')
+else:
+    {breach}
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        assert (await b.run()).result == FunctionResult("2")
+
+
+async def test_a_function_that_kills_two_workers_is_to_blame(tmp_path: Path) -> None:
+    async with bench(tmp_path, "await_execution()\nos._exit(1)") as b:
+        assert error_text(await b.run()) == MEMORY
+
+
+async def test_a_silent_turn_is_ended_by_the_watchdog(tmp_path: Path) -> None:
+    async with bench(tmp_path, "await_execution()\ntime.sleep(1000)") as b:
+        assert error_text(await b.run()) == TIMEOUT
+
+
+async def test_writes_of_a_lost_attempt_are_undone(tmp_path: Path) -> None:
+    body = f"""{SECOND_ONLY}
+id = await_execution()
+if not is_second():
+    send(67, id, [[1, "1.0/insert"]], {{"table": "t", "value": {{}}}})
+    receive()
+    os._exit(1)
+outcome(id, b'1')
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        transaction = b.database.begin()
+        request = b.request(UdfType.MUTATION)
+        outcome = await b.pool.run_udf(BUNDLE, request, transaction, b.host)
+        assert outcome.result == FunctionResult("1")
+        assert transaction.is_read_only
+
+
+@pytest.mark.parametrize(
+    "lie", ["[[0, 1, 0]]", "[[0, 0, 1]]", "[[5, 0, 0]]", "[[0, 9, 1]]"], ids=str
+)
+async def test_lies_about_consumption_end_the_worker(tmp_path: Path, lie: str) -> None:
+    body = f"""
+id = await_execution()
+query = {{"source": {{"type": "FullTableScan", "tableName": "t", "order": None}}, "operators": []}}
+if {lie} == [[0, 0, 1]]:
+    query["operators"] = [{{"limit": 2000}}]
+    send(67, id, [[1, "1.0/get"]], {{"id": "x", "isSystem": False}})
+else:
+    send(67, id, [[1, "fenchel/queryPage"]], {{"queryId": 0, "query": query, "consumed": []}})
+receive()
+outcome(id, b'1', consumed={lie})
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        with pytest.raises(FenchelError, match="broke the protocol"):
+            await b.run()
+
+
+async def test_a_failing_host_ends_the_execution_not_the_worker(tmp_path: Path) -> None:
+    body = """
+id = await_execution()
+send(67, id, [[1, "1.0/schedule"]], {"name": "m:f", "ts": 1, "args": {}})
+type, cancelled, _ = receive()
+assert (type, cancelled) == (5, id)
+outcome(await_execution(), b'2')
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        with pytest.raises(FenchelError, match="the scheduler is broken"):
+            await b.run(UdfType.MUTATION)
+        assert (await b.run()).result == FunctionResult("2")
+
+
+async def test_a_cancelled_caller_cancels_the_javascript(tmp_path: Path) -> None:
+    body = """
+id = await_execution()
+send(67, id, [[1, "1.0/runUdf"]], {"udfType": "query", "name": "m:f", "args": {}})
+type, cancelled, _ = receive()
+assert (type, cancelled) == (5, id)
+outcome(id, b'late')
+outcome(await_execution(), b'2')
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        task = asyncio.create_task(b.run())
+        await b.host.nested_has_begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await b.run()).result == FunctionResult("2")
+
+
+async def test_too_much_time_in_system_calls_has_its_own_error(tmp_path: Path) -> None:
+    body = """
+id = await_execution()
+send(67, id, [[1, "1.0/runUdf"]], {"udfType": "query", "name": "m:f", "args": {}})
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        text = "Your request timed out performing too many system operations."
+        assert error_text(await b.run()) == text
+
+
+async def test_a_bundle_that_cannot_be_loaded_is_a_system_error(tmp_path: Path) -> None:
+    body = "_, id, _ = receive()\nsend(66, id, {'ok': False, 'message': 'bad'})\nreceive()"
+    async with bench(tmp_path, body) as b:
+        with pytest.raises(FenchelError, match="cannot be loaded: bad"):
+            await b.run()
+
+
+async def test_an_innocent_neighbour_is_run_again_alone(tmp_path: Path) -> None:
+    body = f"""{SECOND_ONLY}
+first = await_execution()
+if not is_second():
+    await_execution()
+    os._exit(1)
+outcome(first, b'1')
+outcome(await_execution(), b'1')
+receive()
+"""
+    settings = dataclasses.replace(SETTINGS, user_time_seconds_max=5.0)
+    async with bench(tmp_path, body, settings) as b:
+        outcomes = await asyncio.gather(b.run(), b.run())
+        assert [outcome.result for outcome in outcomes] == [FunctionResult("1")] * 2
+
+
+async def test_a_closing_pool_lets_work_end_and_refuses_more(tmp_path: Path) -> None:
+    body = """
+id = await_execution()
+send(67, id, [[1, "1.0/runUdf"]], {"udfType": "query", "name": "m:f", "args": {}})
+receive()
+outcome(id, b'1')
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        task = asyncio.create_task(b.run())
+        await b.host.nested_has_begun.wait()
+        closing = asyncio.create_task(b.pool.close(drain_seconds=10))
+        await asyncio.sleep(0)
+        with pytest.raises(FenchelError, match="WorkerOverloaded"):
+            await b.run()
+        b.host.nested_may_end.set()
+        assert (await task).result == FunctionResult("1")
+        await closing
+        assert b.pool.statistics().workers == 0
+
+
+async def test_a_pool_without_workers_is_an_error(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, worker_start_seconds_max=0.3)
+    pool = WorkerPool(
+        Runtime(settings=Settings(isolate=settings)),
+        deployment=Deployment(name="d"),
+        command=command(tmp_path, "time.sleep(1000)"),
+    )
+    with pytest.raises(FenchelError, match="not ready in time"):
+        await pool.start()
