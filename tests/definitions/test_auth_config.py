@@ -61,6 +61,8 @@ def test_round_trip_of_one_provider():
 )
 def test_a_missing_scheme_is_https(given, kept):
     assert decode({**OIDC, "domain": given})[0].domain == kept
+    custom = decode({**CUSTOM, "issuer": given, "jwks": given})[0]
+    assert (custom.issuer, custom.jwks) == (kept, kept)
 
 
 @pytest.mark.parametrize(

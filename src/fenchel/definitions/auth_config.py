@@ -90,9 +90,12 @@ def _checked(provider: AuthProvider) -> AuthProvider:
         case OidcProvider():
             return msgspec.structs.replace(provider, domain=_normalize_url(provider.domain))
         case CustomJwtProvider():
-            if not provider.jwks.startswith("data:"):
-                _normalize_url(provider.jwks)
-            return msgspec.structs.replace(provider, issuer=_normalize_url(provider.issuer))
+            is_inline = provider.jwks.startswith("data:")
+            return msgspec.structs.replace(
+                provider,
+                issuer=_normalize_url(provider.issuer),
+                jwks=provider.jwks if is_inline else _normalize_url(provider.jwks),
+            )
 
 
 def _normalize_url(text: str) -> str:
