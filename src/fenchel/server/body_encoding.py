@@ -17,6 +17,7 @@ PIECE_BYTES = 1 << 20
 # zstd frames may ask for any window; this is the largest that decoders must support (RFC 8878,
 # 3.1.1.1.2).
 _ZSTD_WINDOW_BYTES_MAX = 8 << 20
+_ZSTD_INPUT_BYTES = 256
 
 
 def decode_body(body: bytes, encoding: str, *, bytes_max: int) -> bytes:
@@ -89,10 +90,13 @@ def _decode_deflate(body: bytes) -> Iterator[bytes]:
 
 
 def _decode_zstd(body: bytes) -> Iterator[bytes]:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
-    with decompressor.stream_reader(body, read_across_frames=True) as reader:
-        while piece := reader.read(PIECE_BYTES):
-            yield piece
+    """Fed in small pieces: a block of 128 KiB may come from 4 bytes, and output has no limit."""
+    frame = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).decompressobj()
+    for start in range(0, len(body), _ZSTD_INPUT_BYTES):
+        yield frame.decompress(body[start : start + _ZSTD_INPUT_BYTES])
+        if frame.eof:
+            return
+    raise EOFError
 
 
 _DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {

@@ -56,10 +56,19 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_ready = asyncio.Event()
+        self.stop = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_ready.set()
+
+    async def main_loop(self) -> None:
+        """Renew the date header every second until `stop`; uvicorn's own loop polls ten times."""
+        while not self.stop.is_set():
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.stop.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -109,7 +118,7 @@ class Listener:
             server.close()
 
     async def close(self) -> None:
-        self._server.should_exit = True
+        self._server.stop.set()
         if self._task is not None:
             await self._task
         self._socket.close()

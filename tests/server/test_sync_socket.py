@@ -1,0 +1,115 @@
+"""The sync socket over a real WebSocket (client-protocol 3.1, 3.2, 3.15)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from fenchel.server.websocket_protocol import FRAME_BYTES_MAX
+from tests.server.fakes import Edge, open_edge
+from tests.sync.fakes import FakeBackend
+
+SUBSCRIBE = {
+    "type": "ModifyQuerySet",
+    "baseVersion": 0,
+    "newVersion": 1,
+    "modifications": [{"type": "Add", "queryId": 0, "udfPath": "a:b", "args": [{}]}],
+}
+
+
+class LargeBackend(FakeBackend):
+    """Results of a given size."""
+
+    size = 0
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[Edge]:
+    async with open_edge(backend=FakeBackend()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/sync", "/api/1.48.0/sync", "//api/1.48.0/sync", "/api/1.50.0-alpha.1/sync"]
+)
+async def test_any_version_is_served(edge: Edge, path: str) -> None:
+    async with edge.session.ws_connect(edge.url + path) as socket:
+        await socket.send_json(SUBSCRIBE)
+        transition = await socket.receive_json(timeout=5)
+        assert transition["type"] == "Transition"
+        assert transition["modifications"][0]["value"] == 0
+
+
+@pytest.mark.parametrize("path", ["/api/latest/sync", "/api/other", "/"])
+async def test_other_paths_are_refused(edge: Edge, path: str) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await edge.session.ws_connect(edge.url + path)
+    assert caught.value.status == 400
+
+
+async def test_a_binary_message_is_fatal(edge: Edge) -> None:
+    async with edge.session.ws_connect(edge.url + "/api/sync") as socket:
+        await socket.send_bytes(b"{}")
+        assert (await socket.receive_json(timeout=5))["type"] == "FatalError"
+        closed = await socket.receive(timeout=5)
+        assert closed.type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1005 or closed.data in (None, 1005, 0)
+
+
+async def test_a_shutdown_closes_with_going_away(edge: Edge) -> None:
+    async with edge.session.ws_connect(edge.url + "/api/sync") as socket:
+        await socket.send_json(SUBSCRIBE)
+        await socket.receive_json(timeout=5)
+        drain = asyncio.create_task(edge.sync_sockets.drain(seconds_max=5))
+        closed = await socket.receive(timeout=5)
+        assert (closed.type, closed.data, closed.extra) == (
+            aiohttp.WSMsgType.CLOSE,
+            1001,
+            "ServerShutdown",
+        )
+        await drain
+
+
+async def test_a_draining_server_takes_no_new_sockets(edge: Edge) -> None:
+    await edge.sync_sockets.drain(seconds_max=1)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await edge.session.ws_connect(edge.url + "/api/sync")
+    assert caught.value.status == 503
+
+
+async def test_a_client_that_vanishes_leaves_nothing_behind(edge: Edge) -> None:
+    socket = await edge.session.ws_connect(edge.url + "/api/sync")
+    await socket.send_json(SUBSCRIBE)
+    await socket.receive_json(timeout=5)
+    writer = socket._writer.transport
+    assert writer is not None
+    writer.abort()
+    await edge.sync_sockets.drain(seconds_max=5)
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    assert not [name for name in names if name.startswith("sync")]
+
+
+async def test_a_long_message_leaves_in_frames_that_all_clients_take() -> None:
+    backend = FakeBackend()
+    length = 3 * FRAME_BYTES_MAX
+    async with open_edge(backend=backend) as edge:
+        backend.values[backend.ts] = "x" * length  # type: ignore[assignment]
+        frames = await _frames(edge)
+    assert len(frames) == 4
+    assert max(len(frame) for frame in frames) <= FRAME_BYTES_MAX
+    transition = json.loads(b"".join(frames))
+    assert len(transition["modifications"][0]["value"]) == length
+
+
+async def _frames(edge: Edge) -> list[bytes]:
+    """The frames of the first message, read by a client protocol that shows them."""
+    from websockets.asyncio.client import connect
+
+    url = edge.url.replace("http", "ws") + "/api/sync"
+    async with connect(url, max_size=None, compression=None) as socket:
+        await socket.send(json.dumps(SUBSCRIBE))
+        return [frame async for frame in socket.recv_streaming(decode=False)]
