@@ -183,11 +183,16 @@ async def _view(document: Document, tables: SystemTables) -> dict[str, Value]:
         "name": row.udf_path,
         "args": decode_json(decode_row(args, _ArgsRow).args),
         "state": state,
-        "scheduledTime": row.original_scheduled_ts / 1e6,
+        "scheduledTime": _milliseconds(row.original_scheduled_ts),
     }
     if row.completed_ts is not None:
-        view["completedTime"] = row.completed_ts / 1e6
+        view["completedTime"] = _milliseconds(row.completed_ts)
     return view
+
+
+def _milliseconds(time_ns: int) -> float:
+    """Rounded to microseconds, so that what came as whole milliseconds is shown as such."""
+    return (time_ns + 500) // 1_000 / 1_000
 
 
 SCHEDULED_FUNCTIONS_VIEW = VirtualTable(

@@ -53,7 +53,7 @@ class _ModuleEntry(msgspec.Struct, frozen=True, kw_only=True):
 def encode_source_package(modules: Sequence[PackagedModule]) -> bytes:
     """The archive of these modules. Raises ModulesTooLarge (deploy-protocol 2.5)."""
     modules = sorted(modules, key=lambda module: module.path)
-    unpacked = sum(len(m.source) + len(m.source_map or "") for m in modules)
+    unpacked = sum(len(m.source.encode()) + len((m.source_map or "").encode()) for m in modules)
     if unpacked >= _UNPACKED_BYTES_MAX:
         raise _too_large("unzipped", unpacked, _UNPACKED_BYTES_MAX)
     entries = [_ModuleEntry(path=m.path, environment=m.environment) for m in modules]
