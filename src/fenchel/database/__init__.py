@@ -1,6 +1,8 @@
 """Transactions, commit, subscriptions: the multi-version database over a persistence."""
 
 from fenchel.database.database import Database
+from fenchel.database.index_backfill import IndexBackfiller
+from fenchel.database.index_tables import IndexDiff, IndexTables
 from fenchel.database.pagination_types import (
     Cursor,
     PageRequest,
@@ -12,6 +14,9 @@ from fenchel.database.pagination_types import (
 )
 from fenchel.database.query_stream import QueryStream, StreamPage
 from fenchel.database.read_set import ReadSet, Token
+from fenchel.database.schema_registry import Schema, SchemaState
+from fenchel.database.schema_tables import SchemaTables
+from fenchel.database.schema_validator import SchemaValidator
 from fenchel.database.subscription import Subscription
 from fenchel.database.system_access import SystemTables
 from fenchel.database.transaction import Transaction
@@ -24,12 +29,19 @@ __all__ = [
     "ROOT",
     "Cursor",
     "Database",
+    "IndexBackfiller",
+    "IndexDiff",
+    "IndexTables",
     "Namespace",
     "PageRequest",
     "PageResult",
     "PageStatus",
     "QueryStream",
     "ReadSet",
+    "Schema",
+    "SchemaState",
+    "SchemaTables",
+    "SchemaValidator",
     "StreamPage",
     "Subscription",
     "SystemTables",

@@ -1,7 +1,7 @@
 """From an open persistence to the published state, and the first tables of a fresh one.
 
-Reads the metadata and the small system tables through their indexes, never user data. Source: database
-specification 9.5 and 9.8.
+Reads the metadata and the small system tables through their indexes, never user data. Source:
+database specification 9.5 and 9.8.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ _SEED_TABLES = (TABLES, INDEXES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedIds:
-    """Where everything else is found: ids of `_tables` and `_index`, and of their `by_id` indexes."""
+    """Where everything else is found: ids of `_tables` and `_index`, and of their `by_id`
+    indexes."""
 
     tables: TabletId
     tables_by_id: IndexId
@@ -69,7 +70,8 @@ class SeedIds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedState:
-    """`is_fresh`: nothing is stored yet but the seed ids; `create_system_tables` must commit first."""
+    """`is_fresh`: nothing is stored yet but the seed ids; `create_system_tables` must commit
+    first."""
 
     snapshots: SnapshotManager
     is_fresh: bool

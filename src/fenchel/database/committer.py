@@ -49,7 +49,8 @@ class _Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Admitted:
-    """A commit that will happen: validated, with its timestamp, only the durable write is missing."""
+    """A commit that will happen: validated, with its timestamp, only the durable write is
+    missing."""
 
     request: _Request
     ts: Timestamp
@@ -97,8 +98,9 @@ class Committer:
     async def commit(self, commit: PreparedCommit) -> Timestamp:
         """The commit's timestamp, once it is durable and published.
 
-        A caller that is cancelled while its commit waits in the queue withdraws it; later the commit
-        happens all the same. Raises: ConflictError, CommitterFullError, DatabaseStopped, OutOfRetention.
+        A caller that is cancelled while its commit waits in the queue withdraws it; later the
+        commit happens all the same. Raises: ConflictError, CommitterFullError, DatabaseStopped,
+        OutOfRetention.
         """
         self.check_running()
         if len(self._queue) >= self._settings.commit_queue_count_max:
@@ -139,8 +141,8 @@ class Committer:
         except asyncio.CancelledError as error:
             self._stop(error)
             raise
-        except Exception as error:  # noqa: BLE001 - outermost frame: whatever it was, nothing commits now
-            self._stop(error)
+        except Exception as error:  # noqa: BLE001 - outermost frame: whatever it was, nothing
+        commits now self._stop(error)
 
     def _take_group(self) -> list[_Request]:
         """Up to a group of waiting commits, without those whose caller has gone."""
@@ -176,7 +178,8 @@ class Committer:
             return None
 
     def _admit(self, request: _Request) -> _Admitted:
-        """Validate and give a timestamp. Changes nothing if it raises: ConflictError, OutOfRetention."""
+        """Validate and give a timestamp. Changes nothing if it raises: ConflictError,
+        OutOfRetention."""
         commit = request.commit
         conflict = self._log.first_overlap(
             commit.reads, after_ts=commit.begin_ts, through_ts=self._last_ts

@@ -96,7 +96,8 @@ class Database:
         return Transaction(snapshot, self.runtime, self._virtual_tables)
 
     async def commit(self, tx: Transaction, *, write_source: str | None = None) -> Timestamp:
-        """The commit timestamp, once durable and published; its begin timestamp if it wrote nothing.
+        """The commit timestamp, once durable and published; its begin timestamp if it wrote
+        nothing.
 
         The transaction must not be used afterwards, but its token may. `write_source` names the
         function in conflict messages. Raises: ConflictError, OutOfRetention, CommitterFullError,
@@ -127,8 +128,9 @@ class Database:
     def subscribe(
         self, token: Token, on_invalidate: Callable[[Subscription], None]
     ) -> Subscription:
-        """Watch the token's reads. The callback runs once, in its own turn of the loop, when a commit
-        after the token touches them; also if one already has (the subscription is born invalid).
+        """Watch the token's reads. The callback runs once, in its own turn of the loop, when a
+        commit after the token touches them; also if one already has (the subscription is born
+        invalid).
 
         Raises: SubscriptionsWorkerFullError, OutOfRetention.
         """

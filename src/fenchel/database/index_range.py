@@ -1,4 +1,5 @@
-"""From the range expressions of a query to one interval of index keys (database specification 4.4)."""
+"""From the range expressions of a query to one interval of index keys (database specification
+4.4)."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class RangeExpression:
 
 @dataclass(slots=True)
 class _Bounds:
-    """Conditions by role. At most one lower and one upper bound, both on a field without equality."""
+    """Conditions by role. At most one lower and one upper bound, both on a field without
+    equality."""
 
     index_name: str
     equal: dict[FieldPath, RangeExpression] = field(default_factory=dict)

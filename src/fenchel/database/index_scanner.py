@@ -44,7 +44,8 @@ class IndexScanner:
         return page.revisions
 
     def record_passed(self, key: bytes, *, documents: int, size_bytes: int) -> None:
-        """Depend on the interval up to and including `key`; count what was read since the last call.
+        """Depend on the interval up to and including `key`; count what was read since the last
+        call.
 
         Raises: the limit errors of `TransactionUsage.record_read`.
         """

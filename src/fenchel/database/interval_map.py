@@ -1,9 +1,10 @@
-"""Which subscribers' intervals contain a key: the structure that makes a commit cost what it touches.
+"""Which subscribers' intervals contain a key: the structure that makes a commit cost what it
+touches.
 
 Point intervals (single documents) live in a dictionary. Others live in a treap ordered by (start,
-end), where each node knows the greatest end below it; a search leaves every subtree that ends before
-the key. Rejected: splitting into disjoint segments (quadratic for nested ranges), and scanning all
-intervals that start before the key (linear for a busy table).
+end), where each node knows the greatest end below it; a search leaves every subtree that ends
+before the key. Rejected: splitting into disjoint segments (quadratic for nested ranges), and
+scanning all intervals that start before the key (linear for a busy table).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _AFTER_ALL_KEYS: Final = b"\xff"
 
 
 class _Node(Generic[Subscriber]):
-    """One distinct interval. `max_end` is the greatest end in the subtree; priority orders the heap."""
+    """One distinct interval. `max_end` is the greatest end in the subtree; priority orders the
+    heap."""
 
     __slots__ = ("end", "left", "max_end", "priority", "right", "start", "subscribers")
 

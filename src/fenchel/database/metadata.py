@@ -1,7 +1,8 @@
-"""What a snapshot knows about tables, indexes and schemas: immutable, derived from system documents.
+"""What a snapshot knows about tables, indexes and schemas: immutable, derived from system
+documents.
 
-`Metadata.with_write` turns one written document into the next state. Transactions use it for their own
-writes, the committer for all, so both see the same rules.
+`Metadata.with_write` turns one written document into the next state. Transactions use it for their
+own writes, the committer for all, so both see the same rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What a page of a paginated query is asked for and what it gives: plain values, no sealing, no I/O."""
+"""What a page of a paginated query is asked for and what it gives: plain values, no sealing, no
+I/O."""
 
 from __future__ import annotations
 
@@ -36,8 +37,9 @@ class Cursor:
 class PageRequest:
     """Arguments of `1.0/queryPage` (execution specification 2.7) with opened cursors.
 
-    `query` is the parsed query AST of section 2.6. `max_rows` and `max_bytes` bound what is scanned.
-    `previous_journal_end` is the end cursor that an earlier run of the same query recorded.
+    `query` is the parsed query AST of section 2.6. `max_rows` and `max_bytes` bound what is
+    scanned. `previous_journal_end` is the end cursor that an earlier run of the same query
+    recorded.
     """
 
     query: Any
@@ -66,7 +68,8 @@ class PageResult:
 
 
 def encode_cursor(cursor: Cursor) -> bytes:
-    """The bytes that the caller seals before they leave the host; `decode_cursor` reads them back."""
+    """The bytes that the caller seals before they leave the host; `decode_cursor` reads them
+    back."""
     if cursor.after_key is None:
         return cursor.fingerprint + _END
     return cursor.fingerprint + _AFTER + cursor.after_key
@@ -84,7 +87,8 @@ def decode_cursor(plain: bytes) -> Cursor:
 
 
 def invalid_cursor(message: str) -> FenchelError:
-    """The error that makes official clients start the pagination again (execution specification 2.7)."""
+    """The error that makes official clients start the pagination again (execution specification
+    2.7)."""
     data = {"isConvexSystemError": True, "paginationError": "InvalidCursor"}
     return FenchelError(
         ErrorKind.BAD_REQUEST,

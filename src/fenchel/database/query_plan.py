@@ -81,7 +81,8 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryPlan:
-    """`scan` None: the table does not exist, so the query is empty. Operators apply in list order."""
+    """`scan` None: the table does not exist, so the query is empty. Operators apply in list
+    order."""
 
     scan: Scan | None
     operators: tuple[Filter | Limit, ...]
@@ -97,8 +98,8 @@ def compile_query(
 ) -> QueryPlan:
     """The plan of a parsed AST; the look-ups become reads of the transaction.
 
-    `find_table` resolves a name as its user may see it. Raises: InvalidArgument, the range errors of
-    `compile_range`, IndexNotFoundError, IndexBackfillingError, IndexStagedError,
+    `find_table` resolves a name as its user may see it. Raises: InvalidArgument, the range errors
+    of `compile_range`, IndexNotFoundError, IndexBackfillingError, IndexStagedError,
     IndexNotADatabaseIndex.
     """
     query = _decode_query(parsed)

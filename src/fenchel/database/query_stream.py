@@ -38,8 +38,8 @@ class _ScannedRow(NamedTuple):
 class QueryStream:
     """`_scanned` holds, in order, the rows that are loaded and judged but not recorded yet.
 
-    `_recorded_count` counts the rows that were handed on and recorded; it only grows. A limit at zero
-    ends the stream without another look at the index.
+    `_recorded_count` counts the rows that were handed on and recorded; it only grows. A limit at
+    zero ends the stream without another look at the index.
     """
 
     def __init__(self, tx: Transaction, plan: QueryPlan, view: VirtualTable | None) -> None:

@@ -1,7 +1,7 @@
 """What a transaction has seen: per index, the key intervals whose content its result depends on.
 
-The one predicate of the room stands here: a write touches a read set if its old or new key lies in an
-interval. Conflicts and token refreshes ask it through the commit log; subscriptions ask the same
+The one predicate of the room stands here: a write touches a read set if its old or new key lies in
+an interval. Conflicts and token refreshes ask it through the commit log; subscriptions ask the same
 question for many read sets at once through interval maps.
 """
 

@@ -1,4 +1,5 @@
-"""Checking written documents: against the active schema, which refuses, and the pending one, which fails.
+"""Checking written documents: against the active schema, which refuses, and the pending one, which
+fails.
 
 Source: database specification 5.4 and 5.6.
 """

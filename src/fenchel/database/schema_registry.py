@@ -17,7 +17,8 @@ from fenchel.documents import Document
 
 
 class SchemaState(Enum):
-    """Pending to validated or failed by the validator; validated to active by a push; any to overwritten."""
+    """Pending to validated or failed by the validator; validated to active by a push; any to
+    overwritten."""
 
     PENDING = "pending"
     VALIDATED = "validated"
@@ -28,12 +29,13 @@ class SchemaState(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """A row of `_schemas`. `error` is given if it failed."""
+    """A row of `_schemas`. `error`, and the table that caused it, are given if it failed."""
 
     id_text: str
     state: SchemaState
     schema_json: str
-    error: str | None
+    error: str | None = None
+    table_name: str | None = None
 
     @property
     def definition(self) -> SchemaDefinition:
@@ -83,6 +85,7 @@ def decode_schema_row(document: Document) -> Schema:
         state=SchemaState(state["state"]),
         schema_json=value["schema"],
         error=state.get("error"),
+        table_name=state.get("tableName"),
     )
 
 

@@ -33,7 +33,8 @@ def _version_ts(version: _MetadataVersion | _CountVersion) -> Timestamp:
 
 
 class TableCounts:
-    """Number and size of live documents by table and timestamp. Versions of a table ascend by ts."""
+    """Number and size of live documents by table and timestamp. Versions of a table ascend by
+    ts."""
 
     def __init__(self, summaries: Iterable[SummaryRow], ts: Timestamp) -> None:
         self._by_tablet: dict[bytes, list[_CountVersion]] = {

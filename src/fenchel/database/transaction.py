@@ -1,7 +1,7 @@
 """One transaction: a snapshot, the read set, the write set, and the primitives that all tables use.
 
-`UserTables` and `SystemTables` put names, rules and limits on top of it; the committer takes it over at
-the end. Source: database specification 7.
+`UserTables` and `SystemTables` put names, rules and limits on top of it; the committer takes it
+over at the end. Source: database specification 7.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class _Level:
 class Transaction:
     """Reads see the snapshot at `begin_ts` and the transaction's own writes.
 
-    `metadata` starts as the snapshot's and follows the transaction's own writes to system tables. Reads
-    never leave the read set; writes of a level vanish with its rollback.
+    `metadata` starts as the snapshot's and follows the transaction's own writes to system tables.
+    Reads never leave the read set; writes of a level vanish with its rollback.
     """
 
     def __init__(self, snapshot: Snapshot, runtime: Runtime, virtual_tables: VirtualTables) -> None:
@@ -205,7 +205,8 @@ class Transaction:
         new: Document | None,
         internal_id: InternalId,
     ) -> None:
-        """Replace `old` by `new`; None means absent. The caller has read `old` in this transaction."""
+        """Replace `old` by `new`; None means absent. The caller has read `old` in this
+        transaction."""
         self._record_write_dependencies(table)
         self.writes.put(table.tablet_id, internal_id, old, new)
         before = None if old is None else old.document
@@ -233,8 +234,8 @@ class Transaction:
     def _record_write_dependencies(self, table: Table) -> None:
         """Depend on the table, all its indexes and its namespace's schemas (specification 7.2).
 
-        So that a write conflicts with a table's replacement, with an index it would have to maintain
-        and with a schema it would have to obey.
+        So that a write conflicts with a table's replacement, with an index it would have to
+        maintain and with a schema it would have to obey.
         """
         if table.tablet_id in self._write_dependencies:
             return

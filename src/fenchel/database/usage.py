@@ -18,7 +18,8 @@ _HELP = (
 class TransactionUsage:
     """Counters of user tables only; system tables never count.
 
-    All start at 0 and grow; a rolled-back subtransaction restores what was written, not what was read.
+    All start at 0 and grow; a rolled-back subtransaction restores what was written, not what was
+    read.
     """
 
     limits: TransactionLimits
@@ -48,7 +49,8 @@ class TransactionUsage:
             raise _too_many_read("TooManyReads", "reads", f"{limits.intervals_read_max}")
 
     def record_write(self, size_bytes: int) -> None:
-        """One more write call with a document of this size. Raises: TooManyWrites, TooManyBytesWritten."""
+        """One more write call with a document of this size. Raises: TooManyWrites,
+        TooManyBytesWritten."""
         self.documents_written += 1
         self.bytes_written += size_bytes
         limits = self.limits

@@ -110,7 +110,8 @@ class UserTables:
         return await self._update(found, stored, value)
 
     async def delete(self, id_text: str, *, table: str | None = None) -> Document:
-        """The document as it was. Raises: NonexistentDocument, InvalidArgument, SystemTableError."""
+        """The document as it was. Raises: NonexistentDocument, InvalidArgument,
+        SystemTableError."""
         found, stored = await self._load_for_write(id_text, table, "db.delete", "Delete")
         self._tx.usage.record_write(0)
         self._tx.write_document(found, stored, None, stored.document.internal_id)

@@ -1,4 +1,5 @@
-"""Read-only views of system tables that user functions may query: `_storage`, `_scheduled_functions`.
+"""Read-only views of system tables that user functions may query: `_storage`,
+`_scheduled_functions`.
 
 The rows are known in the rooms above, so they bring the conversion; this room only applies it.
 Source: execution specification 6.3.

@@ -75,7 +75,8 @@ class WriteSet:
         old: StoredDocument | None,
         new: Document | None,
     ) -> None:
-        """Write or delete a document. `old` counts for its first write only; later ones coalesce."""
+        """Write or delete a document. `old` counts for its first write only; later ones
+        coalesce."""
         before = self.get(tablet_id, internal_id)
         if self._undo:
             self._undo[-1].append(_Undo(tablet_id, internal_id, before))

@@ -1,7 +1,7 @@
 """Versioned indexes in memory: the memory persistence, and the database's hot system tables.
 
-Each index is a sorted map from key to the versions of that key, oldest first. Plain synchronous code:
-a reader that does not await sees one state.
+Each index is a sorted map from key to the versions of that key, oldest first. Plain synchronous
+code: a reader that does not await sees one state.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def _version_ts(version: _Version) -> int:
 class MemoryStore:
     """Documents by index key and timestamp.
 
-    Invariant: the versions of a key have strictly increasing timestamps. With `keeps_history` False,
-    `prune` may forget versions that no snapshot at or after its argument can see.
+    Invariant: the versions of a key have strictly increasing timestamps. With `keeps_history`
+    False, `prune` may forget versions that no snapshot at or after its argument can see.
     """
 
     def __init__(self, *, keeps_history: bool) -> None:

@@ -1,0 +1,118 @@
+"""The worker that checks existing documents against a pending schema (database specification 5.6).
+
+Documents written after the schema's row are checked by their writers (`schema_checks`). It always
+walks every table with a document type; skipping what is implied (5.7) is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from fenchel.database.background import try_commit, wait_for_change, walk_table
+from fenchel.database.database import Database
+from fenchel.database.schema_checks import NamespaceTableNames
+from fenchel.database.schema_registry import Schema, SchemaState
+from fenchel.database.schema_tables import SchemaTables
+from fenchel.database.system_tables import SCHEMAS
+from fenchel.database.transaction import Transaction
+from fenchel.database.types import Namespace
+from fenchel.definitions import TableDefinition
+from fenchel.documents import ALL_KEYS
+from fenchel.persistence import Revision
+
+_log = logging.getLogger(__name__)
+
+
+class SchemaValidator:
+    """Validates pending schemas of all namespaces, one after the other."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self) -> None:
+        """Until cancelled. Raises: DatabaseStopped."""
+        while True:
+            tx = self._database.begin()
+            _record_schemas(tx)
+            pending = _pending(tx)
+            if not pending:
+                await wait_for_change(self._database, self._database.token(tx))
+            for namespace, schema in pending:
+                await self._validate(namespace, schema)
+
+    async def _validate(self, namespace: Namespace, schema: Schema) -> None:
+        if schema.definition.schema_validation:
+            for definition in schema.definition.tables.values():
+                if not await self._validate_table(namespace, schema, definition):
+                    return
+        await self._finish(namespace, schema, None)
+        _log.info("schema validated id=%s", schema.id_text)
+
+    async def _validate_table(
+        self, namespace: Namespace, schema: Schema, definition: TableDefinition
+    ) -> bool:
+        """False if the schema failed, here or meanwhile elsewhere."""
+        table = self._database.metadata.by_name.get((namespace, definition.name))
+        if definition.document_type is None or table is None:
+            return True
+        async for tx, revisions in walk_table(self._database, table):
+            if not _is_pending(tx, namespace, schema):
+                return False
+            error = self._first_error(tx, namespace, definition, revisions)
+            if error is not None:
+                await self._finish(namespace, schema, (definition.name, error))
+                return False
+        return True
+
+    def _first_error(
+        self,
+        tx: Transaction,
+        namespace: Namespace,
+        definition: TableDefinition,
+        revisions: list[Revision],
+    ) -> str | None:
+        names = NamespaceTableNames(tx.metadata, namespace, tx.virtual_tables)
+        for revision in revisions:
+            detail = definition.check_document(revision.document.value, names)
+            if detail is not None:
+                return (
+                    f'Document with ID "{revision.document.id_text}" in table "{definition.name}" '
+                    f"does not match the schema: {detail}"
+                )
+        return None
+
+    async def _finish(
+        self, namespace: Namespace, schema: Schema, failure: tuple[str, str] | None
+    ) -> None:
+        """Pending to validated, or to failed with (table, message); retried after conflicts."""
+        while True:
+            tx = self._database.begin()
+            schemas = SchemaTables(tx, namespace)
+            if failure is None:
+                await schemas.mark_validated(schema.id_text)
+            else:
+                table_name, error = failure
+                await schemas.mark_failed(schema.id_text, table_name=table_name, error=error)
+            if await try_commit(self._database, tx):
+                return
+
+
+def _record_schemas(tx: Transaction) -> None:
+    """Depend on the schemas of all namespaces, and on which namespaces there are."""
+    tables = tx.metadata.root_table("_tables")
+    tx.record(tables, tx.metadata.by_id_index(tables.tablet_id), ALL_KEYS)
+    for table in tx.metadata.by_name.values():
+        if table.name == SCHEMAS:
+            tx.record(table, tx.metadata.by_id_index(table.tablet_id), ALL_KEYS)
+
+
+def _pending(tx: Transaction) -> list[tuple[Namespace, Schema]]:
+    return [
+        (namespace, schemas.pending)
+        for namespace, schemas in tx.metadata.schemas.by_namespace.items()
+        if schemas.pending is not None and schemas.pending.state is SchemaState.PENDING
+    ]
+
+
+def _is_pending(tx: Transaction, namespace: Namespace, schema: Schema) -> bool:
+    return any(known.id_text == schema.id_text for _, known in _pending(tx))
