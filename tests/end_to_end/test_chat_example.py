@@ -45,7 +45,7 @@ def page(chat: ConvexApp) -> Iterator[str]:
     built = chat.node(vite, "build", VITE_CONVEX_URL=chat.url)
     assert built.returncode == 0, built.stdout + built.stderr
     port = str(free_port())
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [NODE, vite, "preview", "--host", "127.0.0.1", "--port", port, "--strictPort"],
         cwd=chat.folder,
         env=clean_environment(),
@@ -53,13 +53,13 @@ def page(chat: ConvexApp) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert any(port in line for line in process.stdout)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        end_group(process)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert any(port in line for line in process.stdout)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            end_group(process)
 
 
 def test_the_generated_types_fit_the_page(chat: ConvexApp) -> None:

@@ -50,10 +50,9 @@ def test_codegen_writes_types_and_leaves_the_running_code_alone(own_copy: Convex
     (own_copy.folder / "convex/notes.ts").unlink()
     done = own_copy.convex("codegen")
     assert done.returncode == 0, done.stderr
-    generated = own_copy.folder / "convex/_generated"
-    assert (
-        "notes" in (generated / "dataModel.d.ts").read_text() + (generated / "api.d.ts").read_text()
-    )
+    generated = (own_copy.folder / "convex/_generated/api.d.ts").read_text()
+    assert "probe" in generated
+    assert "notes" not in generated
     assert own_copy.convex("run", "notes:list", '{"topic": "none"}').returncode == 0
 
 
@@ -77,14 +76,15 @@ def test_run_acts_as_a_user(app: ConvexApp) -> None:
 
 def test_run_prints_what_the_function_logged(app: ConvexApp) -> None:
     done = app.convex("run", "probe:speak")
-    assert "[LOG] 'spoken' { number: 1 }" in done.stderr
+    assert "[LOG] 'spoken'" in done.stderr
+    assert "number: 1" in done.stderr
 
 
 def test_run_shows_a_mistake_where_the_developer_made_it(app: ConvexApp) -> None:
     done = app.convex("run", "probe:fail")
     assert done.returncode == 1
     assert "the developer made a mistake" in done.stderr
-    assert "convex/probe.ts:20" in done.stderr
+    assert "convex/probe.ts:19" in done.stderr
 
 
 def test_run_lists_the_functions_when_there_is_none_of_that_name(app: ConvexApp) -> None:

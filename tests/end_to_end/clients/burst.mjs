@@ -25,9 +25,9 @@ async function run(name, client, options) {
 
 const runs = [];
 for (let index = 0; index < webSocketClients; index++) {
-  runs.push(run(`ws${index}`, new ConvexClient(url), undefined));
+  runs.push(run(`ws${index}`, new ConvexClient(url, { logger: false }), undefined));
 }
 for (let index = 0; index < httpClients; index++) {
-  runs.push(run(`http${index}`, new ConvexHttpClient(url), { skipQueue: true }));
+  runs.push(run(`http${index}`, new ConvexHttpClient(url, { logger: false }), { skipQueue: true }));
 }
 await Promise.all(runs);

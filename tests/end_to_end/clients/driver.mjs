@@ -9,7 +9,9 @@ import { makeFunctionReference } from "convex/server";
 import { ConvexError, convexToJson, jsonToConvex } from "convex/values";
 
 const [kind, url] = process.argv.slice(2);
-const client = kind === "http" ? new ConvexHttpClient(url) : new ConvexClient(url);
+// What the client itself prints would stand between the events.
+const QUIET = { logger: false };
+const client = kind === "http" ? new ConvexHttpClient(url, QUIET) : new ConvexClient(url, QUIET);
 
 function emit(id, value) {
   process.stdout.write(`${JSON.stringify({ id, value: convexToJson(value ?? null) })}\n`);
