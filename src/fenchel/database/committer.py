@@ -141,8 +141,8 @@ class Committer:
         except asyncio.CancelledError as error:
             self._stop(error)
             raise
-        except Exception as error:  # noqa: BLE001 - outermost frame: whatever it was, nothing
-        commits now self._stop(error)
+        except Exception as error:  # noqa: BLE001 - outermost frame: nothing may commit after this
+            self._stop(error)
 
     def _take_group(self) -> list[_Request]:
         """Up to a group of waiting commits, without those whose caller has gone."""

@@ -177,7 +177,8 @@ def _find_queryable_index(tx: Transaction, table: Table, table_name: str, index_
     if index.is_staged:
         raise bad_request(
             "IndexStagedError",
-            f"Index {full_name} is currently staged and not available to query until it is enabled.",
+            f"Index {full_name} is currently staged and not available to query until it is "
+            "enabled.",
         )
     raise bad_request(
         "IndexBackfillingError",

@@ -191,8 +191,8 @@ def _open_writer(path: str) -> apsw.Connection:
         raise FenchelError(
             ErrorKind.OPERATIONAL,
             "DataDirectoryTooNew",
-            f"The data in {path} has layout {version}, and this version of Fenchel knows layouts up "
-            f"to {_LAYOUT_VERSION}. Use a newer version.",
+            f"The data in {path} has layout {version}; this version of Fenchel knows layouts up to "
+            f"{_LAYOUT_VERSION}. Use a newer version.",
         )
     if version == 0:
         writer.execute(f"BEGIN; {_LAYOUT} PRAGMA user_version = {_LAYOUT_VERSION}; COMMIT")
