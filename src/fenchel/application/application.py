@@ -32,6 +32,8 @@ from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth.key_broker import KeyBroker
 from fenchel.database import Database, Subscription, Token
+from fenchel.database.index_backfill import IndexBackfiller
+from fenchel.database.schema_validator import SchemaValidator
 from fenchel.definitions import AuthProvider
 from fenchel.documents import Timestamp
 from fenchel.file_storage import FileStorage
@@ -117,7 +119,7 @@ class Application:
         )
 
     async def start(self) -> None:
-        """Recover what a former process left unfinished, then serve schedules and clean up."""
+        """Recover what a former process left unfinished, then bring up the background loops."""
         jobs = JobExecutor(
             database=self._database,
             function_runner=self._function_runner,
@@ -129,7 +131,13 @@ class Application:
         )
         await jobs.fail_interrupted()
         cleaner = Cleaner(database=self._database, runtime=self._runtime)
-        for name, loop in (("job executor", jobs.run), ("cleaner", cleaner.run)):
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "job executor": jobs.run,
+            "index backfiller": IndexBackfiller(self._database).run,
+            "schema validator": SchemaValidator(self._database).run,
+            "cleaner": cleaner.run,
+        }
+        for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))
 
     async def close(self) -> None:
