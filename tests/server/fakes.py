@@ -57,7 +57,7 @@ LATEST_TS = Timestamp(1_000)
 
 SUCCESS = ClientResult(
     is_success=True,
-    value_json='{"big":{"$integer":"BQAAAAAAAAA="},"n":17.0}',
+    value_json='{"big":{"$integer":"BQAAAAAAAAA="},"n":17}',
     log_lines=(LogLine(level=LogLevel.LOG, messages=("'x'",), timestamp_ms=1.0),),
 )
 

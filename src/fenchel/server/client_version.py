@@ -39,6 +39,11 @@ class ClientVersion:
         return since is not None and self.release < since
 
     @property
+    def takes_integers(self) -> bool:
+        """JavaScript reads `17` and `17.0` alike; Python's client refuses the first (1.7)."""
+        return self.name in {"npm", "npm-cli"}
+
+    @property
     def is_structured_log_reader(self) -> bool:
         """The CLI and the dashboard read log lines as objects (deploy-protocol 3.4)."""
         return self.name in {"npm-cli", "dashboard"}

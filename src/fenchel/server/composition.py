@@ -19,6 +19,7 @@ from fenchel.errors import internal_error
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
 from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
+from fenchel.model import SCHEDULED_FUNCTIONS_VIEW
 from fenchel.persistence import MemoryPersistence, Persistence, SqlitePersistence
 from fenchel.runtime import Runtime
 from fenchel.server.app import ApiApplication
@@ -167,7 +168,7 @@ async def _running_engine(
         key_broker = open_key_broker(options.instance)
         persistence, file_storage = _open_storage(options.data_dir)
         # The database owns the persistence from here on and closes it.
-        database = await Database.open(persistence, runtime)
+        database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
         stack.push_async_callback(database.close)
         metrics = FunctionRunnerMetrics()
         runner = _function_runner(options, urls, database, file_storage, metrics, runtime)

@@ -11,11 +11,14 @@ import msgspec
 from fenchel.application import ClientResult
 from fenchel.errors import bad_request
 from fenchel.server.client_version import ClientVersion
-from fenchel.values import decode_json, encode_clean_json, encode_export_json
+from fenchel.values import decode_json, encode_clean_json, encode_export_json, encode_json
 
 
 class ValueFormat(Enum):
+    """SPLICED is ENCODED as the function's runtime wrote it, where a float may look like `17`."""
+
     ENCODED = "convex_encoded_json"
+    SPLICED = "convex_encoded_json, unread"
     CLEAN = "json"
     EXPORT = "export_json"
 
@@ -47,11 +50,12 @@ class ErrorBody(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_
 def decode_format(name: str | None, client: ClientVersion | None) -> ValueFormat:
     """Checked before the function runs, unlike the reference. Raises: BadFormat."""
     if name is None:
-        is_old = client is not None and client.wants_encoded_json
-        return ValueFormat.ENCODED if is_old else ValueFormat.CLEAN
+        name = "json" if client is None or not client.wants_encoded_json else "convex_json"
     value_format = _FORMATS.get(name)
     if value_format is None:
         raise bad_request("BadFormat", f"Unknown format {name!r}. Use one of {list(_FORMATS)}.")
+    if value_format is ValueFormat.ENCODED and client is not None and client.takes_integers:
+        return ValueFormat.SPLICED
     return value_format
 
 
@@ -75,8 +79,10 @@ def result_body(result: ClientResult, value_format: ValueFormat) -> SuccessBody 
 
 def _format_value(value_json: str, value_format: ValueFormat) -> msgspec.Raw:
     match value_format:
-        case ValueFormat.ENCODED:
+        case ValueFormat.SPLICED:
             text = value_json
+        case ValueFormat.ENCODED:
+            text = encode_json(decode_json(value_json))
         case ValueFormat.CLEAN:
             text = encode_clean_json(decode_json(value_json))
         case ValueFormat.EXPORT:
