@@ -143,4 +143,4 @@ async def test_run_function_commits_mutations(backend: Backend) -> None:
 
 async def test_run_function_says_that_a_function_is_unknown(backend: Backend) -> None:
     run = await backend.application.run_function(call("nothing", identity=admin()))
-    assert "Could not find public function for 'app:nothing'" in run.result.error_message
+    assert "Could not find function for 'app:nothing'" in run.result.error_message

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from tests.values.strategies import values
 
-from fenchel.values import encode_clean_json, encode_export_json, encode_json
+from fenchel.values import (
+    canonical_json,
+    decode_json,
+    encode_clean_json,
+    encode_export_json,
+    encode_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +59,14 @@ def test_export_json_tells_integers_from_floats(value):
 def test_an_integer_outside_of_64_bits_is_a_bug():
     with pytest.raises(AssertionError):
         encode_json(1 << 63)
+
+
+@given(values())
+def test_a_decoded_text_is_written_again_as_its_value_would_be(value):
+    source = encode_json(value)
+    assert canonical_json(decode_json(source), source) == source
+
+
+def test_what_javascript_writes_as_an_integer_becomes_a_float():
+    source = '{"b":[17,-2],"a":1e3}'
+    assert canonical_json(decode_json(source), source) == '{"a":1000.0,"b":[17.0,-2.0]}'

@@ -18,7 +18,7 @@ from fenchel.application.calls import (
     SessionRequest,
 )
 from fenchel.application.cleanup import Cleaner
-from fenchel.application.client_results import encode_client_result
+from fenchel.application.client_results import encode_client_error, encode_client_result
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
@@ -40,7 +40,7 @@ from fenchel.file_storage import FileStorage
 from fenchel.function_runner import FunctionRunner
 from fenchel.model import list_auth_providers
 from fenchel.runtime import Runtime
-from fenchel.udf import UdfOutcome
+from fenchel.udf import JsError, UdfOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -189,12 +189,21 @@ class Application:
         """Run a function of whichever type it is (deploy-protocol 3.2); the caller is an admin."""
         invocation = decode_call(call)
         match await self._find_type(invocation):
+            case "Query":
+                return ActionRun(result=(await self.run_query(call)).result)
             case "Mutation":
                 return ActionRun(result=(await self.run_mutation(call)).result)
             case "Action":
                 return await self.run_action(call)
             case _:
-                return ActionRun(result=(await self.run_query(call)).result)
+                return ActionRun(result=self._missing_function(invocation, call))
+
+    def _missing_function(self, invocation: Invocation, call: FunctionCall) -> ClientResult:
+        """The CLI lists the functions that there are when it reads the first four words."""
+        error = JsError(message=f"Could not find function for '{invocation.path.stripped}'.")
+        return encode_client_error(
+            error, request_id=call.request_id, redact_errors=self._redact_errors
+        )
 
     async def auth_providers(self) -> list[AuthProvider]:
         """Whose tokens are accepted now."""
@@ -223,13 +232,13 @@ class Application:
             outcome, request_id=call.request_id, redact_errors=self._redact_errors
         )
 
-    async def _find_type(self, invocation: Invocation) -> str:
-        """An unknown function counts as a query, which then says that it cannot be found."""
+    async def _find_type(self, invocation: Invocation) -> str | None:
+        """None for an unknown function."""
         if invocation.path.is_system:
             return "Query"
         tx = self._database.begin()
         function = await self._function_runner.find_function(tx, invocation.path)
-        return "Query" if function is None else function.udf_type
+        return None if function is None else function.udf_type
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run an endless loop, and again after a failure: background work must not die silently."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from fenchel.application.calls import ClientResult
 from fenchel.errors import ErrorKind, FenchelError
@@ -20,13 +21,18 @@ def encode_client_result(
         case FunctionResult(value_json):
             return ClientResult(is_success=True, value_json=value_json, log_lines=lines)
         case JsError() as error:
-            head = f"[Request ID: {request_id}] {_SERVER_ERROR}"
-            return ClientResult(
-                is_success=False,
-                error_message=head if redact_errors else f"{head}\n{error.pretty}",
-                error_data_json=error.data_json,
-                log_lines=lines,
-            )
+            result = encode_client_error(error, request_id=request_id, redact_errors=redact_errors)
+            return replace(result, log_lines=lines)
+
+
+def encode_client_error(error: JsError, *, request_id: str, redact_errors: bool) -> ClientResult:
+    """A developer error for a client, without log lines."""
+    head = f"[Request ID: {request_id}] {_SERVER_ERROR}"
+    return ClientResult(
+        is_success=False,
+        error_message=head if redact_errors else f"{head}\n{error.pretty}",
+        error_data_json=error.data_json,
+    )
 
 
 def fingerprint(outcome: UdfOutcome) -> bytes:

@@ -178,11 +178,10 @@ class FunctionRunnerCore:
         start: float,
     ) -> UdfOutcome:
         if isinstance(outcome.result, FunctionResult):
-            error = check_result(
+            result = check_result(
                 function, request.path, outcome.result, transaction, self._settings
             )
-            if error is not None:
-                outcome = replace(outcome, result=error)
+            outcome = replace(outcome, result=result)
         seconds = self._clock.monotonic() - start
         self._metrics.record_outcome(request.udf_type, outcome, seconds)
         return outcome

@@ -7,13 +7,15 @@ exception.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fenchel.database import Transaction
 from fenchel.definitions import AnalyzedFunction, FunctionPath, check_validator
 from fenchel.errors import FenchelError
 from fenchel.function_runner.runner import AllowedVisibility
 from fenchel.runtime.settings import MEBIBYTE, IsolateSettings
 from fenchel.udf import FunctionResult, JsError, UdfRequest
-from fenchel.values import Value, decode_json, value_size
+from fenchel.values import Value, canonical_json, decode_json, value_size
 
 # What validators call the system tables that users may refer to (execution 6.3).
 _VIRTUAL_NAMES = {"_file_storage": "_storage", "_scheduled_jobs": "_scheduled_functions"}
@@ -73,8 +75,8 @@ def check_result(
     result: FunctionResult,
     transaction: Transaction,
     settings: IsolateSettings,
-) -> JsError | None:
-    """Is what the function returned a value, small enough, and what the validator wants?"""
+) -> FunctionResult | JsError:
+    """The result in canonical JSON, if it is a value, small enough and as the validator wants."""
     try:
         value = decode_json(result.value_json)
         size_bytes = _size_if_large(value, result.value_json, settings.result_bytes_max)
@@ -84,10 +86,11 @@ def check_result(
     if size_bytes > settings.result_bytes_max:
         sizes = _format_sizes(size_bytes, settings.result_bytes_max)
         return JsError(message=f"Function {path} return value is too large {sizes}")
-    if validator is None:
-        return None
-    detail = check_validator(validator, value, NamespaceTables(transaction, path.component))
-    return None if detail is None else JsError(message=f"ReturnsValidationError: {detail}")
+    if validator is not None:
+        detail = check_validator(validator, value, NamespaceTables(transaction, path.component))
+        if detail is not None:
+            return JsError(message=f"ReturnsValidationError: {detail}")
+    return replace(result, value_json=canonical_json(value, result.value_json))
 
 
 class NamespaceTables:

@@ -9,7 +9,7 @@ from typing import assert_never
 from fenchel.errors import FenchelError, internal_error
 from fenchel.isolate.messages import Outcome, WorkerError, WorkerLogLine
 from fenchel.udf import FunctionResult, JsError, JsFrame, LogLevel, LogLine
-from fenchel.values import decode_json
+from fenchel.values import canonical_json, decode_json
 
 # The user's part of the heap limit; the rest is the runtime's own.
 _USER_HEAP_MEBIBYTES = 64
@@ -70,11 +70,11 @@ def _decode_error(error: WorkerError) -> JsError:
     if error.data_json is None:
         return JsError(message=message, frames=frames)
     try:
-        decode_json(error.data_json)
+        data_json = canonical_json(decode_json(error.data_json), error.data_json)
     except FenchelError as invalid:
         message = f"ConvexError with invalid data: {invalid.message}"
         return JsError(message=message, frames=frames)
-    return JsError(message=message, frames=frames, data_json=error.data_json)
+    return JsError(message=message, frames=frames, data_json=data_json)
 
 
 def decode_log_line(line: WorkerLogLine) -> LogLine:

@@ -8,7 +8,12 @@ from fenchel.values.json_decoding import (
     decode_value,
     parse_json,
 )
-from fenchel.values.json_encoding import encode_clean_json, encode_export_json, encode_json
+from fenchel.values.json_encoding import (
+    canonical_json,
+    encode_clean_json,
+    encode_export_json,
+    encode_json,
+)
 from fenchel.values.rendering import render_string, render_value
 from fenchel.values.sort_key import compare_values, encode_sort_key
 from fenchel.values.value import (
@@ -29,6 +34,7 @@ __all__ = [
     "UNDEFINED",
     "UndefinedType",
     "Value",
+    "canonical_json",
     "check_value",
     "check_value_size",
     "compare_values",

@@ -26,6 +26,15 @@ def encode_json(value: Value) -> str:
     return _encode(_lossless(value)).decode()
 
 
+def canonical_json(value: Value, source: str) -> str:
+    """`encode_json(value)` for a value that was just decoded from `source`.
+
+    JavaScript writes 17 for 17.0. A text without $-forms holds no scalar that needs one, so
+    nothing has to be converted before it is written again.
+    """
+    return encode_json(value) if '"$' in source else _encode(value).decode()
+
+
 def encode_clean_json(value: Value) -> str:
     """`json`: Int64 as decimal string, bytes as base64 string; lossy, output only."""
     return _encode(_convert(value, _clean_scalar)).decode()
