@@ -1,0 +1,236 @@
+"""The recorded push of a small app, deployed to real isolates, and what its functions then do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import brotli
+import msgspec
+import pytest
+from tests.application.fakes import URLS, call, user
+
+from fenchel.application import (
+    Application,
+    EnvironmentChange,
+    FinishPushRequest,
+    StartPushRequest,
+    WaitForSchemaRequest,
+)
+from fenchel.application.deploy_messages import StartPushEcho
+from fenchel.application.waiting import wait_for_change
+from fenchel.auth.key_broker import KeyBroker
+from fenchel.database import Database
+from fenchel.errors import FenchelError
+from fenchel.file_storage import LocalFileStorage
+from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
+from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
+from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, get_job
+from fenchel.persistence import MemoryPersistence
+from fenchel.runtime import Runtime, Settings, SystemClock
+from fenchel.values import Value, decode_json
+
+FIXTURE = Path(__file__).parent / "fixture" / "start_push.json.br"
+
+
+@dataclass
+class App:
+    application: Application
+    database: Database
+
+    async def query(self, path: str, args: dict[str, Value] | None = None) -> Value:
+        module, name = path.split(":")
+        run = await self.application.run_query(call(name, args, module=module))
+        assert run.result.is_success, run.result.error_message
+        return decode_json(run.result.value_json)
+
+    async def mutate(self, path: str, args: dict[str, Value] | None = None) -> Value:
+        module, name = path.split(":")
+        run = await self.application.run_mutation(call(name, args, module=module))
+        assert run.result.is_success, run.result.error_message
+        return decode_json(run.result.value_json)
+
+    async def push(self, request: StartPushRequest | None = None) -> None:
+        deploy = self.application.deploy
+        start = await deploy.start_push(request or golden_push())
+        status = await deploy.wait_for_schema(
+            WaitForSchemaRequest(schema_change=start.schema_change)
+        )
+        assert msgspec.to_builtins(status) == {"type": "complete"}
+        await deploy.finish_push(
+            FinishPushRequest(start_push=StartPushEcho(push_token=start.push_token))
+        )
+
+
+def golden_push() -> StartPushRequest:
+    return msgspec.json.decode(brotli.decompress(FIXTURE.read_bytes()), type=StartPushRequest)
+
+
+def broken_push() -> StartPushRequest:
+    """The golden push with a module that throws while it is loaded."""
+    request = golden_push()
+    modules = [
+        msgspec.structs.replace(m, source='throw new Error("broken at import");')
+        if m.path == "settings.js"
+        else m
+        for m in request.app_definition.changed_modules
+    ]
+    definition = msgspec.structs.replace(request.app_definition, changed_modules=tuple(modules))
+    return msgspec.structs.replace(request, app_definition=definition)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    settings = Settings()
+    settings = replace(settings, isolate=replace(settings.isolate, worker_count=1))
+    runtime = Runtime(settings=settings)
+    database = await Database.open(MemoryPersistence(), runtime, [SCHEDULED_FUNCTIONS_VIEW])
+    file_storage = LocalFileStorage(tmp_path)
+    runner = InProcessFunctionRunner(
+        database=database,
+        pool=WorkerPool(runtime, deployment=Deployment(name="test")),
+        bundler=Bundler(),
+        snapshot_builder=SnapshotBuilder(settings.isolate),
+        code_source=CodeSource(
+            database, file_storage, system_environment=URLS.environment_variables
+        ),
+        runtime=runtime,
+        metrics=FunctionRunnerMetrics(),
+    )
+    application = Application(
+        database=database,
+        function_runner=runner,
+        file_storage=file_storage,
+        key_broker=KeyBroker("test-instance", bytes(32)),
+        canonical_urls=URLS,
+        runtime=runtime,
+    )
+    try:
+        await runner.start()
+        await application.start()
+        yield App(application, database)
+    finally:
+        await application.close()
+        await runner.close()
+        await database.close()
+
+
+async def test_before_the_first_push_no_function_is_found(app: App) -> None:
+    run = await app.application.run_query(call("list", module="messages"))
+    assert "Could not find public function for 'messages:list'" in run.result.error_message
+
+
+async def test_a_deployed_app_runs(app: App) -> None:
+    await app.push()
+    assert await app.query("messages:list") == []
+    await app.mutate("messages:send", {"author": "ann", "body": "hello"})
+    messages = await app.query("messages:byAuthor", {"author": "ann"})
+    assert isinstance(messages, list)
+    assert [m["body"] for m in messages if isinstance(m, dict)] == ["hello"]
+    action = await app.application.run_action(
+        call("addTwice", {"name": "visits"}, module="counters")
+    )
+    assert action.result.value_json == "2.0"
+    assert [line.pretty for line in action.result.log_lines] == ["[LOG] 'adding to' 'visits'"]
+    assert await app.query("counters:get", {"name": "visits"}) == 2.0
+
+
+async def test_functions_are_validated_and_their_errors_mapped(app: App) -> None:
+    await app.push()
+    wrong = await app.application.run_mutation(call("send", {"author": 1.0}, module="messages"))
+    assert "ArgumentValidationError" in wrong.result.error_message
+    internal = await app.application.run_mutation(
+        call("deliver", {"author": "a", "body": "b"}, module="messages")
+    )
+    assert "Could not find public function" in internal.result.error_message
+    failing = await app.application.run_mutation(call("fail", {"author": "a"}, module="messages"))
+    assert "Uncaught Error: on purpose" in failing.result.error_message
+    assert "convex/messages.ts:" in failing.result.error_message
+    assert await app.query("messages:list") == []
+
+
+async def test_concurrent_mutations_of_real_code_lose_nothing(app: App) -> None:
+    await app.push()
+    args: dict[str, Value] = {"name": "shared", "amount": 1.0}
+    await app.mutate("counters:add", args)
+    await asyncio.gather(*(app.mutate("counters:add", args) for _ in range(7)))
+    assert await app.query("counters:get", {"name": "shared"}) == 8.0
+
+
+async def test_scheduled_functions_of_real_code_run(app: App) -> None:
+    await app.push()
+    job_id = await app.mutate(
+        "messages:sendLater", {"author": "ann", "body": "later", "delayMs": 0.0}
+    )
+    assert isinstance(job_id, str)
+    await wait_for_success(app.database, job_id)
+    messages = await app.query("messages:list")
+    assert isinstance(messages, list)
+    assert len(messages) == 1
+
+
+async def wait_for_success(database: Database, job_id: str) -> None:
+    while True:
+        tx = database.begin()
+        job = await get_job(tx, job_id)
+        if job is not None and job.row.state.type == "success":
+            return
+        assert await wait_for_change(database, database.token(tx), SystemClock(), 30)
+
+
+async def test_results_follow_environment_variables(app: App) -> None:
+    await app.push()
+    assert await app.query("settings:color") == "none"
+    assert await app.query("settings:importedColor") == "none"
+    await app.application.environment.update([EnvironmentChange(name="COLOR", value="red")])
+    assert await app.query("settings:color") == "red"
+    assert await app.query("settings:importedColor") == "red"
+
+
+async def test_results_depend_on_the_caller(app: App) -> None:
+    await app.push()
+    run = await app.application.run_query(call("whoami", module="settings", identity=user("ann")))
+    assert run.result.value_json == '"ann"'
+    assert await app.query("settings:whoami") == "nobody"
+
+
+async def test_a_broken_push_leaves_the_running_code_untouched(app: App) -> None:
+    await app.push()
+    await app.mutate("messages:send", {"author": "ann", "body": "hello"})
+    with pytest.raises(FenchelError) as caught:
+        await app.application.deploy.start_push(broken_push())
+    assert caught.value.code == "InvalidModules"
+    assert caught.value.message.startswith("Hit an error while pushing:\n")
+    assert "broken at import" in caught.value.message
+    messages = await app.query("messages:list")
+    assert isinstance(messages, list)
+    assert len(messages) == 1
+
+
+async def test_a_push_invalidates_what_ran_with_the_old_code(app: App) -> None:
+    await app.push()
+    before = await app.application.run_query(call("color", module="settings"))
+    request = golden_push()
+    modules = [
+        msgspec.structs.replace(m, source=m.source.replace('"none"', '"plain"'))
+        if m.path == "settings.js"
+        else m
+        for m in request.app_definition.changed_modules
+    ]
+    definition = msgspec.structs.replace(request.app_definition, changed_modules=tuple(modules))
+    invalidated = asyncio.Event()
+    app.application.subscribe(before.token, lambda _: invalidated.set())
+    await app.push(msgspec.structs.replace(request, app_definition=definition))
+    await asyncio.wait_for(invalidated.wait(), 10)
+    assert app.application.refresh(before.token, app.application.latest_ts()) is None
+    assert await app.query("settings:color") == "plain"
+
+
+async def test_auth_providers_come_from_the_auth_config(app: App) -> None:
+    await app.push()
+    providers = await app.application.auth_providers()
+    assert [msgspec.to_builtins(provider) for provider in providers] == [
+        {"domain": "https://auth.example.com", "applicationID": "fixture"}
+    ]
