@@ -1,0 +1,40 @@
+"""The process that `test_crash` kills: commits in a loop and prints what was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from fenchel.database import Database
+from fenchel.errors import ConflictError
+from fenchel.persistence import SqlitePersistence
+from fenchel.runtime import Runtime
+
+_WRITERS = 4
+
+
+async def main(directory: Path, first_number: int) -> None:
+    database = await Database.open(SqlitePersistence.open(directory), Runtime())
+    print("ready", flush=True)
+    await asyncio.gather(
+        *(_commit_forever(database, first_number + writer) for writer in range(_WRITERS))
+    )
+
+
+async def _commit_forever(database: Database, number: int) -> None:
+    while True:
+        tx = database.begin()
+        await tx.user().insert("numbers", {"number": float(number)})
+        await tx.user().insert("pairs", {"number": float(number)})
+        try:
+            ts = await database.commit(tx)
+        except ConflictError:
+            # All writers create the tables at once; one of them succeeds.
+            continue
+        print(number, ts, flush=True)
+        number += _WRITERS
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
