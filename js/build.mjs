@@ -13,7 +13,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const output = path.join(here, "..", "src", "fenchel", "_bundled");
 
 const worker = path.join(here, "packages", "isolate-worker", "src");
-const runtime = path.join(here, "packages", "udf-runtime", "src", "index.ts");
+const runtime = path.join(here, "packages", "udf-runtime", "src");
 
 /** Bundles for Node 24. */
 function bundleForNode(entry, name) {
@@ -32,7 +32,7 @@ function bundleForNode(entry, name) {
 /** One script for a bare V8 context; the nonce is filled in for every snapshot made from it. */
 function bundleRuntime() {
   return esbuild.build({
-    entryPoints: [runtime],
+    entryPoints: [path.join(runtime, "index.ts")],
     outfile: path.join(output, "udf-runtime.js"),
     bundle: true,
     platform: "browser",
@@ -42,6 +42,27 @@ function bundleRuntime() {
     legalComments: "none",
     banner: { js: '(function (__fenchelNonce) { "use strict";' },
     footer: { js: '})("__FENCHEL_NONCE__");' },
+  });
+}
+
+/** A script whose value is a thunk of the package's exports: loaded into a context when it is needed. */
+function bundleVendor(name) {
+  return esbuild.build({
+    entryPoints: [path.join(runtime, "vendor", `${name}.ts`)],
+    outfile: path.join(output, `udf-vendor-${name}.js`),
+    bundle: true,
+    platform: "neutral",
+    // Not "browser": those variants count on a native TextEncoder.
+    mainFields: ["module", "main"],
+    format: "iife",
+    globalName: "vendor",
+    target: "es2023",
+    minifyWhitespace: true,
+    minifySyntax: true,
+    metafile: true,
+    legalComments: "none",
+    banner: { js: '(() => { "use strict";' },
+    footer: { js: "return vendor; })" },
   });
 }
 
@@ -97,6 +118,7 @@ const builds = await Promise.all([
   bundleForNode("main.ts", "isolate-worker.cjs"),
   bundleForNode("snapshot_builder.ts", "snapshot-builder.cjs"),
   bundleRuntime(),
+  ...["url", "encoding", "clone"].map(bundleVendor),
 ]);
 copyProgram(isolatedVmPrebuild(), "isolated_vm.node");
 copyProgram(esbuildProgram(), process.platform === "win32" ? "esbuild.exe" : "esbuild");

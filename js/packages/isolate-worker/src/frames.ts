@@ -83,7 +83,7 @@ export class FrameDecoder {
     return frames;
   }
 
-  /** Bytes that the first frame needs; its length may still be cut. */
+  /** Bytes that the first frame needs, or its length field while that is cut. */
   #neededBytes(): number {
     if (this.#bytes < LENGTH_BYTES) return LENGTH_BYTES;
     const [first] = this.#chunks;
@@ -91,6 +91,8 @@ export class FrameDecoder {
       first !== undefined && first.length >= LENGTH_BYTES
         ? first
         : Buffer.concat(this.#chunks, this.#bytes);
-    return LENGTH_BYTES + head.readUInt32LE(0);
+    const length = head.readUInt32LE(0);
+    checkFrameLength(length);
+    return LENGTH_BYTES + length;
   }
 }

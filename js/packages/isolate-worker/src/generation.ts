@@ -6,11 +6,12 @@
  * the generation is retired and both are empty.
  */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
+import type { VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { Isolate } from "./isolated_vm.ts";
 import type { Script } from "./isolated_vm.ts";
 import type { BundleHeader } from "./protocol.ts";
 import { RealmContext } from "./realm_context.ts";
-import { APP_FILE } from "./snapshot.ts";
+import { APP_FILE, RUNTIME_FILE, vendorSource } from "./snapshot.ts";
 import type { RealmSnapshot } from "./snapshot.ts";
 
 /** Executions that may be under way in one isolate: they share its memory limit. */
@@ -27,6 +28,7 @@ export class Generation {
   readonly isolate: Isolate;
   readonly #source: RealmSource;
   readonly #script: Script | null;
+  readonly #vendorScripts = new Map<VendorName, Script>();
   readonly #contextsMax: number;
   #ready: RealmContext[] = [];
   readonly #taken = new Map<number, RealmContext>();
@@ -45,6 +47,16 @@ export class Generation {
       source.script === null
         ? null
         : this.isolate.compileScriptSync(source.script, { filename: APP_FILE });
+  }
+
+  /** The script of a package, compiled once per isolate. */
+  vendorScript(name: VendorName): Script {
+    let script = this.#vendorScripts.get(name);
+    if (script === undefined) {
+      script = this.isolate.compileScriptSync(vendorSource(name), { filename: RUNTIME_FILE });
+      this.#vendorScripts.set(name, script);
+    }
+    return script;
   }
 
   get readyCount(): number {
@@ -108,7 +120,12 @@ export class Generation {
   }
 
   readonly #onHostCall = (contextNumber: number, op: string, argsJson: string): string => {
-    const handler = this.#taken.get(contextNumber)?.onHostCall;
+    const context = this.#taken.get(contextNumber);
+    if (op === "fenchel/vendor" && context !== undefined) {
+      context.giveVendor(argsJson as VendorName);
+      return "1";
+    }
+    const handler = context?.onHostCall;
     if (handler === undefined || handler === null) {
       return `0${JSON.stringify({ message: `${op} unsupported outside of an execution` })}`;
     }

@@ -54,6 +54,6 @@ const ready = {
   protocol: PROTOCOL_VERSION,
   node: process.versions.node,
   v8: process.versions.v8,
-  runtimeDigest,
+  runtimeDigest: runtimeDigest(),
 };
 socket.write(encodeFrame(MessageType.Ready, 0, [JSON.stringify(ready)]));

@@ -1,6 +1,6 @@
 /** One V8 context with the runtime in it, ready for an execution. The only caller of the realm function. */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
-import type { HostFunction, RealmFunction } from "../../udf-runtime/src/host_interface.ts";
+import type { HostFunction, RealmFunction, VendorName } from "../../udf-runtime/src/host_interface.ts";
 import type { Generation } from "./generation.ts";
 import type { Context, Reference } from "./isolated_vm.ts";
 
@@ -56,6 +56,12 @@ export class RealmContext {
       if (isTimeout && performance.now() - start >= timeoutMs) throw new TurnTimeout("", { cause: error });
       throw error;
     }
+  }
+
+  /** Evaluates a script whose value is a thunk and hands that to the realm. */
+  giveVendor(name: VendorName): void {
+    const thunk = this.generation.vendorScript(name).runSync(this.#context, { reference: true });
+    this.#realm.applySync(undefined, [Command.ReceiveVendor, name, thunk.derefInto({ release: true })]);
   }
 
   release(): void {

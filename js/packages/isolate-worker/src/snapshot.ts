@@ -5,7 +5,8 @@
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { Command } from "../../udf-runtime/src/host_interface.ts";
+import { Command, VENDOR_NAMES } from "../../udf-runtime/src/host_interface.ts";
+import type { VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { ExternalCopy, Isolate } from "./isolated_vm.ts";
 import type { Snapshot } from "./isolated_vm.ts";
 import type { BundleHeader } from "./protocol.ts";
@@ -20,7 +21,24 @@ declare const __dirname: string;
 
 const runtimeSource = fs.readFileSync(path.join(__dirname, "udf-runtime.js"), "utf8");
 
-export const runtimeDigest = crypto.createHash("sha256").update(runtimeSource).digest("hex");
+const vendorSources = new Map<VendorName, string>();
+
+/** Text of a script whose value is a thunk of the package's exports. */
+export function vendorSource(name: VendorName): string {
+  let source = vendorSources.get(name);
+  if (source === undefined) {
+    source = fs.readFileSync(path.join(__dirname, `udf-vendor-${name}.js`), "utf8");
+    vendorSources.set(name, source);
+  }
+  return source;
+}
+
+/** Names everything that a snapshot may contain besides the app. */
+export function runtimeDigest(): string {
+  const hash = crypto.createHash("sha256").update(runtimeSource);
+  for (const name of VENDOR_NAMES) hash.update(vendorSource(name));
+  return hash.digest("hex");
+}
 
 export interface RealmSnapshot {
   nonce: string;
@@ -47,11 +65,15 @@ export function createAppSnapshot(header: BundleHeader, script: string): Buffer 
   const { importSeed, importUnixMs, env } = header;
   const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) => JSON.stringify(arg));
   const claim = `__fenchelClaim(${JSON.stringify(nonce)})`;
+  const vendors = VENDOR_NAMES.map((name) => `${name}: ${vendorSource(name)}`);
   const snapshot = Isolate.createSnapshot([
     runtimeScript(nonce),
+    { code: `${claim}(${Command.OfferVendors}, {${vendors.join(", ")}})`, filename: RUNTIME_FILE },
     { code: `${claim}(${Command.Configure}, ${configure.join(", ")})`, filename: RUNTIME_FILE },
     { code: script, filename: APP_FILE },
     { code: `${claim}(${Command.EvaluateModules})`, filename: RUNTIME_FILE },
+    // What no module used is unreachable from here on and stays out of the snapshot.
+    { code: `${claim}(${Command.OfferVendors}, {})`, filename: RUNTIME_FILE },
   ]);
   return Buffer.concat([Buffer.from(nonce, "latin1"), Buffer.from(snapshot.copy())]);
 }

@@ -57,7 +57,8 @@ function headline(error: unknown): string {
 function rawFrame(site: CallSite): RawFrame {
   if (site.isPromiseAll()) return [`at async Promise.all (index ${site.getPromiseIndex?.()})`, "", 0, 0, ""];
   const name = callee(site);
-  const [before, after] = name === "" ? ["at ", ""] : [`at ${name} (`, ")"];
+  const anonymous = site.isAsync() ? "at async " : "at ";
+  const [before, after] = name === "" ? [anonymous, ""] : [`at ${name} (`, ")"];
   const file = site.getFileName() ?? (site.isNative() ? "native" : "<anonymous>");
   return [before, file, site.getLineNumber() ?? 0, site.getColumnNumber() ?? 0, after];
 }

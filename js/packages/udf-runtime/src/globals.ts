@@ -24,15 +24,26 @@ function define(name: string, value: unknown): void {
   defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
 }
 
-/** Defines globals that load `load()` when one of them is first read. */
+/**
+ * Defines globals that load `load()` when one of them is first read. For code that runs meanwhile they are
+ * absent: packages look whether the engine has what they bring.
+ */
 function defineLazily<T extends object>(load: () => T, names: readonly (keyof T & string)[]): void {
+  let isLoading = false;
+  const loadOnce = (name: keyof T & string): unknown => {
+    if (isLoading) return undefined;
+    isLoading = true;
+    try {
+      const value = load()[name];
+      if (value !== undefined) define(name, value);
+      return value;
+    } finally {
+      isLoading = false;
+    }
+  };
   for (const name of names) {
     defineProperty(globalThis, name, {
-      get() {
-        const value = load()[name];
-        define(name, value);
-        return value;
-      },
+      get: () => loadOnce(name),
       set(value: unknown) {
         define(name, value);
       },

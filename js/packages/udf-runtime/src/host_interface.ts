@@ -22,14 +22,22 @@ export const Command = {
   Evaluate: 6,
   /** (errorJson or ""): ends the execution with this error and returns its TurnOutput. */
   Fail: 7,
+  /** (name, thunk): the package that the realm asked for with "fenchel/vendor". */
+  ReceiveVendor: 8,
+  /** ({name: thunk}): packages for realms without a worker, while a snapshot is built. */
+  OfferVendors: 9,
 } as const;
+
+/** Packages that realms load on demand; each is a script whose value is a thunk of its exports. */
+export const VENDOR_NAMES = ["url", "encoding", "clone"] as const;
+export type VendorName = (typeof VENDOR_NAMES)[number];
 
 /** Calls back into the worker: (contextNumber, op, argsJson) -> "1" + payload | "0" + error JSON. */
 export type HostFunction = (contextNumber: number, op: string, argsJson: string) => string;
 
 export type RealmFunction = (
   command: number,
-  ...args: (string | number | boolean | HostFunction)[]
+  ...args: (string | number | boolean | HostFunction | object)[]
 ) => string | undefined;
 
 export type FunctionKind = "query" | "mutation" | "action";

@@ -6,11 +6,12 @@ import { begin, collect, fail, settle } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
 import { installGlobals } from "./globals.ts";
 import { Command } from "./host_interface.ts";
-import type { EvaluatorKind, FunctionKind, HostFunction, RealmFunction } from "./host_interface.ts";
+import type { EvaluatorKind, FunctionKind, HostFunction, RealmFunction, VendorName } from "./host_interface.ts";
 import { evaluateModules, takeModules } from "./modules.ts";
 import { parseJson, stringifyJson } from "./primordials.ts";
 import { seedImport } from "./random.ts";
 import { attachHost, realm } from "./state.ts";
+import { offerVendors, receiveVendor } from "./vendor.ts";
 
 /** Set by the wrapper that the build puts around this bundle. */
 declare const __fenchelNonce: string;
@@ -53,6 +54,12 @@ const realmFunction: RealmFunction = (command, ...args) => {
       return undefined;
     case Command.Attach:
       attachHost(args[0] as number, args[1] as HostFunction);
+      return undefined;
+    case Command.ReceiveVendor:
+      receiveVendor(args[0] as VendorName, args[1] as () => unknown);
+      return undefined;
+    case Command.OfferVendors:
+      offerVendors(args[0] as Record<VendorName, () => unknown>);
       return undefined;
     case Command.Configure:
       configure(args[0] as string, args[1] as number, args[2] as string);

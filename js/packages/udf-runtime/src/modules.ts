@@ -44,14 +44,11 @@ export function loadModule(path: string): Namespace {
   }
 }
 
-/** Evaluates all modules, in the bundle's order. One that throws is left to throw again when it is used. */
+/**
+ * Evaluates all modules, in the bundle's order. Raises what a module throws: an app with such a module does not
+ * live in a snapshot, where errors have no stack and where this very lack may be what made the module fail.
+ */
 export function evaluateModules(): void {
   takeModules();
-  for (const path of modulePaths()) {
-    try {
-      loadModule(path);
-    } catch {
-      // The bundle's initialiser keeps the error and throws it again at the next use.
-    }
-  }
+  for (const path of modulePaths()) loadModule(path);
 }

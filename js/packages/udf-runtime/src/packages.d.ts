@@ -1,9 +1,6 @@
-declare module "core-js-pure/actual/structured-clone.js" {
-  const structuredClone: (value: unknown) => unknown;
-  export default structuredClone;
-}
+declare module "core-js-pure/modules/*";
 
-declare module "core-js-pure/actual/dom-exception/index.js" {
-  const DOMException: unknown;
-  export default DOMException;
+declare module "core-js-pure/internals/path.js" {
+  const path: { structuredClone: (value: unknown) => unknown };
+  export default path;
 }

@@ -1,2 +1,4 @@
 /** `TextEncoder` and `TextDecoder`, from @exodus/bytes. */
-export { TextDecoder, TextEncoder } from "@exodus/bytes/encoding-lite.js";
+import { loadVendor } from "../vendor.ts";
+
+export const { TextDecoder, TextEncoder } = loadVendor("encoding");

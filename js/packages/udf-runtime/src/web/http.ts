@@ -1,6 +1,7 @@
 /** `Headers`, `Request`, `Response` with bodies held in memory: enough to define and analyse HTTP actions. */
 import { TextDecoder, TextEncoder } from "./encoding.ts";
 import { URL, URLSearchParams } from "./url.ts";
+import type { UrlObject } from "./url.ts";
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[^\0\r\n]*$/;
@@ -84,7 +85,7 @@ function headerValue(name: string, value: string): string {
   return text;
 }
 
-type BodyInit = string | ArrayBuffer | ArrayBufferView | URLSearchParams | null | undefined;
+type BodyInit = string | ArrayBuffer | ArrayBufferView | object | null | undefined;
 
 interface ExtractedBody {
   bytes: Uint8Array | null;
@@ -164,7 +165,7 @@ export class Request extends Body {
   readonly method: string;
   readonly signal: unknown;
 
-  constructor(input: string | URL | Request, init: RequestInit = {}) {
+  constructor(input: string | UrlObject | Request, init: RequestInit = {}) {
     const base = input instanceof Request ? input : null;
     const method = String(init.method ?? base?.method ?? "GET");
     const body = init.body ?? base?.copyBytes();
@@ -231,7 +232,7 @@ export class Response extends Body {
     return new Response(JSON.stringify(data), { ...init, headers });
   }
 
-  static redirect(url: string | URL, status = 302): Response {
+  static redirect(url: string | UrlObject, status = 302): Response {
     if (!REDIRECT_STATUS.has(status)) throw new RangeError(`Invalid redirect status: ${status}`);
     return new Response(null, { status, headers: { location: new URL(String(url)).href } });
   }

@@ -1,6 +1,8 @@
 /** `structuredClone` without transfer, from core-js. */
-import clone from "core-js-pure/actual/structured-clone.js";
 import { throwUncatchable } from "../state.ts";
+import { loadVendor } from "../vendor.ts";
+
+const { structuredClone: clone } = loadVendor("clone");
 
 export function structuredClone(value: unknown, options?: { transfer?: unknown[] }): unknown {
   if (options?.transfer !== undefined && options.transfer.length > 0) {

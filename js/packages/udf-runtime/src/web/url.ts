@@ -1,2 +1,6 @@
 /** `URL` and `URLSearchParams`, from whatwg-url. */
-export { URL, URLSearchParams } from "whatwg-url";
+import { loadVendor } from "../vendor.ts";
+
+export type { URL as UrlObject } from "whatwg-url";
+
+export const { URL, URLSearchParams } = loadVendor("url");

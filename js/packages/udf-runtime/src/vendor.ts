@@ -1,0 +1,51 @@
+/**
+ * Large packages behind web APIs. They are scripts of their own, so that contexts which never use them carry
+ * nothing of them; the worker hands one over when its first API is used.
+ */
+import type { VendorName } from "./host_interface.ts";
+import { NativeError } from "./primordials.ts";
+import { callHost } from "./state.ts";
+
+export interface Vendors {
+  url: typeof import("./vendor/url.ts");
+  encoding: typeof import("./vendor/encoding.ts");
+  clone: typeof import("./vendor/clone.ts");
+}
+
+type Thunk = () => unknown;
+
+/** Present while a snapshot is built: there is no worker to ask then. */
+let offered: Partial<Record<VendorName, Thunk>> = {};
+const loaded: Partial<Vendors> = {};
+
+export function offerVendors(thunks: Partial<Record<VendorName, Thunk>>): void {
+  offered = thunks;
+}
+
+/** The worker's answer to the request that `loadVendor` is waiting for. */
+export function receiveVendor(name: VendorName, thunk: Thunk): void {
+  offered[name] = thunk;
+}
+
+export function loadVendor<N extends VendorName>(name: N): Vendors[N] {
+  const known = loaded[name];
+  if (known !== undefined) return known;
+  if (offered[name] === undefined) callHost("fenchel/vendor", name);
+  const thunk = offered[name];
+  if (thunk === undefined) throw new NativeError(`The runtime's ${name} package is missing`);
+  delete offered[name];
+  const exports = runUnseen(thunk) as Vendors[N];
+  loaded[name] = exports;
+  return exports;
+}
+
+/** core-js draws a number when it loads, which must neither show in the execution nor shift its stream. */
+function runUnseen(thunk: Thunk): unknown {
+  const { random } = Math;
+  Math.random = () => 0;
+  try {
+    return thunk();
+  } finally {
+    Math.random = random;
+  }
+}
