@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fenchel.database.metadata import Index, IndexKind, Metadata
 from fenchel.database.read_set import IndexWrite, ReadSet
 from fenchel.database.system_tables import TABLES
+from fenchel.database.types import StoredDocument
 from fenchel.database.write_set import index_key
 from fenchel.documents import Document, IndexId, InternalId, TabletId, Timestamp
 from fenchel.persistence import DocumentRow, IndexRow, WriteBatch
@@ -120,7 +121,7 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
     metadata = tx.metadata
     changes = []
     for tablet_id, internal_id, (old, new) in tx.writes:
-        if old is None and new is None:
+        if _is_unchanged(old, new):
             continue
         old_document = None if old is None else old.document
         keys = [
@@ -140,6 +141,13 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
         memory_tablets=frozenset(t for t in written if tables[t].is_in_memory),
         write_source=write_source,
     )
+
+
+def _is_unchanged(old: StoredDocument | None, new: Document | None) -> bool:
+    """Inserted and deleted again, or changed back: nothing that anybody could see."""
+    if old is None or new is None:
+        return old is new
+    return old.document.value_json == new.value_json
 
 
 def _key_change(index: Index, old: Document | None, new: Document | None) -> KeyChange:
