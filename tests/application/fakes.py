@@ -14,8 +14,8 @@ from fenchel.application import (
     FunctionCall,
     FunctionCaller,
 )
-from fenchel.auth.identity import Admin, Anonymous, Identity, User, UserIdentity, cache_key
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.application.waiting import wait_for_change
+from fenchel.auth import Admin, Anonymous, Identity, KeyBroker, User, UserIdentity, cache_key
 from fenchel.database import Database, Transaction
 from fenchel.definitions import (
     AnalyzedFunction,
@@ -29,7 +29,7 @@ from fenchel.function_runner import AllowedVisibility, DeployedCode, Transaction
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, Module, replace_modules
 from fenchel.persistence import MemoryPersistence, Persistence
-from fenchel.runtime import Runtime
+from fenchel.runtime import Runtime, SystemClock
 from fenchel.udf import (
     ActionCallbacks,
     FunctionResult,
@@ -225,12 +225,8 @@ class Backend:
                 tx = self.database.begin()
                 if await condition(tx):
                     return
-                changed = asyncio.Event()
-                subscription = self.database.subscribe(
-                    self.database.token(tx), lambda _, changed=changed: changed.set()
-                )
-                await changed.wait()
-                subscription.close()
+                token = self.database.token(tx)
+                assert await wait_for_change(self.database, token, SystemClock(), 10)
 
 
 def call(
@@ -309,3 +305,55 @@ async def deploy_functions(backend: Backend) -> None:
     )
     await replace_modules(tx, [module])
     await backend.database.commit(tx)
+
+
+class ManualClock:
+    """Monotonic time that a test moves; everything else is the system's."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_ns(self) -> int:
+        return 1_700_000_000_000_000_000 + int(self.seconds * 1e9)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+def document_functions() -> FakeFunctionRunner:
+    """Queries over tables of `{text}` documents, over the caller and the clock; one insert."""
+    runner = FakeFunctionRunner()
+
+    @runner.query
+    async def documents(ctx: Ctx, args: dict[str, Any]) -> Value:
+        query = {
+            "source": {"type": "FullTableScan", "tableName": args["table"], "order": None},
+            "operators": [],
+        }
+        stream = ctx.tx.user().open_stream(query)
+        found: list[Value] = []
+        while (document := await stream.next()) is not None:
+            found.append(document.value["text"])
+        return found
+
+    @runner.query
+    async def whoami(ctx: Ctx, args: dict[str, Any]) -> Value:
+        return ctx.identity()
+
+    @runner.query
+    async def now(ctx: Ctx, args: dict[str, Any]) -> Value:
+        ctx.outcome["observed_time"] = True
+        return float(ctx.request.unix_ms)
+
+    @runner.query
+    async def broken(ctx: Ctx, args: dict[str, Any]) -> Value:
+        raise UserCodeError("always")
+
+    @runner.mutation
+    async def insert(ctx: Ctx, args: dict[str, Any]) -> Value:
+        return await ctx.tx.user().insert(args["table"], {"text": args["text"]})
+
+    return runner

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
-import brotli
 import msgspec
 import pytest
 from tests.application.fakes import (
@@ -18,6 +16,7 @@ from tests.application.fakes import (
     call,
     running_backend,
 )
+from tests.application.golden import golden_push
 
 from fenchel.application import (
     EnvironmentChange,
@@ -37,14 +36,6 @@ from fenchel.model import (
 )
 from fenchel.udf import JsError
 from fenchel.values import Value
-
-FIXTURE = Path(__file__).parent / "fixture" / "start_push.json.br"
-
-
-def golden_push(**fields: Any) -> StartPushRequest:
-    """The body that the official CLI sent for `fixture/convex`."""
-    request = msgspec.json.decode(brotli.decompress(FIXTURE.read_bytes()), type=StartPushRequest)
-    return msgspec.structs.replace(request, **fields)
 
 
 def with_modules(request: StartPushRequest, **fields: Any) -> StartPushRequest:
@@ -311,7 +302,9 @@ class TestFailures:
 
 
 async def test_a_dry_run_changes_nothing(backend: Backend) -> None:
-    start = await backend.application.deploy.start_push(golden_push(dry_run=True))
+    start = await backend.application.deploy.start_push(
+        msgspec.structs.replace(golden_push(), dry_run=True)
+    )
     assert echo(start)["schemaChange"]["indexDiffs"][""]["added_indexes"]
     assert await wait(backend, start, dryRun=True) == {"type": "complete"}
     response = await finish(backend, start, dryRun=True)

@@ -9,7 +9,7 @@ from tests.application.fakes import user
 
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.function_log import Completion, Execution, FunctionLog
-from fenchel.auth.identity import Admin, Anonymous, Identity, System, Unknown
+from fenchel.auth import Admin, Anonymous, Identity, System, Unknown
 from fenchel.runtime import Runtime
 from fenchel.udf import ExecutionContext, LogLevel, LogLine, UdfType
 

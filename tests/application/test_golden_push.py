@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import brotli
 import msgspec
 import pytest
 from tests.application.fakes import URLS, call, user
+from tests.application.golden import golden_push, with_source
 
 from fenchel.application import (
     Application,
@@ -21,7 +21,7 @@ from fenchel.application import (
 )
 from fenchel.application.deploy_messages import StartPushEcho
 from fenchel.application.waiting import wait_for_change
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.auth import KeyBroker
 from fenchel.database import Database
 from fenchel.errors import FenchelError
 from fenchel.file_storage import LocalFileStorage
@@ -31,8 +31,6 @@ from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, get_job
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings, SystemClock
 from fenchel.values import Value, decode_json
-
-FIXTURE = Path(__file__).parent / "fixture" / "start_push.json.br"
 
 
 @dataclass
@@ -62,23 +60,6 @@ class App:
         await deploy.finish_push(
             FinishPushRequest(start_push=StartPushEcho(push_token=start.push_token))
         )
-
-
-def golden_push() -> StartPushRequest:
-    return msgspec.json.decode(brotli.decompress(FIXTURE.read_bytes()), type=StartPushRequest)
-
-
-def broken_push() -> StartPushRequest:
-    """The golden push with a module that throws while it is loaded."""
-    request = golden_push()
-    modules = [
-        msgspec.structs.replace(m, source='throw new Error("broken at import");')
-        if m.path == "settings.js"
-        else m
-        for m in request.app_definition.changed_modules
-    ]
-    definition = msgspec.structs.replace(request.app_definition, changed_modules=tuple(modules))
-    return msgspec.structs.replace(request, app_definition=definition)
 
 
 @pytest.fixture
@@ -199,11 +180,14 @@ async def test_results_depend_on_the_caller(app: App) -> None:
 async def test_a_broken_push_leaves_the_running_code_untouched(app: App) -> None:
     await app.push()
     await app.mutate("messages:send", {"author": "ann", "body": "hello"})
+    broken = with_source(
+        golden_push(), "settings.js", '"none"', '(() => { throw new Error("broken"); })()'
+    )
     with pytest.raises(FenchelError) as caught:
-        await app.application.deploy.start_push(broken_push())
+        await app.application.deploy.start_push(broken)
     assert caught.value.code == "InvalidModules"
     assert caught.value.message.startswith("Hit an error while pushing:\n")
-    assert "broken at import" in caught.value.message
+    assert "Uncaught Error: broken" in caught.value.message
     messages = await app.query("messages:list")
     assert isinstance(messages, list)
     assert len(messages) == 1
@@ -212,17 +196,9 @@ async def test_a_broken_push_leaves_the_running_code_untouched(app: App) -> None
 async def test_a_push_invalidates_what_ran_with_the_old_code(app: App) -> None:
     await app.push()
     before = await app.application.run_query(call("color", module="settings"))
-    request = golden_push()
-    modules = [
-        msgspec.structs.replace(m, source=m.source.replace('"none"', '"plain"'))
-        if m.path == "settings.js"
-        else m
-        for m in request.app_definition.changed_modules
-    ]
-    definition = msgspec.structs.replace(request.app_definition, changed_modules=tuple(modules))
     invalidated = asyncio.Event()
     app.application.subscribe(before.token, lambda _: invalidated.set())
-    await app.push(msgspec.structs.replace(request, app_definition=definition))
+    await app.push(with_source(golden_push(), "settings.js", '"none"', '"plain"'))
     await asyncio.wait_for(invalidated.wait(), 10)
     assert app.application.refresh(before.token, app.application.latest_ts()) is None
     assert await app.query("settings:color") == "plain"

@@ -12,8 +12,9 @@ from tests.application.fakes import (
     Backend,
     Ctx,
     FakeFunctionRunner,
-    UserCodeError,
+    ManualClock,
     call,
+    document_functions,
     running_backend,
     user,
 )
@@ -24,60 +25,9 @@ from fenchel.udf import QueryJournal
 from fenchel.values import Value
 
 
-class ManualClock:
-    """Monotonic time that a test moves; everything else is the system's."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now_ns(self) -> int:
-        return 1_700_000_000_000_000_000 + int(self.seconds * 1e9)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
-
-
-def functions() -> FakeFunctionRunner:
-    runner = FakeFunctionRunner()
-
-    @runner.query
-    async def documents(ctx: Ctx, args: dict[str, Any]) -> Value:
-        query = {
-            "source": {"type": "FullTableScan", "tableName": args["table"], "order": None},
-            "operators": [],
-        }
-        stream = ctx.tx.user().open_stream(query)
-        found: list[Value] = []
-        while (document := await stream.next()) is not None:
-            found.append(document.value["text"])
-        return found
-
-    @runner.query
-    async def whoami(ctx: Ctx, args: dict[str, Any]) -> Value:
-        return ctx.identity()
-
-    @runner.query
-    async def now(ctx: Ctx, args: dict[str, Any]) -> Value:
-        ctx.outcome["observed_time"] = True
-        return float(ctx.request.unix_ms)
-
-    @runner.query
-    async def broken(ctx: Ctx, args: dict[str, Any]) -> Value:
-        raise UserCodeError("always")
-
-    @runner.mutation
-    async def insert(ctx: Ctx, args: dict[str, Any]) -> Value:
-        return await ctx.tx.user().insert(args["table"], {"text": args["text"]})
-
-    return runner
-
-
 @pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
-    async with running_backend(functions()) as backend:
+    async with running_backend(document_functions()) as backend:
         yield backend
 
 
@@ -140,7 +90,7 @@ async def test_the_same_failure_has_the_same_fingerprint(backend: Backend) -> No
 
 async def test_results_that_saw_the_clock_expire() -> None:
     clock = ManualClock()
-    async with running_backend(functions(), runtime=Runtime(clock=clock)) as backend:
+    async with running_backend(document_functions(), runtime=Runtime(clock=clock)) as backend:
         first = await backend.query("now")
         clock.seconds = 16.9
         assert await backend.query("now") == first
@@ -221,7 +171,7 @@ async def test_the_oldest_entries_go_when_the_cache_is_full() -> None:
     small = replace(
         settings, application=replace(settings.application, query_cache_bytes_max=9_000)
     )
-    async with running_backend(functions(), runtime=Runtime(settings=small)) as backend:
+    async with running_backend(document_functions(), runtime=Runtime(settings=small)) as backend:
         for number in range(20):
             await backend.query("documents", {"table": f"t{number}"})
         cache: QueryCache = backend.application._queries.cache

@@ -10,9 +10,9 @@ from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_runner import QueryRunner
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.transactions import Result, Work, run_transaction
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.auth import KeyBroker
 from fenchel.database import Database, Transaction
-from fenchel.definitions.function_path import FunctionPath
+from fenchel.definitions import FunctionPath
 from fenchel.function_runner import FunctionRunner
 from fenchel.runtime import Runtime
 from fenchel.udf import FunctionResult, LogLine, QueryJournal, UdfOutcome, UdfRequest, UdfType

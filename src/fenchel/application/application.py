@@ -30,10 +30,8 @@ from fenchel.application.query_cache import QueryCache
 from fenchel.application.query_runner import QueryRunner
 from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.application.waiting import backoff_seconds
-from fenchel.auth.key_broker import KeyBroker
-from fenchel.database import Database, Subscription, Token
-from fenchel.database.index_backfill import IndexBackfiller
-from fenchel.database.schema_validator import SchemaValidator
+from fenchel.auth import KeyBroker
+from fenchel.database import Database, IndexBackfiller, SchemaValidator, Subscription, Token
 from fenchel.definitions import AuthProvider
 from fenchel.documents import Timestamp
 from fenchel.file_storage import FileStorage

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from fenchel.auth.identity import Identity
+from fenchel.auth import Identity
 from fenchel.database import Token
 from fenchel.documents import Timestamp
 from fenchel.udf import LogLine

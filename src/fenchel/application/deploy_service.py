@@ -25,9 +25,7 @@ from fenchel.application.push_responses import encode_schema_change, encode_star
 from fenchel.application.push_state import EvaluatedPush, PendingPush, PendingPushes
 from fenchel.application.schema_waiting import SchemaWaiter
 from fenchel.application.transactions import run_transaction
-from fenchel.database import ROOT, Database, Transaction
-from fenchel.database.index_tables import IndexTables
-from fenchel.database.schema_tables import SchemaTables
+from fenchel.database import ROOT, Database, IndexTables, SchemaTables, Transaction
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
 from fenchel.function_runner import FunctionRunner

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fenchel.application.calls import FunctionCall, FunctionCaller
 from fenchel.application.function_log import Completion, Execution, FunctionLog
-from fenchel.auth.identity import Identity, is_admin
+from fenchel.auth import Identity, is_admin
 from fenchel.database import Transaction
-from fenchel.definitions.function_path import FunctionPath, decode_function_path
+from fenchel.definitions import FunctionPath, decode_function_path
 from fenchel.errors import ConflictError, bad_request
 from fenchel.function_runner import AllowedVisibility
 from fenchel.runtime import Runtime

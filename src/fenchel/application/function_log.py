@@ -15,7 +15,7 @@ import msgspec
 
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.waiting import wait_for_event
-from fenchel.auth.identity import Admin, Anonymous, Identity, System, Unknown, User
+from fenchel.auth import Admin, Anonymous, Identity, System, Unknown, User
 from fenchel.errors import ConflictError
 from fenchel.runtime import Runtime
 from fenchel.udf import ExecutionContext, LogLine, UdfType

@@ -20,7 +20,7 @@ from fenchel.application.executions import Executions, Invocation
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.transactions import Result, Work, run_transaction
 from fenchel.application.waiting import backoff_seconds, wait_for_event
-from fenchel.auth.identity import System
+from fenchel.auth import System
 from fenchel.database import Database, Transaction
 from fenchel.errors import ConflictError, ErrorKind, FenchelError
 from fenchel.function_runner import AllowedVisibility, FunctionRunner

@@ -10,7 +10,7 @@ from fenchel.application.calls import SessionRequest
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.waiting import backoff_seconds
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.auth import KeyBroker
 from fenchel.database import Database, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError, FenchelError

@@ -6,9 +6,7 @@ from typing import Any
 
 from fenchel.application.deploy_messages import FinishPushResponse
 from fenchel.application.push_state import EvaluatedPush, PendingPush
-from fenchel.database import ROOT, Transaction
-from fenchel.database.index_tables import IndexTables
-from fenchel.database.schema_tables import SchemaTables
+from fenchel.database import ROOT, IndexTables, SchemaTables, Transaction
 from fenchel.definitions import encode_analyzed_module
 from fenchel.errors import bad_request
 from fenchel.model import (

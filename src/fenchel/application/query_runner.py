@@ -8,8 +8,7 @@ from fenchel.application.client_results import fingerprint
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.query_cache import CacheAnswer, CachedQuery, QueryCache, QueryKey
 from fenchel.application.scheduling import TransactionServices
-from fenchel.auth.identity import Identity, Unknown, cache_key
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.auth import Identity, KeyBroker, Unknown, cache_key
 from fenchel.database import Database
 from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.auth import KeyBroker
 from fenchel.database import Transaction, invalid_cursor
-from fenchel.definitions.function_path import FunctionPath
+from fenchel.definitions import FunctionPath
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import (
     JobState,

@@ -15,10 +15,7 @@ from fenchel.application.deploy_messages import (
 )
 from fenchel.application.push_state import PendingPush
 from fenchel.application.waiting import wait_for_change
-from fenchel.database import ROOT, Database, Transaction
-from fenchel.database.index_tables import IndexTables
-from fenchel.database.schema_registry import SchemaState
-from fenchel.database.schema_tables import SchemaTables
+from fenchel.database import ROOT, Database, IndexTables, SchemaState, SchemaTables, Transaction
 from fenchel.runtime import Clock
 
 _WAIT_SECONDS_MAX = 60.0

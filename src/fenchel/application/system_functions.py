@@ -12,8 +12,7 @@ from typing import Any, cast
 
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.scheduling import TransactionServices
-from fenchel.database import PageRequest, Transaction, decode_cursor, encode_cursor
-from fenchel.database.schema_tables import SchemaTables
+from fenchel.database import PageRequest, SchemaTables, Transaction, decode_cursor, encode_cursor
 from fenchel.definitions import AnalyzedFunction
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import (

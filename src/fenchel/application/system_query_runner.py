@@ -10,7 +10,7 @@ from fenchel.application.executions import Invocation
 from fenchel.application.query_cache import CachedQuery
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.system_functions import SYSTEM_QUERIES, SystemCall
-from fenchel.auth.key_broker import KeyBroker
+from fenchel.auth import KeyBroker
 from fenchel.database import Database, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError, bad_request

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from fenchel.database import ROOT, Namespace, SystemTables, Transaction, VirtualTable
-from fenchel.definitions.function_path import FunctionPath, decode_function_path
+from fenchel.definitions import FunctionPath, decode_function_path
 from fenchel.documents import Document, decode_document_id
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model.rows import decode_row, encode_row
