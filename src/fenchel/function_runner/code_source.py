@@ -13,13 +13,14 @@ from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, FunctionPath
 from fenchel.file_storage import FileStorage
 from fenchel.isolate import BundleInputs, ModuleSource
-from fenchel.model.environment_variables import (
+from fenchel.model import (
+    decode_source_package,
     get_environment_variable,
+    get_module,
+    get_source_package,
+    get_udf_config,
     list_environment_variables,
 )
-from fenchel.model.modules import get_module
-from fenchel.model.source_packages import decode_source_package, get_source_package
-from fenchel.model.udf_config import get_udf_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

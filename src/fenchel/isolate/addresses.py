@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fenchel.definitions.function_path import FunctionPath, decode_function_path
+from fenchel.definitions import FunctionPath, decode_function_path
 from fenchel.errors import FenchelError, bad_request
 
 _FUNCTION_REFERENCE = "_reference/function/"

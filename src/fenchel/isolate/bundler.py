@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from fenchel.definitions.function_path import decode_module_path
+from fenchel.definitions import decode_module_path
 from fenchel.errors import FenchelError, bad_request, internal_error
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
 from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from fenchel.database import Transaction
-from fenchel.definitions.function_path import FunctionPath
+from fenchel.definitions import FunctionPath
 from fenchel.udf import UdfOutcome, UdfRequest
 
 

@@ -11,8 +11,7 @@ from msgspec import Raw
 
 from fenchel.errors import FenchelError
 from fenchel.isolate.addresses import Address, invalid_arguments
-from fenchel.values import decode_patch, decode_value, parse_json
-from fenchel.values.value import UndefinedType, Value
+from fenchel.values import UndefinedType, Value, decode_patch, decode_value, parse_json
 
 
 class Get(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from fenchel.auth.identity import Unknown, user_attributes
+from fenchel.auth import Unknown, user_attributes
 from fenchel.database import (
     Cursor,
     PageRequest,

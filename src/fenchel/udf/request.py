@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from fenchel.auth.identity import Identity
-from fenchel.definitions.function_path import FunctionPath
+from fenchel.auth import Identity
+from fenchel.definitions import FunctionPath
 from fenchel.udf.log_line import LogLine
 from fenchel.udf.outcome import QueryJournal
 
@@ -62,7 +62,9 @@ class ActionCallbacks(Protocol):
 
     async def run_query(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
 
-    async def run_mutation(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
+    async def run_mutation(
+        self, request: UdfRequest, path: FunctionPath, args_json: str
+    ) -> str: ...
 
     async def run_action(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
 
