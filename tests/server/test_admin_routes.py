@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import pytest
+from tests.server.fakes import ADMIN, ADMIN_KEY, READER, Edge
 
 from fenchel import __version__
-from tests.server.fakes import ADMIN, ADMIN_KEY, READER, Edge
 
 PUSH = {
     "adminKey": ADMIN_KEY,
@@ -44,9 +44,7 @@ class TestDeploy:
             "/api/deploy2/report_push_completed",
         ],
     )
-    async def test_every_endpoint_needs_an_admin_who_may_write(
-        self, edge: Edge, path: str
-    ) -> None:
+    async def test_every_endpoint_needs_an_admin_who_may_write(self, edge: Edge, path: str) -> None:
         nobody = {key: value for key, value in PUSH.items() if key != "adminKey"}
         assert (await edge.post(path, json=nobody))[0] == 403
         assert (await edge.post(path, json=nobody, headers=READER))[0] == 403

@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.server.fakes import ADMIN, ADMIN_KEY, LATEST_TS, READER, Edge
 
 from fenchel.application import ClientResult
 from fenchel.auth import Admin, Anonymous, User
 from fenchel.documents import Timestamp, encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError
-from tests.server.fakes import ADMIN, ADMIN_KEY, LATEST_TS, READER, Edge
 
 QUERY = {"path": "messages:list", "format": "convex_encoded_json", "args": [{}]}
 CALLS = [("query", "/api/query"), ("mutation", "/api/mutation"), ("action", "/api/action")]
@@ -266,9 +266,7 @@ async def test_clients_that_are_not_served(edge: Edge, header: str, code: str) -
     assert (status, body["code"]) == (400, code)
 
 
-@pytest.mark.parametrize(
-    "header", ["npm-0.19.2", "npm-cli-1.48.0", "python-0.8.1", "x-1.0.0-rc.1"]
-)
+@pytest.mark.parametrize("header", ["npm-0.19.2", "npm-cli-1.48.0", "python-0.8.1", "x-1.0.0-rc.1"])
 async def test_clients_that_are_served(edge: Edge, header: str) -> None:
     status, _ = await edge.post("/api/query", json=QUERY, headers={"Convex-Client": header})
     assert status == 200

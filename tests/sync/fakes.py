@@ -140,7 +140,7 @@ async def _nothing(_call: FunctionCall) -> None:
 
 
 class FakeAuthenticator:
-    """Tokens are user names; "bad" is refused, "unreachable" has a provider that does not answer."""
+    """Tokens are user names; "bad" is refused, "unreachable" has a provider without an answer."""
 
     def __init__(self) -> None:
         self.expires_ns: int | None = None

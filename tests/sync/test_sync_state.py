@@ -376,7 +376,7 @@ class TestResults:
 
 
 class SyncStateMachine(RuleBasedStateMachine):
-    """Random clients against random commits. The model: what has been promised, and what was sent."""
+    """Random clients against random commits. The model: what was promised, and what was sent."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -489,7 +489,7 @@ class TestAuthentication:
         client.authenticate("ann")
         await client.transition()
         client.clock.ns += 1
-        {"mutate": client.mutate, "act": client.act, "subscribe": client.subscribe}[use](0)
+        getattr(client, use)(0)
         error = await client.socket.hear()
         assert (error["type"], error["authUpdateAttempted"]) == ("AuthError", False)
         assert error["baseVersion"] == 1

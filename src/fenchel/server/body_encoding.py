@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import zstandard
 
 from fenchel.errors import FenchelError, bad_request

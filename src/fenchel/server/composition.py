@@ -110,7 +110,7 @@ class Backend:
             failed.cancel()
 
     async def close(self) -> None:
-        """Stop accepting, finish what runs within the drain deadline, close sockets and database."""
+        """Stop accepting, finish what runs until the drain deadline, close sockets and database."""
         for listener in self._listeners:
             listener.stop_accepting()
         self._shutdown.begin()

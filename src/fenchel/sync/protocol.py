@@ -180,7 +180,7 @@ ServerMessage = (
     Transition | TransitionChunk | MutationResponse | ActionResponse | AuthError | FatalError | Ping
 )
 
-_DECODER = msgspec.json.Decoder(ClientMessage)
+_DECODER: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _ENCODER = msgspec.json.Encoder()
 
 

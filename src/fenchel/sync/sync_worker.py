@@ -392,8 +392,8 @@ def _bug(error: Exception, call: FunctionCall) -> ClientResult:
 
 def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """The peer's leaving outranks everything; else the first failure."""
-    leaves: list[BaseException] = []
-    for failure in failures.exceptions:
-        nested = isinstance(failure, BaseExceptionGroup)
-        leaves.append(_first_failure(failure) if nested else failure)
+    leaves = [
+        _first_failure(failure) if isinstance(failure, BaseExceptionGroup) else failure
+        for failure in failures.exceptions
+    ]
     return next((leaf for leaf in leaves if isinstance(leaf, SocketClosed)), leaves[0])

@@ -1,0 +1,125 @@
+"""The command line as a subprocess: keys, versions, and errors that are one clear line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fenchel import __version__
+from fenchel.auth import Admin, KeyBroker
+
+FENCHEL = Path(sys.executable).with_name("fenchel")
+SECRET = bytes(range(32)).hex()
+SECONDS_MAX = 60
+
+
+def fenchel(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [FENCHEL, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        env=os.environ | environment,
+    )
+
+
+def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert all(word in line for word in words), line
+
+
+class TestKeys:
+    def test_a_key_for_a_name_and_a_secret_opens_that_deployment(self) -> None:
+        done = fenchel("keys", "--instance-name", "mine", "--instance-secret", SECRET)
+        broker = KeyBroker("mine", bytes.fromhex(SECRET))
+        assert broker.check_admin_key(done.stdout.strip()) == Admin()
+
+    def test_the_secret_may_come_from_the_environment(self) -> None:
+        done = fenchel("keys", "--instance-name", "mine", FENCHEL_INSTANCE_SECRET=SECRET)
+        assert done.stdout.startswith("mine|")
+
+    def test_a_data_folder_gets_a_secret_once_for_its_owner_only(self, tmp_path: Path) -> None:
+        folder = tmp_path / "new" / "data"
+        first = fenchel("keys", "--data-dir", folder)
+        second = fenchel("keys", "--data-dir", folder)
+        assert first.stdout == second.stdout
+        assert first.stdout.startswith("convex-self-hosted|")
+        (kept,) = folder.iterdir()
+        assert kept.stat().st_mode & 0o777 == 0o600
+
+    @pytest.mark.parametrize("secret", ["", "00", "g" * 64])
+    def test_a_bad_secret_is_one_clear_line(self, secret: str) -> None:
+        assert_one_clear_line(fenchel("keys", "--instance-secret", secret), "64 hexadecimal")
+
+    def test_a_bad_name_is_one_clear_line(self) -> None:
+        done = fenchel("keys", "--instance-name", "a|b", "--instance-secret", SECRET)
+        assert_one_clear_line(done, "a|b")
+
+    def test_a_damaged_secret_is_one_clear_line(self, tmp_path: Path) -> None:
+        (tmp_path / "instance.json").write_text("{")
+        assert_one_clear_line(fenchel("keys", "--data-dir", tmp_path), "instance.json")
+
+
+class TestServe:
+    def test_a_taken_port_is_one_clear_line(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            done = fenchel("serve", "--port", port, "--data-dir", tmp_path)
+        assert_one_clear_line(done, port, "--port")
+
+    def test_an_address_of_another_machine_is_one_clear_line(self, tmp_path: Path) -> None:
+        done = fenchel("serve", "--host", "192.0.2.1", "--port", "0", "--data-dir", tmp_path)
+        assert_one_clear_line(done, "192.0.2.1", "--host")
+
+    def test_a_folder_that_cannot_be_made_is_one_clear_line(self, tmp_path: Path) -> None:
+        in_the_way = tmp_path / "file"
+        in_the_way.write_text("")
+        done = fenchel("serve", "--port", "0", "--data-dir", in_the_way / "data")
+        assert_one_clear_line(done, str(in_the_way))
+
+    def test_memory_and_a_folder_exclude_each_other(self, tmp_path: Path) -> None:
+        done = fenchel("serve", "--in-memory", "--data-dir", tmp_path)
+        assert done.returncode == 2
+        assert "exclude each other" in done.stderr
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_ends_it_in_order(self, number: signal.Signals) -> None:
+        ports = ("--port", "0", "--site-port", "0")
+        with subprocess.Popen(
+            [FENCHEL, "serve", *ports, "--in-memory"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "Fenchel is ready.\n"
+            process.send_signal(number)
+            assert process.wait(SECONDS_MAX) == 0
+            rest = process.stdout.read()
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+        assert "CONVEX_SELF_HOSTED_ADMIN_KEY='convex-self-hosted|" in rest
+
+    def test_a_locked_folder_is_one_clear_line(self, tmp_path: Path) -> None:
+        arguments = ("serve", "--port", "0", "--site-port", "0", "--data-dir", tmp_path)
+        with subprocess.Popen([FENCHEL, *arguments], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                assert_one_clear_line(fenchel(*arguments), str(tmp_path))
+            finally:
+                process.terminate()
+                process.communicate(timeout=SECONDS_MAX)
+        assert process.returncode == 0
+
+
+def test_version() -> None:
+    assert fenchel("version").stdout == f"{__version__}\n"
