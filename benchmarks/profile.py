@@ -30,6 +30,8 @@ REQUESTS: dict[str, Request] = {
 SAMPLES_PER_SECOND = 400
 WARM_UP_SECONDS = 1.5
 ROW_COUNT = 45
+# A thread pool's thread that waits for work; py-spy takes it for a busy one.
+IDLE_FRAME = "_worker (concurrent/futures/thread.py"
 CLOCK_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -104,11 +106,12 @@ async def _record_python(pid: int | None, seconds: float, folder: Path) -> dict[
 
 
 def parse_stacks(path: Path) -> dict[str, int]:
-    """Reads py-spy's raw format: one stack and its number of samples per line."""
+    """Reads py-spy's raw format: a stack and its samples per line, idle threads left out."""
     stacks: Counter[str] = Counter()
     for line in path.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
-        stacks[stack] += int(count)
+        if IDLE_FRAME not in stack.rpartition(";")[2]:
+            stacks[stack] += int(count)
     return stacks
 
 

@@ -5,10 +5,12 @@ import { v } from "convex/values";
 export const messages = mutation({
   args: { from: v.number(), to: v.number(), channels: v.number(), body: v.string() },
   handler: async (ctx, { from, to, channels, body }) => {
+    const inserts = [];
     for (let number = from; number < to; number++) {
       const channel = `channel-${number % channels}`;
-      await ctx.db.insert("messages", { channel, author: "seed", body: `${number} ${body}` });
+      inserts.push(ctx.db.insert("messages", { channel, author: "seed", body: `${number} ${body}` }));
     }
+    await Promise.all(inserts);
     return null;
   },
 });
