@@ -146,7 +146,7 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
 def _is_unchanged(old: StoredDocument | None, new: Document | None) -> bool:
     """Inserted and deleted again, or changed back: nothing that anybody could see."""
     if old is None or new is None:
-        return old is new
+        return old is None and new is None
     return old.document.value_json == new.value_json
 
 
