@@ -19,6 +19,7 @@ from fenchel.database import (
 )
 from fenchel.definitions import decode_schema
 from fenchel.documents import Timestamp
+from fenchel.errors import ConflictError
 from fenchel.values import Value
 
 
@@ -73,9 +74,14 @@ async def insert(database: Database, table: str, *values: dict[str, Value]) -> l
 
 
 async def patch(database: Database, id_text: str, **fields: Value) -> Timestamp:
-    tx = database.begin()
-    await tx.user().patch(id_text, {**fields})
-    return await database.commit(tx)
+    """One commit, tried again after conflicts (a push changes indexes under it)."""
+    while True:
+        tx = database.begin()
+        await tx.user().patch(id_text, {**fields})
+        try:
+            return await database.commit(tx)
+        except ConflictError as conflict:
+            await database.wait_for_ts(Timestamp(conflict.source.write_ts))
 
 
 def is_invalidated(database: Database, tx: Transaction) -> bool:

@@ -1,0 +1,128 @@
+"""Pages of a query (execution specification 2.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.database.helpers import field_equals, insert, is_invalidated, scan
+
+from fenchel.database import (
+    Cursor,
+    Database,
+    PageRequest,
+    PageResult,
+    PageStatus,
+    decode_cursor,
+    encode_cursor,
+)
+from fenchel.errors import FenchelError
+
+
+def numbers(result: PageResult) -> list[object]:
+    return [document.value["n"] for document in result.page]
+
+
+async def page(database: Database, ast: dict[str, Any], size: int, **rest: Any) -> PageResult:
+    request = PageRequest(query=ast, page_size=size, **rest)
+    return await database.begin().user().paginate(request)
+
+
+async def filled(database: Database, count: int) -> None:
+    await insert(database, "items", *({"n": float(n)} for n in range(count)))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_pages_cover_everything_once(any_database: Database, order: str) -> None:
+    await filled(any_database, 7)
+    found: list[object] = []
+    cursor: Cursor | None = None
+    sizes = []
+    while cursor is None or not cursor.is_end:
+        result = await page(any_database, scan("items", order=order), 3, cursor=cursor)
+        found += numbers(result)
+        sizes.append(len(result.page))
+        assert result.is_done == result.continue_cursor.is_end
+        cursor = decode_cursor(encode_cursor(result.continue_cursor))
+    expected = [float(n) for n in range(7)]
+    assert found == (expected if order == "asc" else expected[::-1])
+    assert sizes == [3, 3, 1]
+    assert (await page(any_database, scan("items", order=order), 3, cursor=cursor)).page == []
+
+
+async def test_an_end_cursor_keeps_pages_gapless(any_database: Database) -> None:
+    await filled(any_database, 6)
+    first = await page(any_database, scan("items"), 2)
+    second = await page(any_database, scan("items"), 2, cursor=first.continue_cursor)
+    again = await page(
+        any_database, scan("items"), 1, end_cursor=second.continue_cursor, max_rows=1
+    )
+    assert numbers(again) == [0.0, 1.0, 2.0, 3.0]
+    journal = await page(any_database, scan("items"), 1, previous_journal_end=first.continue_cursor)
+    assert numbers(journal) == [0.0, 1.0]
+
+
+async def test_a_page_depends_on_its_part_only(any_database: Database) -> None:
+    await filled(any_database, 3)
+    for size, matters in ((2, False), (5, True)):
+        tx = any_database.begin()
+        await tx.user().paginate(PageRequest(query=scan("items"), page_size=size))
+        await insert(any_database, "items", {"n": 9.0})
+        assert is_invalidated(any_database, tx) == matters
+
+
+async def test_filters_count_scanned_rows(any_database: Database) -> None:
+    await insert(any_database, "items", *({"n": float(n % 2)} for n in range(10)))
+    result = await page(any_database, scan("items", field_equals("n", 1)), 2, max_rows=3)
+    assert numbers(result) == [1.0]
+    assert result.page_status is PageStatus.SPLIT_REQUIRED
+    assert result.split_cursor is not None
+    rest = await page(
+        any_database, scan("items", field_equals("n", 1)), 9, cursor=result.continue_cursor
+    )
+    assert numbers(rest) == [1.0] * 4
+
+
+async def test_bytes_end_a_page(any_database: Database) -> None:
+    await filled(any_database, 5)
+    result = await page(any_database, scan("items"), 5, max_bytes=1)
+    assert numbers(result) == [0.0]
+    assert result.page_status is PageStatus.SPLIT_REQUIRED
+
+
+async def test_a_missing_table_is_one_empty_page(any_database: Database) -> None:
+    result = await page(any_database, scan("nothing"), 5)
+    assert (result.page, result.is_done) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("size", "rest", "code"),
+    [
+        (0, {}, "NoDocumentsForPagination"),
+        (32_001, {}, "PageSizeTooLarge"),
+        (1, {"max_rows": 0}, "InvalidPaginationLimit"),
+        (1, {"cursor": Cursor(after_key=b"x", fingerprint=b"f" * 32)}, "InvalidCursor"),
+    ],
+)
+async def test_requests_that_are_refused(
+    database: Database, size: int, rest: dict[str, Any], code: str
+) -> None:
+    await filled(database, 1)
+    with pytest.raises(FenchelError) as caught:
+        await page(database, scan("items"), size, **rest)
+    assert caught.value.code == code
+
+
+async def test_components_have_no_pagination(database: Database) -> None:
+    request = PageRequest(query=scan("items"), page_size=1)
+    with pytest.raises(FenchelError) as caught:
+        await database.begin().user("component").paginate(request)
+    assert caught.value.code == "PaginationUnsupportedInComponents"
+
+
+@pytest.mark.parametrize("plain", [b"", b"short", b"f" * 32 + b"\x02", b"f" * 32 + b"\x00rest"])
+def test_a_cursor_that_does_not_decode_resets_the_client(plain: bytes) -> None:
+    with pytest.raises(FenchelError) as caught:
+        decode_cursor(plain)
+    assert caught.value.data_json is not None
+    assert "InvalidCursor" in caught.value.data_json
