@@ -7,6 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from fenchel.errors import FenchelError
+from fenchel.model import list_unfinished
+from fenchel.runtime import Runtime
+from fenchel.values import Value
 from tests.application.fakes import (
     Backend,
     Ctx,
@@ -17,11 +22,6 @@ from tests.application.fakes import (
     running_backend,
     user,
 )
-
-from fenchel.errors import FenchelError
-from fenchel.model import list_unfinished
-from fenchel.runtime import Runtime
-from fenchel.values import Value
 
 
 def functions() -> FakeFunctionRunner:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tests.application.fakes import ManualClock, call, document_functions, running_backend
-
 from fenchel.application import SessionRequest
 from fenchel.application.cleanup import Cleaner
 from fenchel.model import get_session_request
 from fenchel.runtime import Runtime
+from tests.application.fakes import ManualClock, call, document_functions, running_backend
 
 DAY_SECONDS = 86_400.0
 

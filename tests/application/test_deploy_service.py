@@ -8,15 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.application.fakes import (
-    Backend,
-    Ctx,
-    FakeFunctionRunner,
-    admin,
-    call,
-    running_backend,
-)
-from tests.application.golden import golden_push
 
 from fenchel.application import (
     EnvironmentChange,
@@ -36,6 +27,15 @@ from fenchel.model import (
 )
 from fenchel.udf import JsError
 from fenchel.values import Value
+from tests.application.fakes import (
+    Backend,
+    Ctx,
+    FakeFunctionRunner,
+    admin,
+    call,
+    running_backend,
+)
+from tests.application.golden import golden_push
 
 
 def with_modules(request: StartPushRequest, **fields: Any) -> StartPushRequest:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.application.fakes import URLS, call, user
-from tests.application.golden import golden_push, with_source
 
 from fenchel.application import (
     Application,
@@ -31,6 +29,8 @@ from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, get_job
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings, SystemClock
 from fenchel.values import Value, decode_json
+from tests.application.fakes import URLS, call, user
+from tests.application.golden import golden_push, with_source
 
 
 @dataclass

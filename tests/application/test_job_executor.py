@@ -6,6 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+
+from fenchel.database import Transaction
+from fenchel.errors import internal_error
+from fenchel.model import ScheduledJob, get_job, list_unfinished
+from fenchel.persistence import MemoryPersistence
+from fenchel.runtime import Runtime
+from fenchel.values import Value
 from tests.application.fakes import (
     Backend,
     Ctx,
@@ -14,13 +21,6 @@ from tests.application.fakes import (
     call,
     running_backend,
 )
-
-from fenchel.database import Transaction
-from fenchel.errors import internal_error
-from fenchel.model import ScheduledJob, get_job, list_unfinished
-from fenchel.persistence import MemoryPersistence
-from fenchel.runtime import Runtime
-from fenchel.values import Value
 
 START_NS = 1_700_000_000 * 10**9
 

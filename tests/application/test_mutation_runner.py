@@ -8,6 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from fenchel.application import SessionRequest
+from fenchel.errors import ConflictError, FenchelError
+from fenchel.persistence import MemoryPersistence
+from fenchel.runtime import Runtime
+from fenchel.values import Value
 from tests.application.fakes import (
     REQUEST_ID,
     Backend,
@@ -17,12 +23,6 @@ from tests.application.fakes import (
     call,
     running_backend,
 )
-
-from fenchel.application import SessionRequest
-from fenchel.errors import ConflictError, FenchelError
-from fenchel.persistence import MemoryPersistence
-from fenchel.runtime import Runtime
-from fenchel.values import Value
 
 
 class HastyClock:

@@ -8,6 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from fenchel.application.query_cache import QueryCache
+from fenchel.runtime import Runtime, Settings
+from fenchel.udf import QueryJournal
+from fenchel.values import Value
 from tests.application.fakes import (
     Backend,
     Ctx,
@@ -18,11 +23,6 @@ from tests.application.fakes import (
     running_backend,
     user,
 )
-
-from fenchel.application.query_cache import QueryCache
-from fenchel.runtime import Runtime, Settings
-from fenchel.udf import QueryJournal
-from fenchel.values import Value
 
 
 @pytest.fixture

@@ -6,6 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
+from fenchel.application import EnvironmentChange
+from fenchel.auth import Admin
+from fenchel.values import Value
 from tests.application.fakes import (
     Backend,
     Ctx,
@@ -15,10 +19,6 @@ from tests.application.fakes import (
     document_functions,
     running_backend,
 )
-
-from fenchel.application import EnvironmentChange
-from fenchel.auth import Admin
-from fenchel.values import Value
 
 
 def functions() -> FakeFunctionRunner:

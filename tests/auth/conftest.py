@@ -1,9 +1,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.auth.providers import ManualClock, Provider
 
 from fenchel.auth import HttpDocuments
+from tests.auth.providers import ManualClock, Provider
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey
-from tests.auth.providers import EC_KEY, ED_KEY, OTHER_RSA_KEY, RSA_KEY, public, sign
 
 from fenchel.auth.json_web_token import (
     BadTokenError,
@@ -15,6 +14,7 @@ from fenchel.auth.json_web_token import (
     decode_token,
     find_keys,
 )
+from tests.auth.providers import EC_KEY, ED_KEY, OTHER_RSA_KEY, RSA_KEY, public, sign
 
 CLAIMS = {"iss": "https://i", "sub": "s"}
 KEYS = public(RSA_KEY, EC_KEY, ED_KEY)["keys"]

@@ -4,6 +4,10 @@ import json
 
 import pytest
 from joserfc.jwk import OctKey
+
+from fenchel.auth import TokenVerifier
+from fenchel.definitions import CustomJwtProvider, OidcProvider
+from fenchel.errors import ErrorKind, FenchelError
 from tests.auth.providers import (
     EC_KEY,
     ED_KEY,
@@ -16,10 +20,6 @@ from tests.auth.providers import (
     sign,
     unsigned,
 )
-
-from fenchel.auth import TokenVerifier
-from fenchel.definitions import CustomJwtProvider, OidcProvider
-from fenchel.errors import ErrorKind, FenchelError
 
 
 def claims(provider, **changes):

@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.http_client import HttpConnection, encode_request
 
 ANSWER = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello"

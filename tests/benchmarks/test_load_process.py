@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from benchmarks.load import percentile
 from benchmarks.load_process import check_list, check_send
 

@@ -1,6 +1,7 @@
 from unittest.mock import Mock
 
 import pytest
+
 from benchmarks.socket_client import SocketConnection
 
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"

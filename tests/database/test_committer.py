@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.database.helpers import insert, query, scan
 
 from fenchel.database import Database, Transaction
 from fenchel.database.commit import PreparedCommit
@@ -15,6 +14,7 @@ from fenchel.errors import ConflictError, FenchelError
 from fenchel.persistence import MemoryPersistence, SqlitePersistence, WriteBatch
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import DatabaseSettings
+from tests.database.helpers import insert, query, scan
 
 
 class GatedPersistence(MemoryPersistence):

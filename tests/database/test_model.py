@@ -13,12 +13,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.database.helpers import index_range, limit, push, scan, schema
 
 from fenchel.database import Database, Transaction
 from fenchel.errors import ConflictError
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
+from tests.database.helpers import index_range, limit, push, scan, schema
 
 TABLE = "items"
 SCHEMA = schema({TABLE: {"indexes": {"by_n": ["n"]}}}, validation=False)

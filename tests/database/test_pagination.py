@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.database.helpers import field_equals, insert, is_invalidated, scan
 
 from fenchel.database import (
     Cursor,
@@ -17,6 +16,7 @@ from fenchel.database import (
     encode_cursor,
 )
 from fenchel.errors import FenchelError
+from tests.database.helpers import field_equals, insert, is_invalidated, scan
 
 
 def numbers(result: PageResult) -> list[object]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
+from fenchel.database import Database, IndexTables, SchemaState, SchemaTables
+from fenchel.definitions import EMPTY_SCHEMA, decode_schema
+from fenchel.errors import FenchelError
 from tests.database.helpers import (
     finish_push,
     index_range,
@@ -18,10 +22,6 @@ from tests.database.helpers import (
     until_ready,
     workers,
 )
-
-from fenchel.database import Database, IndexTables, SchemaState, SchemaTables
-from fenchel.definitions import EMPTY_SCHEMA, decode_schema
-from fenchel.errors import FenchelError
 
 NUMBERS = schema({"items": {"type": object_type(n="number")}})
 BY_N = schema({"items": {"indexes": {"by_n": ["n"]}}})

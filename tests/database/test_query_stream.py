@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+from fenchel.database import Database, StreamPage
+from fenchel.errors import FenchelError
 from tests.database.helpers import (
     field_equals,
     index_range,
@@ -16,9 +19,6 @@ from tests.database.helpers import (
     schema,
     where,
 )
-
-from fenchel.database import Database, StreamPage
-from fenchel.errors import FenchelError
 
 
 def numbers(page: StreamPage) -> list[object]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.database.helpers import insert, patch, query, scan
 
 from fenchel.database import Database, Subscription
 from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import DatabaseSettings
+from tests.database.helpers import insert, patch, query, scan
 
 
 class Calls(list[Subscription]):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+from fenchel.database import Database
+from fenchel.errors import ConflictError, FenchelError
 from tests.database.helpers import (
     drain,
     index_range,
@@ -15,9 +18,6 @@ from tests.database.helpers import (
     scan,
     schema,
 )
-
-from fenchel.database import Database
-from fenchel.errors import ConflictError, FenchelError
 
 BY_N = schema({"items": {"indexes": {"by_n": ["n"]}}}, validation=False)
 

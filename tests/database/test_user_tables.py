@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from tests.database.helpers import insert, query, scan
 
 from fenchel.database import Database, SystemTables, VirtualTable
 from fenchel.documents import Document, decode_document_id, encode_document_id
@@ -15,6 +14,7 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import TransactionLimits
 from fenchel.values import UNDEFINED, Value
+from tests.database.helpers import insert, query, scan
 
 
 async def error_of(operation: Awaitable[Any]) -> tuple[str, str]:

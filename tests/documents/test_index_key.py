@@ -2,10 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.values.strategies import scalars
 
 from fenchel.documents import encode_index_key, prefix_interval
 from fenchel.values import UNDEFINED, encode_sort_key
+from tests.values.strategies import scalars
 
 ID = "j57000820c20a1g7104gm2rc1m70ynr8"
 BY_AUTHOR = (("author",), ("_creationTime",))

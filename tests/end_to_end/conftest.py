@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.end_to_end.fenchel_server import HERE, ConvexApp, FenchelServer, free_port
 
 if TYPE_CHECKING:

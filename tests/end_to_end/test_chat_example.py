@@ -11,6 +11,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 import pytest
+
 from tests.end_to_end.fenchel_server import (
     HERE,
     NODE,

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.end_to_end.fenchel_server import HERE, ConvexApp
 
 if TYPE_CHECKING:

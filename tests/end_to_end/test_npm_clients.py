@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+
 from tests.end_to_end.npm_client import NpmClientError, npm_client
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.end_to_end.fenchel_server import HERE, clean_environment
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import signal
 from dataclasses import replace
 
 import pytest
-from tests.function_runner.harness import App, AppCallbacks
-from tests.function_runner.test_in_process_function_runner import error_of, value_of
 
 from fenchel.errors import FenchelError
 from fenchel.udf import FunctionResult, UdfOutcome, UdfType
+from tests.function_runner.harness import App, AppCallbacks
+from tests.function_runner.test_in_process_function_runner import error_of, value_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.function_runner.harness import UNIX_MS, App, bundled_app, deploy
 
 from fenchel.auth.identity import Unknown, User, UserIdentity
 from fenchel.database import Database
 from fenchel.function_runner import AllowedVisibility
 from fenchel.persistence import MemoryPersistence
 from fenchel.udf import FunctionResult, JsError, LogLine, UdfOutcome, UdfType
+from tests.function_runner.harness import UNIX_MS, App, bundled_app, deploy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.isolate.worker_scripts import command
 
 from fenchel.auth.identity import Anonymous
 from fenchel.database import Database, Transaction
@@ -28,6 +27,7 @@ from fenchel.udf import (
     UdfRequest,
     UdfType,
 )
+from tests.isolate.worker_scripts import command
 
 BUNDLE = CodeBundle(
     key="k",

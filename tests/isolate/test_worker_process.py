@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.isolate.worker_scripts import command
 
 from fenchel.errors import FenchelError
 from fenchel.isolate.frames import Frame, FrameType
 from fenchel.isolate.spawn import worker_command
 from fenchel.isolate.worker_process import WorkerProcess
 from fenchel.runtime.settings import IsolateSettings
+from tests.isolate.worker_scripts import command
 
 
 class Recorder:

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from tests.end_to_end.fenchel_server import HERE as END_TO_END
 from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer, free_port
 

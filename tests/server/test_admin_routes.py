@@ -7,9 +7,9 @@ from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 import pytest
-from tests.server.fakes import ADMIN, ADMIN_KEY, READER, Edge
 
 from fenchel import __version__
+from tests.server.fakes import ADMIN, ADMIN_KEY, READER, Edge
 
 PUSH = {
     "adminKey": ADMIN_KEY,

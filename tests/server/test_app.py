@@ -7,10 +7,10 @@ import logging
 from dataclasses import replace
 
 import pytest
-from tests.server.fakes import ADMIN, Edge, open_edge
 
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import ServerSettings
+from tests.server.fakes import ADMIN, Edge, open_edge
 
 QUERY = {"path": "messages:list", "args": {"secret": "s3cret"}}
 

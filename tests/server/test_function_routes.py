@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 import pytest
-from tests.server.fakes import ADMIN, ADMIN_KEY, LATEST_TS, READER, Edge
 
 from fenchel.application import ClientResult
 from fenchel.auth import Admin, Anonymous, User
 from fenchel.documents import Timestamp, encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError
+from tests.server.fakes import ADMIN, ADMIN_KEY, LATEST_TS, READER, Edge
 
 QUERY = {"path": "messages:list", "format": "convex_encoded_json", "args": [{}]}
 CALLS = [("query", "/api/query"), ("mutation", "/api/mutation"), ("action", "/api/action")]

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from tests.server.fakes import Edge, open_edge
-from tests.sync.fakes import FakeBackend
 
 from fenchel.server.websocket_protocol import FRAME_BYTES_MAX
+from tests.server.fakes import Edge, open_edge
+from tests.sync.fakes import FakeBackend
 
 SUBSCRIBE = {
     "type": "ModifyQuerySet",

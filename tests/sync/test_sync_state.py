@@ -11,7 +11,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.sync.fakes import query_run, token
 
 from fenchel.auth import Admin, Anonymous
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
@@ -34,6 +33,7 @@ from fenchel.sync.sync_state import (
     TransitionPlan,
     Version,
 )
+from tests.sync.fakes import query_run, token
 
 SESSION = UUID("3c96bca9-a4e4-4da8-8d91-0f82b34e8701")
 T1, T2, T3 = Timestamp(100), Timestamp(200), Timestamp(300)

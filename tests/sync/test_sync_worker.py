@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.sync.fakes import FakeAuthenticator, FakeBackend, FakeSocket, JsonObject
 
 from fenchel.application import FunctionCall
 from fenchel.auth import Anonymous
@@ -20,6 +19,7 @@ from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import SyncSettings
 from fenchel.sync import Authenticate, BackgroundTasks, ClientInfo, Ending, SyncWorker
 from fenchel.sync.function_calls import session_request_id
+from tests.sync.fakes import FakeAuthenticator, FakeBackend, FakeSocket, JsonObject
 
 SESSION = "3c96bca9-a4e4-4da8-8d91-0f82b34e8701"
 CONNECT: JsonObject = {"type": "Connect", "sessionId": SESSION, "connectionCount": 0}

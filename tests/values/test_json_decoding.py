@@ -5,7 +5,6 @@ import math
 
 import pytest
 from hypothesis import given
-from tests.values.strategies import values
 
 from fenchel.errors import FenchelError
 from fenchel.values import (
@@ -17,6 +16,7 @@ from fenchel.values import (
     encode_json,
     encode_sort_key,
 )
+from tests.values.strategies import values
 
 VECTORS = [
     (5, '{"$integer":"BQAAAAAAAAA="}'),

@@ -5,7 +5,6 @@ import math
 
 import pytest
 from hypothesis import given
-from tests.values.strategies import values
 
 from fenchel.values import (
     canonical_json,
@@ -14,6 +13,7 @@ from fenchel.values import (
     encode_export_json,
     encode_json,
 )
+from tests.values.strategies import values
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 from hypothesis import given
-from tests.values.strategies import values
 
 from fenchel.values import UNDEFINED, compare_values, encode_sort_key
+from tests.values.strategies import values
 
 VECTORS = [
     (UNDEFINED, "01"),

@@ -2,10 +2,10 @@
 
 import pytest
 from hypothesis import given
-from tests.values.strategies import values
 
 from fenchel.errors import FenchelError
 from fenchel.values import check_value, value_nesting, value_size
+from tests.values.strategies import values
 
 
 @pytest.mark.parametrize(
