@@ -11,7 +11,7 @@ from fenchel.application.calls import FunctionCaller
 from fenchel.application.function_log import Completion, Execution, FunctionLog
 from fenchel.auth import Admin, Anonymous, Identity, System, Unknown
 from fenchel.runtime import Runtime
-from fenchel.udf import ExecutionContext, LogLevel, LogLine, UdfType
+from fenchel.udf import LogLevel, LogLine, UdfType
 
 
 class StillClock:
@@ -48,7 +48,8 @@ def execution(identity: Identity | None = None) -> Execution:
         component="",
         caller=FunctionCaller.HTTP_API,
         identity=identity or Anonymous(),
-        context=ExecutionContext(request_id="0" * 16, execution_id="e"),
+        request_id="0" * 16,
+        execution_id="e",
         parent_execution_id=None,
         start_ns=1_600_000_000_000_000_000,
     )

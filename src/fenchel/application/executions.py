@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fenchel.application.calls import FunctionCall, FunctionCaller
 from fenchel.application.function_log import Completion, Execution, FunctionLog
@@ -55,7 +56,7 @@ def decode_call(call: FunctionCall) -> Invocation:
         )
     is_privileged = is_admin(call.identity)
     return Invocation(
-        path=decode_function_path(call.path),
+        path=_decode_path(call.path),
         args_json=wrap_args(call.args_json),
         identity=call.identity,
         caller=call.caller,
@@ -64,6 +65,12 @@ def decode_call(call: FunctionCall) -> Invocation:
         client_ip=call.client_ip,
         user_agent=call.user_agent,
     )
+
+
+@lru_cache(maxsize=4_096)
+def _decode_path(text: str) -> FunctionPath:
+    """Clients call the same few functions again and again."""
+    return decode_function_path(text)
 
 
 def decode_callback(request: UdfRequest, path: FunctionPath, args_json: str) -> Invocation:
@@ -136,6 +143,28 @@ class Executions:
     ) -> None:
         self._function_log.record_progress(self._describe(invocation, request), lines)
 
+    def record_hit(self, invocation: Invocation, outcome: UdfOutcome) -> None:
+        """Log a query that was answered without running."""
+        execution = Execution(
+            udf_type=UdfType.QUERY,
+            identifier=invocation.path.stripped,
+            component=invocation.path.component,
+            caller=invocation.caller,
+            identity=invocation.identity,
+            request_id=invocation.request_id,
+            execution_id=self._runtime.randomness.uuid4(),
+            parent_execution_id=invocation.parent_execution_id,
+            start_ns=self._runtime.clock.now_ns(),
+        )
+        completion = Completion(
+            execution_seconds=0.0,
+            log_lines=outcome.log_lines,
+            error=_error_text(outcome),
+            is_cached=True,
+            return_bytes=_return_bytes(outcome),
+        )
+        self._function_log.record_completion(execution, completion)
+
     def record_outcome(
         self,
         invocation: Invocation,
@@ -143,26 +172,21 @@ class Executions:
         outcome: UdfOutcome,
         *,
         transaction: Transaction | None = None,
-        is_cached: bool = False,
         conflict: ConflictError | None = None,
         retry_count: int = 0,
         will_retry: bool = False,
     ) -> None:
         """Log a finished attempt. Lines of actions went out as progress already."""
-        result = outcome.result
-        error = result.pretty if isinstance(result, JsError) else None
-        value_bytes = len(result.value_json) if isinstance(result, FunctionResult) else None
         is_action = request.udf_type in {UdfType.ACTION, UdfType.HTTP_ACTION}
         elapsed_ns = self._runtime.clock.now_ns() - request.unix_ms * 1_000_000
         self._function_log.record_completion(
             self._describe(invocation, request),
             Completion(
-                execution_seconds=0.0 if is_cached else max(elapsed_ns, 0) / 1e9,
+                execution_seconds=max(elapsed_ns, 0) / 1e9,
                 user_seconds=outcome.user_seconds,
                 log_lines=() if is_action else outcome.log_lines,
-                error=conflict.message if conflict else error,
-                is_cached=is_cached,
-                return_bytes=value_bytes,
+                error=conflict.message if conflict else _error_text(outcome),
+                return_bytes=_return_bytes(outcome),
                 usage=_usage_fields(outcome, transaction),
                 conflict=conflict,
                 retry_count=retry_count,
@@ -177,10 +201,20 @@ class Executions:
             component=request.path.component,
             caller=invocation.caller,
             identity=request.identity,
-            context=request.context,
+            request_id=request.context.request_id,
+            execution_id=request.context.execution_id,
             parent_execution_id=invocation.parent_execution_id,
             start_ns=request.unix_ms * 1_000_000,
         )
+
+
+def _error_text(outcome: UdfOutcome) -> str | None:
+    return outcome.result.pretty if isinstance(outcome.result, JsError) else None
+
+
+def _return_bytes(outcome: UdfOutcome) -> int | None:
+    result = outcome.result
+    return len(result.value_json) if isinstance(result, FunctionResult) else None
 
 
 def _usage_fields(outcome: UdfOutcome, transaction: Transaction | None) -> dict[str, int]:

@@ -18,7 +18,7 @@ from fenchel.application.waiting import wait_for_event
 from fenchel.auth import Admin, Anonymous, Identity, System, Unknown, User
 from fenchel.errors import ConflictError
 from fenchel.runtime import Runtime
-from fenchel.udf import ExecutionContext, LogLine, UdfType
+from fenchel.udf import LogLine, UdfType
 
 _POLL_SECONDS_MAX = 60.0
 _TIME_STEP_MS = 0.001
@@ -43,7 +43,8 @@ class Execution:
     component: str
     caller: FunctionCaller
     identity: Identity
-    context: ExecutionContext
+    request_id: str
+    execution_id: str
     parent_execution_id: str | None
     start_ns: int
 
@@ -68,8 +69,14 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
+    """`time_ms` is unique and ascending; `completion` is None while the execution goes on.
+
+    The wire form is made for readers only: most entries are never read.
+    """
+
     time_ms: float
-    fields: dict[str, Any]
+    execution: Execution
+    completion: Completion | None
     log_lines: tuple[LogLine, ...]
 
 
@@ -85,23 +92,11 @@ class FunctionLog:
         self._last_ms = 0.0
 
     def record_completion(self, execution: Execution, completion: Completion) -> None:
-        now_seconds = self._clock.now_ns() / 1e9
-        fields = {
-            "kind": "Completion",
-            **_common_fields(execution),
-            **_completion_fields(execution, completion),
-            "timestamp": now_seconds,
-        }
-        self._append(fields, completion.log_lines)
+        self._append(execution, completion, completion.log_lines)
 
     def record_progress(self, execution: Execution, log_lines: tuple[LogLine, ...]) -> None:
         """Lines of an action that is still running."""
-        fields = {
-            "kind": "Progress",
-            **_common_fields(execution),
-            "timestamp": execution.start_ns / 1e9,
-        }
-        self._append(fields, log_lines)
+        self._append(execution, None, log_lines)
 
     async def stream(self, cursor_ms: float, *, is_structured: bool) -> FunctionLogPage:
         """Entries newer than the cursor, waiting up to 60 s for the first.
@@ -126,9 +121,21 @@ class FunctionLog:
             if rest_seconds <= 0 or not await wait_for_event(arrival, self._clock, rest_seconds):
                 return FunctionLogPage(entries=(), new_cursor=cursor_ms)
 
-    def _append(self, fields: dict[str, Any], log_lines: tuple[LogLine, ...]) -> None:
+    def _append(
+        self,
+        execution: Execution,
+        completion: Completion | None,
+        log_lines: tuple[LogLine, ...],
+    ) -> None:
         self._last_ms = max(self._clock.now_ns() / 1e6, self._last_ms + _TIME_STEP_MS)
-        self._entries.append(_Entry(time_ms=self._last_ms, fields=fields, log_lines=log_lines))
+        self._entries.append(
+            _Entry(
+                time_ms=self._last_ms,
+                execution=execution,
+                completion=completion,
+                log_lines=log_lines,
+            )
+        )
         self._arrival.set()
         self._arrival = asyncio.Event()
 
@@ -151,18 +158,21 @@ def encode_log_line(line: LogLine) -> dict[str, Any]:
 
 
 def _encode_entry(entry: _Entry, is_structured: bool) -> dict[str, Any]:
-    lines = [encode_log_line(line) if is_structured else line.pretty for line in entry.log_lines]
-    return {**entry.fields, "logLines": lines}
-
-
-def _common_fields(execution: Execution) -> dict[str, Any]:
-    return {
+    execution = entry.execution
+    fields: dict[str, Any] = {
         "udfType": execution.udf_type.value,
         "componentPath": execution.component or None,
         "identifier": execution.identifier,
-        "requestId": execution.context.request_id,
-        "executionId": execution.context.execution_id,
+        "requestId": execution.request_id,
+        "executionId": execution.execution_id,
+        "logLines": [
+            encode_log_line(line) if is_structured else line.pretty for line in entry.log_lines
+        ],
     }
+    if entry.completion is None:
+        return {"kind": "Progress", **fields, "timestamp": execution.start_ns / 1e9}
+    completion = _completion_fields(execution, entry.completion)
+    return {"kind": "Completion", **fields, **completion, "timestamp": entry.time_ms / 1e3}
 
 
 def _completion_fields(execution: Execution, completion: Completion) -> dict[str, Any]:

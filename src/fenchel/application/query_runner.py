@@ -45,9 +45,7 @@ class QueryRunner:
         else:
             answer = await self.cache.get(key, ts, lambda: self._execute(invocation, ts, journal))
         if answer.is_hit:
-            request = self.executions.begin(invocation, UdfType.QUERY, journal=journal)
-            outcome = answer.query.outcome
-            self.executions.record_outcome(invocation, request, outcome, is_cached=True)
+            self.executions.record_hit(invocation, answer.query.outcome)
         return answer.query
 
     def seal_journal(self, journal: QueryJournal) -> str | None:
