@@ -1,7 +1,8 @@
 """The one error shape of the system: kind, code, message.
 
-Every room may raise `FenchelError`. The kind says whose fault it is and whether a retry helps; outer
-protocols map kinds to HTTP statuses and close codes in their own tables. Any other exception is a bug.
+Every room may raise `FenchelError`. The kind says whose fault it is and whether a retry helps;
+outer protocols map kinds to HTTP statuses and close codes in their own tables. Any other exception
+is a bug.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class FenchelError(Exception):
 
     @property
     def is_developer_error(self) -> bool:
-        """True if the deployed code or the request is wrong: user code may catch it, a retry is useless."""
+        """True if the deployed code or the request is wrong: user code may catch it, a retry is
+        useless.
+        """
         return self.kind in _DEVELOPER_KINDS
 
 
@@ -77,7 +80,7 @@ class ConflictSource:
 
 
 class ConflictError(FenchelError):
-    """The transaction read something that a later commit changed. Retry at a snapshot >= `write_ts`."""
+    """The transaction read what a later commit changed. Retry at a snapshot >= `write_ts`."""
 
     def __init__(self, source: ConflictSource) -> None:
         if source.is_system_table:
@@ -86,10 +89,11 @@ class ConflictError(FenchelError):
                 "Consider reducing the amount of data read by it. See https://docs.convex.dev/error#1"
             )
         else:
-            writer = f'A call to "{source.write_source}" changed it. ' if source.write_source else ""
+            name = source.write_source
+            writer = f'A call to "{name}" changed it. ' if name else ""
             message = (
-                f'Documents read from or written to the "{source.table_name}" table changed while this '
-                "mutation was being run and on every subsequent retry. "
+                f'Documents read from or written to the "{source.table_name}" table changed while '
+                "this mutation was being run and on every subsequent retry. "
                 f"{writer}See https://docs.convex.dev/error#1"
             )
         super().__init__(ErrorKind.OCC, "OptimisticConcurrencyControlFailure", message)
@@ -107,7 +111,7 @@ def overloaded(code: str, message: str) -> FenchelError:
 
 
 def rejected_before_execution(code: str, message: str) -> FenchelError:
-    """The request never started, so a retry is safe for every kind of function. Maps to HTTP 503."""
+    """The request never started, so a retry is safe for every kind of function. HTTP 503."""
     return FenchelError(ErrorKind.REJECTED_BEFORE_EXECUTION, code, message)
 
 

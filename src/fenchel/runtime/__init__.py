@@ -1,4 +1,4 @@
-"""Clock, randomness, fault points and settings: what the rest of the system takes from its surroundings."""
+"""Clock, randomness, fault points and settings: what the system takes from its surroundings."""
 
 from fenchel.runtime.clock import Clock, SystemClock
 from fenchel.runtime.faults import FaultPoints

@@ -12,7 +12,7 @@ from fenchel.runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """Clock, randomness, fault points and settings; one per process, or one per simulated process."""
+    """Clock, randomness, fault points and settings; one per process, or simulated process."""
 
     clock: Clock = field(default_factory=SystemClock)
     randomness: Randomness = field(default_factory=SystemRandomness)

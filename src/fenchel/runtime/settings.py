@@ -56,15 +56,16 @@ class IsolateSettings:
     action_seconds_max: float = 1_800.0
     analyze_seconds_max: float = 4.0
     heap_mebibytes_max: int = 96
-    # Writable address space of a worker process: 600 MiB to boot and 560 MiB for each isolate, most of it
-    # reserved for code and never touched. A bomb beyond V8's own limits ends here.
+    # Writable address space of a worker process: 600 MiB to boot and 560 MiB for each isolate, most
+    # of it reserved for code and never touched. A bomb beyond V8's own limits ends here.
     worker_data_bytes_max: int = 4_096 * MEBIBYTE
     # Memory that a worker really uses, looked at twice a second; in normal service below 300 MiB.
     worker_resident_bytes_max: int = 1_024 * MEBIBYTE
     # Contexts served by one isolate before its garbage costs more than a new isolate.
     contexts_per_isolate_max: int = 50
     contexts_ahead: int = 3
-    # How long a worker may be silent inside one JavaScript turn beyond the user's limit before it is killed.
+    # How long a worker may be silent inside one JavaScript turn beyond the user's limit before it
+    # is killed.
     hang_grace_seconds: float = 1.0
     # JavaScript of one worker runs on one thread; more than this only keeps isolates alive.
     executions_per_worker_max: int = 16

@@ -18,8 +18,8 @@ class LogLevel(Enum):
 class LogLine:
     """`messages` are the rendered arguments; together, joined by spaces, at most 32,768 bytes.
 
-    `udf_path` and `component_path` are set on lines of sub-functions only; `system_code` on warnings that the
-    host wrote.
+    `udf_path` and `component_path` are set on lines of sub-functions only; `system_code` on
+    warnings that the host wrote.
     """
 
     level: LogLevel

@@ -9,14 +9,16 @@ from fenchel.udf.log_line import LogLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsFrame:
-    """One line of a stack trace, already mapped to the developer's source. Lines and columns are 1-based."""
+    """One line of a stack trace, mapped to the developer's source. Lines and columns from 1."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsError:
-    """`message` starts with `Uncaught …` when user code threw; `data_json` is the Value JSON of a ConvexError."""
+    """`message` starts with `Uncaught …` when user code threw; `data_json` is the Value JSON of a
+    ConvexError.
+    """
 
     message: str
     frames: tuple[JsFrame, ...] = ()
@@ -24,15 +26,17 @@ class JsError:
 
     @property
     def pretty(self) -> str:
-        """Message and frames, a line each, with a final newline (client-protocol specification 5)."""
+        """Message and frames, a line each, with a final newline (client-protocol 5)."""
         lines = [self.message, *(f"    {frame.text}" for frame in self.frames)]
         return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryJournal:
-    """Decisions of a query that a re-run repeats. Law: same timestamp, arguments and own journal give the same
-    result and the same journal. `end_cursor` is the sealed cursor text at which its page ended."""
+    """Decisions of a query that a re-run repeats. Law: same timestamp, arguments and own journal
+    give the same result and the same journal. `end_cursor` is the sealed cursor text at which its
+    page ended.
+    """
 
     end_cursor: str | None = None
 
@@ -46,7 +50,7 @@ class FunctionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UdfOutcome:
-    """`result` and everything observed on the way; caching decisions follow from the observed_* facts."""
+    """`result` and everything observed on the way; caching follows from the observed_* facts."""
 
     result: FunctionResult | JsError
     log_lines: tuple[LogLine, ...] = ()

@@ -24,7 +24,8 @@ class UdfType(Enum):
 class ExecutionContext:
     """Ids that follow a request through everything it causes.
 
-    `request_id`: 16 lower-case hex digits, inherited by children. `execution_id`: UUID, new for every attempt.
+    `request_id`: 16 lower-case hex digits, inherited by children. `execution_id`: UUID, new for
+    every attempt.
     """
 
     request_id: str
@@ -39,7 +40,8 @@ class ExecutionContext:
 class UdfRequest:
     """Everything that the outcome may depend on, besides code and snapshot.
 
-    `args_json`: JSON text of an array with one encoded object. `seed`: 32 bytes. `unix_ms`: the frozen time.
+    `args_json`: JSON text of an array with one encoded object. `seed`: 32 bytes. `unix_ms`: the
+    frozen time.
     """
 
     path: FunctionPath
@@ -56,8 +58,8 @@ class UdfRequest:
 class ActionCallbacks(Protocol):
     """What `ctx` of an action can do. Each call is a transaction of its own.
 
-    All methods raise FenchelError; a failing callee is raised with its formatted message and its ConvexError
-    data. `args_json` and results are Value JSON texts of one object, resp. one value.
+    All methods raise FenchelError; a failing callee is raised with its formatted message and its
+    ConvexError data. `args_json` and results are Value JSON texts of one object, resp. one value.
     """
 
     async def run_query(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str: ...
