@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -107,6 +108,21 @@ class TestServe:
             assert process.stderr is not None
             assert process.stderr.read() == ""
         assert "CONVEX_SELF_HOSTED_ADMIN_KEY='convex-self-hosted|" in rest
+
+    def test_a_signal_during_the_start_ends_it_too(self, tmp_path: Path) -> None:
+        ports = ("--port", "0", "--site-port", "0")
+        with subprocess.Popen(
+            [FENCHEL, "serve", *ports, "--data-dir", tmp_path], stderr=subprocess.PIPE, text=True
+        ) as process:
+            # The lock is taken early in the start, after the signal handlers are in place.
+            while not (tmp_path / "fenchel.lock").exists():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.01)
+                    pytest.fail("it ended by itself")
+            process.terminate()
+            assert process.wait(SECONDS_MAX) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
 
     def test_a_locked_folder_is_one_clear_line(self, tmp_path: Path) -> None:
         arguments = ("serve", "--port", "0", "--site-port", "0", "--data-dir", tmp_path)

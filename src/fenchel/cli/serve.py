@@ -43,13 +43,32 @@ async def _serve(arguments: ServeArguments, runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    backend = await compose(_options(arguments), runtime)
+    backend = await _start(arguments, runtime, stop)
+    if backend is None:
+        return
     try:
         click.echo(_welcome(backend, arguments))
         await backend.wait_until(stop)
     finally:
         await backend.close()
     logger.info("stopped")
+
+
+async def _start(
+    arguments: ServeArguments, runtime: Runtime, stop: asyncio.Event
+) -> Backend | None:
+    """The running backend, or None if the signal came first."""
+    starting = asyncio.create_task(compose(_options(arguments), runtime), name="start")
+    stopping = asyncio.create_task(stop.wait(), name="stop signal")
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            return starting.result()
+        starting.cancel()
+        await asyncio.wait({starting})
+        return None
+    finally:
+        stopping.cancel()
 
 
 def _options(arguments: ServeArguments) -> ServeOptions:

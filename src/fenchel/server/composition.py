@@ -24,6 +24,7 @@ from fenchel.persistence import MemoryPersistence, Persistence, SqlitePersistenc
 from fenchel.runtime import Runtime
 from fenchel.server.app import ApiApplication
 from fenchel.server.authentication import RequestAuthenticator
+from fenchel.server.bundled_runtime import check_bundled_runtime
 from fenchel.server.deploy_routes import DeployHandlers
 from fenchel.server.environment_routes import EnvironmentHandlers
 from fenchel.server.function_routes import FunctionHandlers
@@ -127,6 +128,7 @@ async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
     Raises: FenchelError with a text for the user: PortNotAvailable, DataDirectoryLocked,
     DataDirectoryNotWritable, RuntimeMissing and the like.
     """
+    check_bundled_runtime()
     async with AsyncExitStack() as stack:
         sockets = []
         for port, option in ((options.port, "--port"), (options.site_port, "--site-port")):
