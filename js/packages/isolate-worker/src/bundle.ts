@@ -57,7 +57,12 @@ export class Bundle {
 
   /** A context that an earlier execution of the module left, if the module opted in. */
   takeReusable(module: string): RealmContext | undefined {
-    return this.#reusable.get(module)?.pop();
+    const kept = this.#reusable.get(module) ?? [];
+    for (let context = kept.pop(); context !== undefined; context = kept.pop()) {
+      if (context.generation.isUsable) return context;
+      context.generation.release(context);
+    }
+    return undefined;
   }
 
   /** Keeps the context for the module; false when it should rather be released. */

@@ -5,6 +5,7 @@
 import { Command } from "../../udf-runtime/src/host_interface.ts";
 import type { JsError, RawFrame, RealmOutcome, TurnOutput } from "../../udf-runtime/src/host_interface.ts";
 import type { Bundle } from "./bundle.ts";
+import type { Generation } from "./generation.ts";
 import { MessageType, SYSCALLS_PER_FRAME_MAX } from "./protocol.ts";
 import type { ExecuteHeader, OutcomeHeader, OutcomeKind, ResultsMeta } from "./protocol.ts";
 import { IsolateLost, TurnTimeout } from "./realm_context.ts";
@@ -13,6 +14,15 @@ import type { SyncChannel } from "./sync_channel.ts";
 
 /** Sends one frame of this execution to the backend. */
 export type Send = (type: number, fields: readonly (string | Buffer)[]) => void;
+
+export interface Wiring {
+  send: Send;
+  syncChannel: SyncChannel;
+  /** The execution is over; its id may be forgotten. */
+  onEnd: () => void;
+  /** The execution made its isolate run out of memory: all others in it are lost. */
+  onIsolateLost: (generation: Generation) => void;
+}
 
 /** Time for the realm to hand over its logs after user code was stopped. */
 const FAIL_TIMEOUT_MS = 100;
@@ -35,9 +45,7 @@ export class Execution {
   readonly #id: number;
   readonly #context: RealmContext;
   readonly #isReused: boolean;
-  readonly #send: Send;
-  readonly #syncChannel: SyncChannel;
-  readonly #onEnd: (execution: Execution) => void;
+  readonly #wiring: Wiring;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #startMs = performance.now();
   #userMs = 0;
@@ -47,14 +55,12 @@ export class Execution {
     id: number,
     header: ExecuteHeader,
     bundle: Bundle,
-    wiring: { send: Send; syncChannel: SyncChannel; onEnd: (execution: Execution) => void },
+    wiring: Wiring,
   ) {
     this.#id = id;
     this.header = header;
     this.bundle = bundle;
-    this.#send = wiring.send;
-    this.#syncChannel = wiring.syncChannel;
-    this.#onEnd = wiring.onEnd;
+    this.#wiring = wiring;
     const reused = header.kind === "action" ? undefined : bundle.takeReusable(header.module);
     this.#isReused = reused !== undefined;
     this.#context = reused ?? bundle.take();
@@ -73,6 +79,15 @@ export class Execution {
       args.push(id, ok === 1, payloads[index]?.toString("utf8") ?? "");
     });
     this.#turn(Command.Settle, ...args);
+  }
+
+  get generation(): Generation {
+    return this.#context.generation;
+  }
+
+  /** Ends it because another execution took its isolate down: it may run again elsewhere. */
+  lose(): void {
+    this.#finish("system", EMPTY_OUTCOME, "");
   }
 
   /** Ends it without an outcome. */
@@ -131,12 +146,12 @@ export class Execution {
         fields.push(text.slice(offset, offset + length));
         offset += length;
       }
-      this.#send(MessageType.Syscalls, fields);
+      this.#wiring.send(MessageType.Syscalls, fields);
     }
   }
 
   #sendLogLines(logLines: readonly unknown[]): void {
-    if (logLines.length > 0) this.#send(MessageType.Log, [JSON.stringify(logLines)]);
+    if (logLines.length > 0) this.#wiring.send(MessageType.Log, [JSON.stringify(logLines)]);
   }
 
   #startSleeps(sleeps: NonNullable<TurnOutput["sleeps"]>): void {
@@ -157,9 +172,8 @@ export class Execution {
 
   #fail(error: unknown): void {
     if (error instanceof IsolateLost) {
-      // Only the execution whose turn this was is to blame: whoever finds the isolate gone later lost it.
-      const isOwnFault = error.cause !== undefined;
-      this.#finish(isOwnFault ? "memory" : "system", EMPTY_OUTCOME, "");
+      this.#finish("memory", EMPTY_OUTCOME, "");
+      this.#wiring.onIsolateLost(this.generation);
     } else if (error instanceof TurnTimeout) this.#stop("timeout");
     else this.#stop("error", describeRejection(error));
   }
@@ -198,7 +212,7 @@ export class Execution {
       heapBytes: this.#heapBytes(),
       contextReused: this.#isReused,
     };
-    this.#send(MessageType.Outcome, [JSON.stringify(header), result]);
+    this.#wiring.send(MessageType.Outcome, [JSON.stringify(header), result]);
     this.#end(kind === "success" && outcome.mayReuse);
   }
 
@@ -212,7 +226,7 @@ export class Execution {
     this.#isOver = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
-    this.#onEnd(this);
+    this.#wiring.onEnd();
     if (!mayReuse || !this.bundle.keepReusable(this.header.module, this.#context)) {
       this.#context.generation.release(this.#context);
     }
@@ -227,7 +241,7 @@ export class Execution {
       case "fenchel/elapsedMs":
         return `1${performance.now() - this.#startMs}`;
       default:
-        return this.#syncChannel.call(this.#id, op, argsJson);
+        return this.#wiring.syncChannel.call(this.#id, op, argsJson);
     }
   };
 }

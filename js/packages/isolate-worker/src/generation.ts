@@ -60,22 +60,22 @@ export class Generation {
   }
 
   get readyCount(): number {
-    return this.#ready.length;
+    return this.isUsable ? this.#ready.length : 0;
   }
 
-  get takenCount(): number {
-    return this.#taken.size;
+  /** Whether executions may start here at all. */
+  get isUsable(): boolean {
+    return !this.#isRetired && !this.isolate.isDisposed;
   }
 
   /** Whether another context may be made. */
   get canMake(): boolean {
-    return !this.#isRetired && !this.isolate.isDisposed && this.#made < this.#contextsMax;
+    return this.isUsable && this.#made < this.#contextsMax;
   }
 
   /** Whether an execution may start here. */
   get canTake(): boolean {
-    if (this.#isRetired || this.isolate.isDisposed || this.#taken.size >= TAKEN_MAX) return false;
-    return this.#ready.length > 0 || this.canMake;
+    return this.#taken.size < TAKEN_MAX && (this.readyCount > 0 || this.canMake);
   }
 
   prepare(): void {

@@ -1,5 +1,6 @@
 /** Entry of the worker process: sockets, and context preparation while nothing else is to be done. */
 import net from "node:net";
+import { setEngineFlags } from "./engine_flags.ts";
 import { FrameDecoder, encodeFrame } from "./frames.ts";
 import type { Frame } from "./frames.ts";
 import { MessageType, PROTOCOL_VERSION } from "./protocol.ts";
@@ -9,6 +10,8 @@ import { Worker } from "./worker.ts";
 
 const ASYNC_FD = 3;
 const SYNC_FD = 4;
+
+setEngineFlags();
 
 const socket = new net.Socket({ fd: ASYNC_FD, readable: true, writable: true });
 const decoder = new FrameDecoder();

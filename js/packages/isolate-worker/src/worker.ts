@@ -2,6 +2,7 @@
 import { Bundle } from "./bundle.ts";
 import { runEvaluator } from "./evaluation.ts";
 import { Execution } from "./execution.ts";
+import type { Generation } from "./generation.ts";
 import { FrameError } from "./frames.ts";
 import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
@@ -76,9 +77,16 @@ export class Worker {
       send: (type, fields) => this.#send(type, frame.id, fields),
       syncChannel: this.#syncChannel,
       onEnd: () => this.#executions.delete(frame.id),
+      onIsolateLost: (generation) => this.#loseAll(generation),
     });
     this.#executions.set(frame.id, execution);
     execution.begin(text(frame, 1));
+  }
+
+  #loseAll(generation: Generation): void {
+    for (const execution of [...this.#executions.values()]) {
+      if (execution.generation === generation) execution.lose();
+    }
   }
 }
 
