@@ -25,6 +25,7 @@ from fenchel.model import (
     list_auth_providers,
     list_modules,
 )
+from fenchel.persistence import MemoryPersistence
 from fenchel.udf import JsError
 from fenchel.values import Value
 from tests.application.fakes import (
@@ -177,6 +178,16 @@ async def test_the_code_is_warm_before_it_is_deployed(backend: Backend) -> None:
     backend.runner.warm = warm  # type: ignore[method-assign]
     await push(backend)
     assert paths_when_warmed == [["app.js"]]
+
+
+async def test_the_deployed_code_is_warm_after_a_restart() -> None:
+    persistence = MemoryPersistence()
+    async with running_backend(functions(), persistence=persistence, is_started=True) as backend:
+        await push(backend)
+        deployed = backend.runner.warmed[-1]
+    runner = functions()
+    async with running_backend(runner, persistence=persistence, is_started=True):
+        assert runner.warmed == [deployed]
 
 
 async def test_config_hashes_let_the_cli_leave_modules_out(backend: Backend) -> None:
@@ -392,6 +403,13 @@ class TestEnvironment:
                 await push(backend)
         providers = await list_auth_providers(backend.database.begin())
         assert [p.domain for p in providers] == ["https://two.example"]  # type: ignore[union-attr]
+
+    async def test_the_code_is_warm_before_a_change_is_seen(self, backend: Backend) -> None:
+        await push(backend)
+        await backend.application.environment.update([EnvironmentChange(name="A", value="1")])
+        code = backend.runner.warmed[-1]
+        assert code.environment_variables["A"] == "1"
+        assert code.package_digest == backend.runner.warmed[0].package_digest
 
     async def test_a_change_that_breaks_the_auth_config_is_refused(self, backend: Backend) -> None:
         backend.runner.auth_config = auth_config_from("AUTH_DOMAIN")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.application.fakes import user
 
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.function_log import Completion, Execution, FunctionLog
 from fenchel.auth import Admin, Anonymous, Identity, System, Unknown
 from fenchel.runtime import Runtime
 from fenchel.udf import LogLevel, LogLine, UdfType
+from tests.application.fakes import user
 
 
 class StillClock:

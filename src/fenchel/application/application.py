@@ -105,7 +105,11 @@ class Application:
             canonical_urls=canonical_urls,
         )
         self.environment = EnvironmentService(
-            database=database, runtime=runtime, auth_configs=auth_configs
+            database=database,
+            function_runner=function_runner,
+            auth_configs=auth_configs,
+            canonical_urls=canonical_urls,
+            runtime=runtime,
         )
         self.deploy = DeployService(
             database=database,
@@ -128,6 +132,7 @@ class Application:
             tasks=self._tasks,
         )
         await jobs.fail_interrupted()
+        await self.deploy.warm_deployed()
         cleaner = Cleaner(database=self._database, runtime=self._runtime)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "job executor": jobs.run,

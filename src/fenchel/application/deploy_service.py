@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
@@ -18,6 +19,7 @@ from fenchel.application.deploy_messages import (
     StartPushResponse,
     WaitForSchemaRequest,
 )
+from fenchel.application.deployed_code import name_deployed_code
 from fenchel.application.push_checks import check_message
 from fenchel.application.push_evaluation import PushEvaluator, prefix_error
 from fenchel.application.push_finish import finish_push
@@ -29,8 +31,15 @@ from fenchel.database import ROOT, Database, IndexTables, SchemaTables, Transact
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
 from fenchel.function_runner import FunctionRunner
-from fenchel.model import get_source_package, get_udf_config, list_modules
+from fenchel.model import (
+    get_source_package,
+    get_udf_config,
+    list_environment_variables,
+    list_modules,
+)
 from fenchel.runtime import Runtime
+
+_log = logging.getLogger(__name__)
 
 _FUNCTIONS_DIRECTORY = "convex/"
 
@@ -135,6 +144,21 @@ class DeployService:
         )
         self._pushes.remove(request.start_push.push_token)
         return response
+
+    async def warm_deployed(self) -> None:
+        """Build the deployed code at start-up; a failure is logged and met again by the first call.
+        """
+        tx = self._database.begin()
+        variables = await list_environment_variables(tx)
+        code = await name_deployed_code(tx, variables, self._canonical_urls)
+        if code is None:
+            return
+        try:
+            await self._function_runner.warm(code)
+        except FenchelError as error:
+            _log.warning(
+                "deployed code cannot be built package=%s", code.package_digest, exc_info=error
+            )
 
     def canonical_urls(self) -> CanonicalUrls:
         """Where clients reach this deployment (2.12)."""

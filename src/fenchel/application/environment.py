@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
-from fenchel.application.deploy_messages import EnvironmentChange
+from fenchel.application.deploy_messages import CanonicalUrls, EnvironmentChange
+from fenchel.application.deployed_code import name_deployed_code
 from fenchel.application.transactions import run_transaction
 from fenchel.database import Database, Transaction
+from fenchel.function_runner import FunctionRunner
 from fenchel.model import (
     check_environment_variables,
     check_name,
@@ -29,8 +31,10 @@ class EnvironmentService:
     """
 
     database: Database
-    runtime: Runtime
+    function_runner: FunctionRunner
     auth_configs: AuthConfigEvaluator
+    canonical_urls: CanonicalUrls
+    runtime: Runtime
 
     async def update(self, changes: Sequence[EnvironmentChange]) -> None:
         """Apply all changes or none.
@@ -58,5 +62,9 @@ class EnvironmentService:
         providers = await self.auth_configs.evaluate_deployed(tx, variables)
         if providers is not None:
             await replace_auth_providers(tx, providers)
+        code = await name_deployed_code(tx, variables, self.canonical_urls)
+        if code is not None:
+            # Built before the switch, as in a push: the queries that run again find it ready.
+            await self.function_runner.warm(code)
         names: list[Value] = [change.name for change in changes]
         await record_audit_entry(tx, "update_environment_variables", {"names": names})

@@ -15,13 +15,14 @@ from fenchel.application.auth_config_evaluation import (
     module_source,
 )
 from fenchel.application.deploy_messages import CanonicalUrls, PushModule, StartPushRequest
+from fenchel.application.deployed_code import name_code
 from fenchel.application.push_checks import check_analysis, check_push, resolve_modules
 from fenchel.application.push_state import EvaluatedPush
 from fenchel.database import Database, Transaction
 from fenchel.definitions import EMPTY_SCHEMA, AnalyzedModule, decode_schema
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
-from fenchel.function_runner import DeployedCode, FunctionRunner
+from fenchel.function_runner import FunctionRunner
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import (
     PackagedModule,
@@ -77,7 +78,7 @@ class PushEvaluator:
         return EvaluatedPush(
             modules=modules,
             package=package,
-            code=_deployed_code(package, inputs),
+            code=name_code(package, config, variables, self.canonical_urls),
             analysis=analysis,
             app_definition=await self._evaluate_definition(definition.definition, inputs),
             schema=EMPTY_SCHEMA if schema_json is None else decode_schema(schema_json),
@@ -149,17 +150,6 @@ class PushEvaluator:
 def prefix_error(error: FenchelError) -> FenchelError:
     """The form in which the CLI prints a developer's mistake (deploy-protocol 2.6)."""
     return FenchelError(error.kind, error.code, f"Hit an error while pushing:\n{error.message}")
-
-
-def _deployed_code(package: SourcePackage, inputs: BundleInputs) -> DeployedCode:
-    """How the function runner will name this code once it is deployed."""
-    return DeployedCode(
-        package_digest=package.sha256.hex(),
-        storage_key=package.storage_key,
-        environment_variables=inputs.environment_variables,
-        import_seed=inputs.import_seed,
-        import_unix_ms=inputs.import_unix_ms,
-    )
 
 
 def _source(module: PushModule) -> ModuleSource:
