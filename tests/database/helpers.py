@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -65,10 +65,10 @@ async def query(tx: Transaction, ast: dict[str, Any], field: str = "n") -> list[
     return await drain(tx.user().open_stream(ast), field)
 
 
-async def insert(database: Database, table: str, *values: dict[str, Value]) -> list[str]:
+async def insert(database: Database, table: str, *values: Mapping[str, Value]) -> list[str]:
     """Ids of documents inserted in one commit."""
     tx = database.begin()
-    ids = [await tx.user().insert(table, value) for value in values]
+    ids = [await tx.user().insert(table, dict(value)) for value in values]
     await database.commit(tx)
     return ids
 
