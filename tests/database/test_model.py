@@ -8,14 +8,16 @@ conflict exactly when a later commit changed something inside what was read, jud
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fenchel.database import Database, Transaction
-from fenchel.errors import ConflictError
+from fenchel.errors import ConflictError, FenchelError
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
 from tests.database.helpers import index_range, limit, push, scan, schema
@@ -83,17 +85,18 @@ async def run_operation(world: World, actor: Actor, operation: tuple[Any, ...]) 
         case ("patch", place, number):
             id_text = pick(world, place)
             actor.seen.append(lambda key, _, wanted=id_text: key == wanted)
-            if id_text in actor.pending:
+            with expecting(id_text in actor.pending):
                 await tables.patch(id_text, {"n": number})
                 actor.pending[id_text] = {**actor.pending[id_text], "n": number}
         case ("delete", place):
             id_text = pick(world, place)
             actor.seen.append(lambda key, _, wanted=id_text: key == wanted)
-            if actor.pending.pop(id_text, None) is not None:
+            with expecting(id_text in actor.pending):
                 await tables.delete(id_text)
+                del actor.pending[id_text]
         case ("get", place):
             id_text = pick(world, place)
-            found = None if id_text == "" else await tables.get(id_text)
+            found = await tables.get(id_text)
             assert (None if found is None else found.value) == actor.pending.get(id_text)
             actor.seen.append(lambda key, _, wanted=id_text: key == wanted)
         case ("range", low, high, order, count):
@@ -156,7 +159,13 @@ async def check_query(
 
 
 def pick(world: World, place: int) -> str:
-    return world.ids[place % len(world.ids)] if world.ids else ""
+    """An id that some transaction has given, committed or not. There must be one."""
+    return world.ids[place % len(world.ids)]
+
+
+def expecting(exists: bool) -> AbstractContextManager[object]:
+    """A write to a missing document fails, and depends on its absence all the same."""
+    return nullcontext() if exists else pytest.raises(FenchelError, match="NonexistentDocument")
 
 
 async def finish(world: World, actor: Actor) -> None:

@@ -52,6 +52,9 @@ class QueryStream:
             for place, operator in enumerate(plan.operators)
             if isinstance(operator, Limit)
         }
+        self._judges_rows = view is not None or any(
+            isinstance(operator, Filter) for operator in plan.operators
+        )
         self._scanner: IndexScanner | None = None
         if plan.scan is not None:
             self._scanner = IndexScanner(tx, plan.scan, plan.scan.interval)
@@ -88,7 +91,10 @@ class QueryStream:
         while True:
             if not self._loaded and scanner.has_more and not self._is_limit_reached:
                 self._loaded.extend(await scanner.load(self._load_count()))
-            documents = await self._judge_loaded(scan)
+            if self._judges_rows:
+                documents = await self._judge_loaded(scan)
+            else:
+                documents = self._take_loaded()
             is_done = self._is_limit_reached or (not self._loaded and not scanner.has_more)
             if documents or is_done:
                 return StreamPage(documents=documents, is_done=is_done)
@@ -119,9 +125,21 @@ class QueryStream:
         """Exactly what a limit still wants if nothing can be dropped, else the usual page."""
         settings = self._tx.settings
         count = settings.query_prefetch_rows
-        if self._remaining and not any(isinstance(item, Filter) for item in self._operators):
+        if self._remaining and not self._judges_rows:
             count = min(self._remaining.values())
         return min(count, settings.query_prefetch_rows_max)
+
+    def _take_loaded(self) -> list[Document]:
+        """All loaded rows that the limits leave: the usual case, where nothing is dropped."""
+        count = min([len(self._loaded), *self._remaining.values()])
+        documents = []
+        for _ in range(count):
+            key, _, document = self._loaded.popleft()
+            self._scanned.append(_ScannedRow(key, document.size_bytes, True))
+            documents.append(document)
+        for place in self._remaining:
+            self._remaining[place] -= count
+        return documents
 
     async def _judge_loaded(self, scan: Scan) -> list[Document]:
         """Run the loaded rows through the operators until a limit is reached.
