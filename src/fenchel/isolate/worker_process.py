@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _DIAGNOSTICS_BYTES_MAX = 4096
 _SYNC_READ_BYTES = 65_536
+_BURY_SECONDS_MAX = 5.0
 
 
 class FrameHandler(Protocol):
@@ -90,14 +91,18 @@ class WorkerProcess:
             raise
 
     async def _open_channels(self) -> None:
+        """The asynchronous channel first: from its start on, `kill` can close everything."""
         process = self._process
-        process.sync_channel.setblocking(False)
-        os.set_blocking(process.diagnostics, False)
-        self._loop.add_reader(process.sync_channel.fileno(), self._read_sync_channel)
-        self._loop.add_reader(process.diagnostics, self._read_diagnostics)
-        transport, _ = await self._loop.create_unix_connection(
+        await self._loop.create_unix_connection(
             lambda: _ChannelProtocol(self), sock=process.channel
         )
+        if self.is_alive:
+            process.sync_channel.setblocking(False)
+            os.set_blocking(process.diagnostics, False)
+            self._loop.add_reader(process.sync_channel.fileno(), self._read_sync_channel)
+            self._loop.add_reader(process.diagnostics, self._read_diagnostics)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
 
     # Sending
@@ -219,9 +224,21 @@ class WorkerProcess:
         )
 
     async def wait_dead(self) -> None:
-        """Return when the killed process is gone and its channels are closed."""
-        if self._reaper is not None:
-            await asyncio.shield(self._reaper)
+        """Return when the killed process is gone and its channels are closed. Cancellation waits
+        for that too: it takes milliseconds, and what is left half closed would leak.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while self._reaper is not None and not self._reaper.done():
+            try:
+                async with asyncio.timeout(_BURY_SECONDS_MAX):
+                    await asyncio.shield(self._reaper)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except TimeoutError:
+                logger.error("a killed isolate worker does not end pid=%d", self.pid)
+                break
+        if cancelled is not None:
+            raise cancelled
 
 
 class _ChannelProtocol(asyncio.Protocol):
@@ -229,6 +246,7 @@ class _ChannelProtocol(asyncio.Protocol):
 
     def __init__(self, worker: WorkerProcess) -> None:
         self._worker = worker
+        self.connection_made = worker.connection_made  # type: ignore[assignment,method-assign]
         self.data_received = worker.data_received  # type: ignore[method-assign]
         self.pause_writing = worker.pause_writing  # type: ignore[method-assign]
         self.resume_writing = worker.resume_writing  # type: ignore[method-assign]

@@ -1,0 +1,100 @@
+"""Evaluations of pushed code on the real worker (execution 1.7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from fenchel.isolate import BundleInputs, Bundler, CodeBundle, Deployment, ModuleSource, WorkerPool
+from fenchel.runtime import Runtime, Settings
+from fenchel.runtime.settings import IsolateSettings
+from fenchel.udf import JsError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FUNCTION = """
+export const f = Object.assign(() => 1, {
+  isQuery: true, isPublic: true,
+  exportArgs: () => '{"type":"any"}', exportReturns: () => "null",
+});
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[WorkerPool]:
+    settings = IsolateSettings(worker_count=1, analyze_seconds_max=1.0)
+    made = WorkerPool(Runtime(settings=Settings(isolate=settings)), deployment=Deployment(name="d"))
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def bundle(path: str, source: str, **environment: str) -> CodeBundle:
+    inputs = BundleInputs(
+        modules=[ModuleSource(path=path, source=source)],
+        environment_variables=environment,
+        import_seed=bytes(32),
+        import_unix_ms=0,
+    )
+    return await Bundler().bundle(inputs, is_app=False)
+
+
+async def test_functions_are_found(pool: WorkerPool) -> None:
+    analyzed = await pool.analyze(await bundle("a/m.js", FUNCTION))
+    assert isinstance(analyzed, dict)
+    (function,) = analyzed["a/m.js"].functions
+    assert (function.name, function.udf_type, function.is_internal) == ("f", "Query", False)
+
+
+async def test_routes_and_crons_are_found(pool: WorkerPool) -> None:
+    router = "export default {isRouter: true, getRoutes: () => [['/x/*', 'GET', () => 1]]};"
+    analyzed = await pool.analyze(await bundle("http.js", router))
+    assert isinstance(analyzed, dict)
+    routes = analyzed["http.js"].http_routes
+    assert routes is not None
+    assert [(r.route.path, r.route.method) for r in routes] == [("/x/*", "GET")]
+    specs = json.dumps({"c": {"name": "m:f", "args": [{}], "schedule": {"type": "hourly"}}})
+    source = f"export default {{isCrons: true, export: () => {json.dumps(specs)}}};"
+    analyzed = await pool.analyze(await bundle("crons.js", source))
+    assert isinstance(analyzed, dict)
+    crons = analyzed["crons.js"].cron_specs
+    assert crons is not None
+    assert crons[0].spec.udf_path == "m.js:f"
+
+
+async def test_a_module_that_throws_is_named(pool: WorkerPool) -> None:
+    result = await pool.analyze(await bundle("m.js", "throw new Error('at import');"))
+    assert isinstance(result, JsError)
+    assert "Failed to analyze m.js" in result.message
+    assert "at import" in result.message
+
+
+@pytest.mark.parametrize("source", ["for (;;);", "const a = []; for (;;) a.push(new Array(1e6));"])
+async def test_a_module_that_does_not_end_is_an_error(pool: WorkerPool, source: str) -> None:
+    result = await pool.analyze(await bundle("m.js", source))
+    assert isinstance(result, JsError)
+    assert isinstance(await pool.analyze(await bundle("m.js", FUNCTION)), dict)
+
+
+async def test_schema_auth_config_and_definition_come_as_json(pool: WorkerPool) -> None:
+    schema = await bundle("schema.js", "export default {export: () => '{\"tables\":[]}'};")
+    assert await pool.evaluate_schema(schema) == '{"tables":[]}'
+    auth = await bundle(
+        "auth.config.js", "export default {providers: [process.env.DOMAIN]};", DOMAIN="d"
+    )
+    text = await pool.evaluate_auth_config(auth)
+    assert isinstance(text, str)
+    assert json.loads(text) == {"providers": ["d"]}
+    definition = await bundle("convex.config.js", "export default {export: () => ({a: 1})};")
+    text = await pool.evaluate_app_definition(definition)
+    assert isinstance(text, str)
+    assert json.loads(text) == {"a": 1}
+
+
+async def test_a_missing_default_export_is_an_error(pool: WorkerPool) -> None:
+    result = await pool.evaluate_schema(await bundle("schema.js", "export const x = 1;"))
+    assert isinstance(result, JsError)
+    assert "must have a default export" in result.message
