@@ -1,6 +1,7 @@
 /**
- * Bundles what the Python package ships: worker, snapshot builder, realm runtime, the isolate binding and esbuild
- * for this platform, and the licences of everything bundled. Output: src/fenchel/_bundled (not in git).
+ * Bundles what the Python package ships: worker, snapshot builder, realm runtime, the isolate
+ * binding and esbuild for this platform, and the licences of everything bundled. Output:
+ * src/fenchel/_bundled (not in git).
  */
 import * as esbuild from "esbuild";
 import fs from "node:fs";
@@ -45,7 +46,10 @@ function bundleRuntime() {
   });
 }
 
-/** A script whose value is a thunk of the package's exports: loaded into a context when it is needed. */
+/**
+ * A script whose value is a thunk of the package's exports: loaded into a context when it is
+ * needed.
+ */
 function bundleVendor(name) {
   return esbuild.build({
     entryPoints: [path.join(runtime, "vendor", `${name}.ts`)],
@@ -100,7 +104,9 @@ function packagesOf(metafiles) {
 
 function licenceOf(name) {
   const folder = path.join(here, "node_modules", name);
-  const { version, license } = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8"));
+  const { version, license } = JSON.parse(
+    fs.readFileSync(path.join(folder, "package.json"), "utf8"),
+  );
   const file = fs.readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
   const text = file === undefined ? "" : fs.readFileSync(path.join(folder, file), "utf8").trim();
   return `## ${name} ${version} (${license})\n\n${text}\n`;

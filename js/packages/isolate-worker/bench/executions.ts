@@ -1,8 +1,9 @@
 /**
  * How many executions does one worker process do per second of its CPU, fresh and reused?
  *
- * Estimate (engine findings): fresh list of 20 documents 1.2 ms CPU of which 0.6 ms are waited for; fresh insert
- * 0.7 and 0.14 ms; reused 0.11 and 0.03 ms. Run: node bench/executions.ts [seconds per row]
+ * Estimate (engine findings): fresh list of 20 documents 1.2 ms CPU of which 0.6 ms are waited for;
+ * fresh insert 0.7 and 0.14 ms; reused 0.11 and 0.03 ms. Run: node bench/executions.ts [seconds per
+ * row]
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -14,7 +15,13 @@ const SECONDS = Number(process.argv[2] ?? 2);
 const TICKS_PER_SECOND = 100;
 
 const document = (index: number): string =>
-  JSON.stringify({ _creationTime: 1.5, _id: `k${index}`, author: "ada", body: `hello ${index}`, channel: "c" });
+  JSON.stringify({
+    _creationTime: 1.5,
+    _id: `k${index}`,
+    author: "ada",
+    body: `hello ${index}`,
+    channel: "c",
+  });
 const page = `1\n${Array.from({ length: 20 }, (_, index) => document(index)).join("\n")}`;
 const answer: Answerer = (op) => {
   if (op === "fenchel/queryPage") return page;
@@ -29,7 +36,12 @@ function cpuSeconds(pid: number): number {
 const percentile = (sorted: number[], share: number): string =>
   (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(3);
 
-async function measure(worker: WorkerProcess, bundle: number, name: string, connections: number): Promise<void> {
+async function measure(
+  worker: WorkerProcess,
+  bundle: number,
+  name: string,
+  connections: number,
+): Promise<void> {
   const [kind, functionPath] = name.split(" ") as ["query" | "mutation", string];
   const args = kind === "query" ? { channel: "c" } : { author: "ada", body: "hello" };
   const waits: number[] = [];
@@ -57,17 +69,27 @@ async function measure(worker: WorkerProcess, bundle: number, name: string, conn
   const perSecond = (waits.length / seconds).toFixed(0);
   const cpuMs = ((used / waits.length) * 1000).toFixed(3);
   const row = [name.padEnd(26), `x${connections}`.padEnd(4), `${perSecond}/s`, `cpu ${cpuMs} ms`];
-  console.log([...row, `p50 ${percentile(waits, 0.5)} p99 ${percentile(waits, 0.99)} ms`].join("  "));
+  console.log(
+    [...row, `p50 ${percentile(waits, 0.5)} p99 ${percentile(waits, 0.99)} ms`].join("  "),
+  );
 }
 
 const fixture = path.join(import.meta.dirname, "../test/fixture/convex");
 const app = await bundleApp(fixture, ["messages.ts", "reused.ts"]);
 const worker = await WorkerProcess.start();
 const { snapshot } = await buildSnapshot(app);
-for (const [label, blob, contextsPerIsolate] of [["snapshot", snapshot, 50], ["no snapshot", undefined, 50]] as const) {
+for (const [label, blob, contextsPerIsolate] of [
+  ["snapshot", snapshot, 50],
+  ["no snapshot", undefined, 50],
+] as const) {
   const bundle = await worker.load(app, { contextsAhead: 4, contextsPerIsolate }, blob);
   console.log(`${label}, ${blob?.length ?? 0} bytes, ${contextsPerIsolate} contexts per isolate`);
-  for (const name of ["query messages:list", "mutation messages:send", "query reused:list", "mutation reused:send"]) {
+  for (const name of [
+    "query messages:list",
+    "mutation messages:send",
+    "query reused:list",
+    "mutation reused:send",
+  ]) {
     for (const connections of [1, 8]) await measure(worker, bundle, name, connections);
   }
   worker.unload(bundle);

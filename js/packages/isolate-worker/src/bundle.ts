@@ -51,7 +51,8 @@ export class Bundle {
   take(): RealmContext {
     this.#open = this.#open.filter((generation) => generation.canMake || generation.readyCount > 0);
     const free = this.#open.filter((generation) => generation.canTake);
-    const generation = free.find(({ readyCount }) => readyCount > 0) ?? free[0] ?? this.#openGeneration();
+    const generation =
+      free.find(({ readyCount }) => readyCount > 0) ?? free[0] ?? this.#openGeneration();
     return generation.take();
   }
 
@@ -70,7 +71,8 @@ export class Bundle {
     const uses = (this.#uses.get(context) ?? 0) + 1;
     this.#uses.set(context, uses);
     const kept = this.#reusable.get(module) ?? [];
-    if (this.#isUnloaded || uses >= USES_MAX || kept.length >= REUSABLE_PER_MODULE_MAX) return false;
+    if (this.#isUnloaded || uses >= USES_MAX || kept.length >= REUSABLE_PER_MODULE_MAX)
+      return false;
     if (uses % USES_PER_HEAP_CHECK === 0 && this.#isHeavy(context)) return false;
     kept.push(context);
     this.#reusable.set(module, kept);

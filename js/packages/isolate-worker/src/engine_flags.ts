@@ -2,12 +2,14 @@
 import v8 from "node:v8";
 
 const FLAGS = [
-  // With it, TurboFan drops the interrupt check of loops that only call built-ins: `for (;;) a.push(new
-  // Array(1000).fill(0))` could neither be stopped at the time limit nor at the memory limit.
+  // With it, TurboFan drops the interrupt check of loops that only call built-ins: `for (;;)
+  // a.push(new Array(1000).fill(0))` could neither be stopped at the time limit nor at the memory
+  // limit.
   "--no-turboshaft-loop-unrolling",
   // Contexts come and go, their shared bytecode should stay.
   "--no-flush-bytecode",
-  // The snapshot comes from our own builder; checking it anew for every isolate costs a millisecond.
+  // The snapshot comes from our own builder; checking it anew for every isolate costs a
+  // millisecond.
   "--no-verify-snapshot-checksum",
 ];
 

@@ -1,7 +1,10 @@
 /** Runs an evaluator of a push in an isolate of its own (specification 1.7). */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
-import type { RawFrame } from "../../udf-runtime/src/host_interface.ts";
-import type { AnalyzedFunction, AnalyzedModule, Evaluation } from "../../udf-runtime/src/evaluators.ts";
+import type {
+  AnalyzedFunction,
+  AnalyzedModule,
+  Evaluation,
+} from "../../udf-runtime/src/evaluators.ts";
 import type { Bundle } from "./bundle.ts";
 import { describeRejection } from "./execution.ts";
 import type { ExecuteHeader, OutcomeHeader, OutcomeKind } from "./protocol.ts";
@@ -15,7 +18,11 @@ export interface EvaluationResult {
 
 export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationResult {
   const start = performance.now();
-  const end = (kind: OutcomeKind, rest: Partial<OutcomeHeader>, result: string): EvaluationResult => ({
+  const end = (
+    kind: OutcomeKind,
+    rest: Partial<OutcomeHeader>,
+    result: string,
+  ): EvaluationResult => ({
     header: {
       kind,
       logLines: [],
@@ -51,7 +58,7 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
 
 function answer(bundle: Bundle, op: string, argsJson: string): string {
   if (op === "fenchel/mapFrames") {
-    return `1${JSON.stringify(bundle.stackMapper.mapFrames(JSON.parse(argsJson) as RawFrame[]))}`;
+    return bundle.stackMapper.answer(argsJson);
   }
   return `0${JSON.stringify({ message: `${op} unsupported at import time` })}`;
 }
@@ -64,7 +71,10 @@ interface LocatedFunction extends Omit<AnalyzedFunction, "handlerText"> {
 /** Replaces handler texts by positions and sorts functions by them. */
 function locate(bundle: Bundle, json: string): string {
   const modules = JSON.parse(json) as Record<string, AnalyzedModule>;
-  const located: Record<string, Omit<AnalyzedModule, "functions"> & { functions: LocatedFunction[] }> = {};
+  const located: Record<
+    string,
+    Omit<AnalyzedModule, "functions"> & { functions: LocatedFunction[] }
+  > = {};
   for (const [path, analyzed] of Object.entries(modules)) {
     const functions = analyzed.functions.map(({ handlerText, ...rest }) => ({
       ...rest,
@@ -76,12 +86,20 @@ function locate(bundle: Bundle, json: string): string {
 }
 
 function byPosition(left: LocatedFunction, right: LocatedFunction): number {
-  if (left.pos === null || right.pos === null) return Number(left.pos === null) - Number(right.pos === null);
+  if (left.pos === null || right.pos === null)
+    return Number(left.pos === null) - Number(right.pos === null);
   return left.pos.start_lineno - right.pos.start_lineno || left.pos.start_col - right.pos.start_col;
 }
 
-/** Position of a handler whose text occurs exactly once in the bundle, if it stems from the module itself. */
-function positionOf(bundle: Bundle, path: string, handlerText: string | null): LocatedFunction["pos"] {
+/**
+ * Position of a handler whose text occurs exactly once in the bundle, if it stems from the module
+ * itself.
+ */
+function positionOf(
+  bundle: Bundle,
+  path: string,
+  handlerText: string | null,
+): LocatedFunction["pos"] {
   if (handlerText === null) return null;
   const { script } = bundle;
   const offset = script.indexOf(handlerText);

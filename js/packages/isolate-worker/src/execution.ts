@@ -1,9 +1,10 @@
 /**
- * One execution in the worker: moves results in and syscalls out, turn by turn, until there is an outcome.
- * A turn is one command to the realm with the microtasks that follow; it runs to its end on this thread.
+ * One execution in the worker: moves results in and syscalls out, turn by turn, until there is an
+ * outcome. A turn is one command to the realm with the microtasks that follow; it runs to its end
+ * on this thread.
  */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
-import type { JsError, RawFrame, RealmOutcome, TurnOutput } from "../../udf-runtime/src/host_interface.ts";
+import type { JsError, RealmOutcome, TurnOutput } from "../../udf-runtime/src/host_interface.ts";
 import type { Bundle } from "./bundle.ts";
 import type { Generation } from "./generation.ts";
 import { MessageType, SYSCALLS_PER_FRAME_MAX } from "./protocol.ts";
@@ -26,7 +27,9 @@ export interface Wiring {
 
 /** Time for the realm to hand over its logs after user code was stopped. */
 const FAIL_TIMEOUT_MS = 100;
-/** Below this share of the budget a turn gets the whole budget: the engine's timer is cheaper then. */
+/**
+ * Below this share of the budget a turn gets the whole budget: the engine's timer is cheaper then.
+ */
 const PRECISE_SHARE = 0.1;
 
 const EMPTY_OUTCOME: RealmOutcome = {
@@ -51,12 +54,7 @@ export class Execution {
   #userMs = 0;
   #isOver = false;
 
-  constructor(
-    id: number,
-    header: ExecuteHeader,
-    bundle: Bundle,
-    wiring: Wiring,
-  ) {
+  constructor(id: number, header: ExecuteHeader, bundle: Bundle, wiring: Wiring) {
     this.#id = id;
     this.header = header;
     this.bundle = bundle;
@@ -95,7 +93,7 @@ export class Execution {
     this.#end(false);
   }
 
-  // --- Turns ------------------------------------------------------------------------------------------------
+  // --- Turns ---
 
   #turn(command: number, ...args: CallArgument[]): void {
     if (this.#isOver) return;
@@ -168,7 +166,7 @@ export class Execution {
     this.#timers.add(timer);
   }
 
-  // --- The end ----------------------------------------------------------------------------------------------
+  // --- The end ---
 
   #fail(error: unknown): void {
     if (error instanceof IsolateLost) {
@@ -190,7 +188,11 @@ export class Execution {
     } catch {
       // Stopped code left the realm unable to report: the kind of the end is known all the same.
     }
-    this.#finish(kind, outcome ?? (error === undefined ? EMPTY_OUTCOME : { ...EMPTY_OUTCOME, error }), "");
+    this.#finish(
+      kind,
+      outcome ?? (error === undefined ? EMPTY_OUTCOME : { ...EMPTY_OUTCOME, error }),
+      "",
+    );
   }
 
   #finish(kind: OutcomeKind, outcome: RealmOutcome, result: string): void {
@@ -232,12 +234,12 @@ export class Execution {
     }
   }
 
-  // --- Synchronous calls ------------------------------------------------------------------------------------
+  // --- Synchronous calls ---
 
   readonly #onHostCall = (op: string, argsJson: string): string => {
     switch (op) {
       case "fenchel/mapFrames":
-        return `1${JSON.stringify(this.bundle.stackMapper.mapFrames(JSON.parse(argsJson) as RawFrame[]))}`;
+        return this.bundle.stackMapper.answer(argsJson);
       case "fenchel/elapsedMs":
         return `1${performance.now() - this.#startMs}`;
       default:

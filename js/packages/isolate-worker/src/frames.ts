@@ -18,7 +18,11 @@ export interface Frame {
 export class FrameError extends Error {}
 
 /** Encodes one frame; text fields become UTF-8. */
-export function encodeFrame(type: number, id: number, fields: readonly (string | Buffer)[]): Buffer {
+export function encodeFrame(
+  type: number,
+  id: number,
+  fields: readonly (string | Buffer)[],
+): Buffer {
   const lengths = fields.map((field) => Buffer.byteLength(field));
   const length = lengths.reduce((sum, fieldLength) => sum + LENGTH_BYTES + fieldLength, HEAD_BYTES);
   if (length > FRAME_BYTES_MAX) throw new FrameError(`Frame of ${length} bytes is too large`);
@@ -44,7 +48,8 @@ export function decodeFrameBody(body: Buffer): Frame {
   const fields: Buffer[] = [];
   let offset = HEAD_BYTES;
   while (offset < body.length) {
-    if (offset + LENGTH_BYTES > body.length) throw new FrameError("Frame ends inside a field length");
+    if (offset + LENGTH_BYTES > body.length)
+      throw new FrameError("Frame ends inside a field length");
     const end = offset + LENGTH_BYTES + body.readUInt32LE(offset);
     if (end > body.length) throw new FrameError("Frame ends inside a field");
     fields.push(body.subarray(offset + LENGTH_BYTES, end));
@@ -59,7 +64,10 @@ export function checkFrameLength(length: number): void {
   }
 }
 
-/** Cuts a byte stream into frames. Invariant: `#chunks` together hold `#bytes` bytes, less than one frame. */
+/**
+ * Cuts a byte stream into frames. Invariant: `#chunks` together hold `#bytes` bytes, less than one
+ * frame.
+ */
 export class FrameDecoder {
   #chunks: Buffer[] = [];
   #bytes = 0;

@@ -1,9 +1,10 @@
 /**
- * One isolate and its contexts. An isolate serves a bounded number of contexts and is then thrown away: without
- * that, garbage collection grows to several times the cost of the work (engine findings).
+ * One isolate and its contexts. An isolate serves a bounded number of contexts and is then thrown
+ * away: without that, garbage collection grows to several times the cost of the work (engine
+ * findings).
  *
- * Invariant: every context made is in `#ready` or `#taken` until it is released; the isolate is disposed once
- * the generation is retired and both are empty.
+ * Invariant: every context made is in `#ready` or `#taken` until it is released; the isolate is
+ * disposed once the generation is retired and both are empty.
  */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
 import type { VendorName } from "../../udf-runtime/src/host_interface.ts";

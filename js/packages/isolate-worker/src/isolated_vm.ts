@@ -1,4 +1,7 @@
-/** The one file that knows where V8 isolates come from: the prebuilt binding beside the bundled worker. */
+/**
+ * The one file that knows where V8 isolates come from: the prebuilt binding beside the bundled
+ * worker.
+ */
 import type ivm from "isolated-vm";
 import path from "node:path";
 

@@ -1,4 +1,6 @@
-/** Entry of the worker process: sockets, and context preparation while nothing else is to be done. */
+/**
+ * Entry of the worker process: sockets, and context preparation while nothing else is to be done.
+ */
 import net from "node:net";
 import { setEngineFlags } from "./engine_flags.ts";
 import { FrameDecoder, encodeFrame } from "./frames.ts";

@@ -1,5 +1,10 @@
 /** Messages of the worker protocol, version 1: numbers and the JSON inside the frames. */
-import type { EvaluatorKind, FunctionKind, JsError, LogLine } from "../../udf-runtime/src/host_interface.ts";
+import type {
+  EvaluatorKind,
+  FunctionKind,
+  JsError,
+  LogLine,
+} from "../../udf-runtime/src/host_interface.ts";
 
 export const PROTOCOL_VERSION = 1;
 

@@ -1,12 +1,21 @@
-/** One V8 context with the runtime in it, ready for an execution. The only caller of the realm function. */
+/**
+ * One V8 context with the runtime in it, ready for an execution. The only caller of the realm
+ * function.
+ */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
-import type { HostFunction, RealmFunction, VendorName } from "../../udf-runtime/src/host_interface.ts";
+import type {
+  HostFunction,
+  RealmFunction,
+  VendorName,
+} from "../../udf-runtime/src/host_interface.ts";
 import type { Generation } from "./generation.ts";
 import type { Context, Reference } from "./isolated_vm.ts";
 
 export type CallArgument = string | number | boolean;
 
-/** Answers synchronous calls of the realm; the answer begins with "1" (result) or "0" (error JSON). */
+/**
+ * Answers synchronous calls of the realm; the answer begins with "1" (result) or "0" (error JSON).
+ */
 export type HostCallHandler = (op: string, argsJson: string) => string;
 
 /** The user's code ran longer than it may. */
@@ -28,7 +37,9 @@ export class RealmContext {
     this.number = number;
     this.#context = generation.isolate.createContextSync();
     const claim = this.#context.global.getSync("__fenchelClaim", { reference: true });
-    this.#realm = claim.applySync(undefined, [nonce], { result: { reference: true } }) as Reference<RealmFunction>;
+    this.#realm = claim.applySync(undefined, [nonce], {
+      result: { reference: true },
+    }) as Reference<RealmFunction>;
     claim.release();
     this.#realm.applySync(undefined, [Command.Attach, number, host]);
   }
@@ -39,8 +50,8 @@ export class RealmContext {
   }
 
   /**
-   * Runs a command and the microtasks that follow. Raises TurnTimeout, IsolateLost, or a copy of the error with
-   * which a promise was rejected that nobody handles.
+   * Runs a command and the microtasks that follow. Raises TurnTimeout, IsolateLost, or a copy of
+   * the error with which a promise was rejected that nobody handles.
    */
   call(timeoutMs: number, command: number, ...args: CallArgument[]): string | undefined {
     const { isolate } = this.generation;
@@ -48,12 +59,12 @@ export class RealmContext {
     const start = performance.now();
     try {
       return this.#realm.applySync(undefined, [command, ...args], { timeout: timeoutMs }) as
-        | string
-        | undefined;
+        string | undefined;
     } catch (error) {
       if (isolate.isDisposed) throw new IsolateLost("", { cause: error });
       const isTimeout = error instanceof Error && error.message === "Script execution timed out.";
-      if (isTimeout && performance.now() - start >= timeoutMs) throw new TurnTimeout("", { cause: error });
+      if (isTimeout && performance.now() - start >= timeoutMs)
+        throw new TurnTimeout("", { cause: error });
       throw error;
     }
   }
@@ -61,7 +72,11 @@ export class RealmContext {
   /** Evaluates a script whose value is a thunk and hands that to the realm. */
   giveVendor(name: VendorName): void {
     const thunk = this.generation.vendorScript(name).runSync(this.#context, { reference: true });
-    this.#realm.applySync(undefined, [Command.ReceiveVendor, name, thunk.derefInto({ release: true })]);
+    this.#realm.applySync(undefined, [
+      Command.ReceiveVendor,
+      name,
+      thunk.derefInto({ release: true }),
+    ]);
   }
 
   release(): void {

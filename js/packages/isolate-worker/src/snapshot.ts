@@ -1,6 +1,6 @@
 /**
- * The scripts that make a realm, and V8 snapshots of them. A snapshot file is the nonce (text of fixed length)
- * followed by V8's blob.
+ * The scripts that make a realm, and V8 snapshots of them. A snapshot file is the nonce (text of
+ * fixed length) followed by V8's blob.
  */
 import crypto from "node:crypto";
 import fs from "node:fs";
@@ -59,11 +59,16 @@ export function createRuntimeSnapshot(): RealmSnapshot {
   return { nonce, snapshot: Isolate.createSnapshot([runtimeScript(nonce)]) };
 }
 
-/** Bytes of a snapshot with the runtime and the evaluated app. May crash the process: run it in its own. */
+/**
+ * Bytes of a snapshot with the runtime and the evaluated app. May crash the process: run it in its
+ * own.
+ */
 export function createAppSnapshot(header: BundleHeader, script: string): Buffer {
   const nonce = createNonce();
   const { importSeed, importUnixMs, env } = header;
-  const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) => JSON.stringify(arg));
+  const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) =>
+    JSON.stringify(arg),
+  );
   const claim = `__fenchelClaim(${JSON.stringify(nonce)})`;
   const vendors = VENDOR_NAMES.map((name) => `${name}: ${vendorSource(name)}`);
   const snapshot = Isolate.createSnapshot([

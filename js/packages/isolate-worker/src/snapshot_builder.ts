@@ -1,4 +1,7 @@
-/** Process that builds one app snapshot: a frame in on stdin, a frame out on stdout. It may crash or be killed. */
+/**
+ * Process that builds one app snapshot: a frame in on stdin, a frame out on stdout. It may crash or
+ * be killed.
+ */
 import fs from "node:fs";
 import { checkFrameLength, decodeFrameBody, encodeFrame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";

@@ -1,4 +1,7 @@
-/** Maps stack frames of one bundle to the developer's sources (specification 5.2). Lines and columns 1-based. */
+/**
+ * Maps stack frames of one bundle to the developer's sources (specification 5.2). Lines and columns
+ * 1-based.
+ */
 import { TraceMap, originalPositionFor } from "@jridgewell/trace-mapping";
 import type { RawFrame } from "../../udf-runtime/src/host_interface.ts";
 import { APP_FILE, RUNTIME_FILE } from "./snapshot.ts";
@@ -29,7 +32,10 @@ export class StackMapper {
     return { source: found.source, line: found.line, column: found.column + 1 };
   }
 
-  /** Texts of the frames to show: mapped, without what belongs to the runtime at the head and the tail. */
+  /**
+   * Texts of the frames to show: mapped, without what belongs to the runtime at the head and the
+   * tail.
+   */
   mapFrames(frames: readonly RawFrame[]): string[] {
     const mapped = frames.map((frame) => this.#mapFrame(frame));
     let start = 0;
@@ -39,7 +45,10 @@ export class StackMapper {
     return mapped.slice(start, end).flatMap((frame) => (frame === null ? [] : [frame.text]));
   }
 
-  #mapFrame([before, file, line, column, after]: RawFrame): { text: string; source: string } | null {
+  #mapFrame([before, file, line, column, after]: RawFrame): {
+    text: string;
+    source: string;
+  } | null {
     if (file === RUNTIME_FILE) return null;
     if (file !== APP_FILE) return { text: `${before}${file}${after}`, source: file };
     const position = this.position(line, column);

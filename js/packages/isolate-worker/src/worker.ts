@@ -1,4 +1,7 @@
-/** Dispatches the backend's messages to bundles and executions. Knows no sockets: frames in, frames out. */
+/**
+ * Dispatches the backend's messages to bundles and executions. Knows no sockets: frames in, frames
+ * out.
+ */
 import { Bundle } from "./bundle.ts";
 import { runEvaluator } from "./evaluation.ts";
 import { Execution } from "./execution.ts";

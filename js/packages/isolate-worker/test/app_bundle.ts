@@ -1,4 +1,7 @@
-/** Bundles a folder of Convex functions as a push does: the CLI's modules first, then the one script of the app. */
+/**
+ * Bundles a folder of Convex functions as a push does: the CLI's modules first, then the one script
+ * of the app.
+ */
 import * as esbuild from "esbuild";
 import fs from "node:fs";
 import os from "node:os";
@@ -10,7 +13,11 @@ export interface AppBundle {
   modules: string[];
 }
 
-async function bundleModules(convexFolder: string, entries: string[], output: string): Promise<void> {
+async function bundleModules(
+  convexFolder: string,
+  entries: string[],
+  output: string,
+): Promise<void> {
   await esbuild.build({
     absWorkingDir: convexFolder,
     entryPoints: entries,
@@ -44,7 +51,10 @@ export async function bundleApp(convexFolder: string, entries: string[]): Promis
     const thunks = modules.map((name) => `${JSON.stringify(name)}: () => require("./${name}")`);
     const result = await esbuild.build({
       absWorkingDir: scratch,
-      stdin: { contents: `globalThis.__fenchelModules = {${thunks.join(",\n")}};`, resolveDir: scratch },
+      stdin: {
+        contents: `globalThis.__fenchelModules = {${thunks.join(",\n")}};`,
+        resolveDir: scratch,
+      },
       outfile: path.join(convexFolder, "..", "out", "app.js"),
       bundle: true,
       write: false,

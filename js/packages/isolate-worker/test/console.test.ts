@@ -24,7 +24,8 @@ describe("console", async () => {
 
   test("a line is cut at 32,768 bytes", async () => {
     const [first, second] = (await run("query", "logs:long")).header.logLines;
-    const bytes = (line?: { messages: string[] }): number => Buffer.byteLength(line?.messages.join(" ") ?? "");
+    const bytes = (line?: { messages: string[] }): number =>
+      Buffer.byteLength(line?.messages.join(" ") ?? "");
     assert.deepEqual([first?.isTruncated, bytes(first)], [true, 32_768]);
     assert.deepEqual([second?.isTruncated, bytes(second)], [true, 32_767]);
   });
@@ -34,7 +35,9 @@ describe("console", async () => {
     assert.equal(logLines.length, 256);
     assert.deepEqual(logLines[254]?.messages, ["255"]);
     assert.equal(logLines[255]?.level, "ERROR");
-    assert.deepEqual(logLines[255]?.messages, ["Log overflow (maximum 256). Remaining log lines omitted."]);
+    assert.deepEqual(logLines[255]?.messages, [
+      "Log overflow (maximum 256). Remaining log lines omitted.",
+    ]);
   });
 
   test("a failing function keeps its lines", async () => {

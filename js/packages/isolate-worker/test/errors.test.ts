@@ -7,7 +7,10 @@ import type { Answerer } from "./worker_process.ts";
 for (const { way, useSnapshot } of BOTH_WAYS) {
   describe(`errors ${way}`, async () => {
     const { run, result } = await setUp(useSnapshot);
-    const errorOf = async (functionPath: string, answerer?: Answerer): Promise<{ message: string; frames: string[]; dataJson?: string }> => {
+    const errorOf = async (
+      functionPath: string,
+      answerer?: Answerer,
+    ): Promise<{ message: string; frames: string[]; dataJson?: string }> => {
       const { header } = await run("query", functionPath, {}, answerer);
       assert.equal(header.kind, "error");
       assert.ok(header.error !== undefined);
@@ -24,7 +27,10 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
 
     test("user code sees the mapped stack too", async () => {
       const stack = String(await result("query", "probe:failsSeen"));
-      assert.match(stack, /^TypeError: on purpose\n {4}at inner \(\.\.\/convex\/probe\.ts:\d+:\d+\)\n/);
+      assert.match(
+        stack,
+        /^TypeError: on purpose\n {4}at inner \(\.\.\/convex\/probe\.ts:\d+:\d+\)\n/,
+      );
       assert.doesNotMatch(stack, /udf-runtime|app\.js/);
     });
 
@@ -35,7 +41,10 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
     });
 
     test("what is not an Error has no frames", async () => {
-      assert.deepEqual(await errorOf("probe:failsWithText"), { message: "Uncaught plain text", frames: [] });
+      assert.deepEqual(await errorOf("probe:failsWithText"), {
+        message: "Uncaught plain text",
+        frames: [],
+      });
     });
 
     test("a rejection that nobody handles ends the function", async () => {
@@ -58,7 +67,12 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
 
     test("missing modules, exports and wrong kinds have the specified texts", async () => {
       const messages = [];
-      for (const path of ["nowhere:f", "messages:nope", "messages:send", "probe:notAConvexFunction"]) {
+      for (const path of [
+        "nowhere:f",
+        "messages:nope",
+        "messages:send",
+        "probe:notAConvexFunction",
+      ]) {
         messages.push((await errorOf(path)).message);
       }
       assert.deepEqual(messages, [
@@ -76,14 +90,19 @@ describe("modules that fail at import", async () => {
 
   test("a module that throws while it is imported throws at every call", async () => {
     for (let index = 0; index < 2; index++) {
-      const { message, frames } = (await run("query", "broken:get")).header.error ?? { message: "", frames: [] };
+      const { message, frames } = (await run("query", "broken:get")).header.error ?? {
+        message: "",
+        frames: [],
+      };
       assert.match(message, /^Uncaught SyntaxError: .*JSON/);
       assert.match(frames.join("\n"), /broken\.ts:4:\d+/);
     }
   });
 
   test("the database and timers are refused at import", async () => {
-    const { message } = (await run("query", "database_at_import:x")).header.error ?? { message: "" };
+    const { message } = (await run("query", "database_at_import:x")).header.error ?? {
+      message: "",
+    };
     assert.equal(
       message,
       "Uncaught Error: Can't use database at import time | Syscall 1.0/other unsupported at import time | setTimeout unsupported at import time",

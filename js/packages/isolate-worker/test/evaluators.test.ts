@@ -5,16 +5,28 @@ import { setUp } from "./setup.ts";
 const FOUR_SECONDS = { userTimeoutMs: 4000 };
 
 interface Analyzed {
-  functions: { name: string; udfType: string; visibility: unknown; args: string; returns: string; pos: unknown }[];
+  functions: {
+    name: string;
+    udfType: string;
+    visibility: unknown;
+    args: string;
+    returns: string;
+    pos: unknown;
+  }[];
   httpRoutes: unknown;
   cronSpecs: string | null;
   reuseContext: boolean;
 }
 
 describe("evaluators", async () => {
-  const { run, result, worker, app } = await setUp(false, { env: { AUTH_DOMAIN: "https://id.example.org" } });
+  const { run, result, worker, app } = await setUp(false, {
+    env: { AUTH_DOMAIN: "https://id.example.org" },
+  });
   const analyze = async (module: string): Promise<Analyzed> => {
-    const modules = (await result("analyze", module, {}, undefined, FOUR_SECONDS)) as Record<string, Analyzed>;
+    const modules = (await result("analyze", module, {}, undefined, FOUR_SECONDS)) as Record<
+      string,
+      Analyzed
+    >;
     return modules[`${module}.js`] as Analyzed;
   };
 
@@ -32,7 +44,10 @@ describe("evaluators", async () => {
       type: "object",
       value: { channel: { fieldType: { type: "string" }, optional: false } },
     });
-    assert.deepEqual(functions.map(({ returns }) => returns), ["null", '{"type":"string"}', "null"]);
+    assert.deepEqual(
+      functions.map(({ returns }) => returns),
+      ["null", '{"type":"string"}', "null"],
+    );
     assert.deepEqual(functions[0]?.pos, { path: "messages.js", start_lineno: 6, start_col: 12 });
   });
 
@@ -42,7 +57,11 @@ describe("evaluators", async () => {
       { path: "/files/*", method: "POST" },
     ]);
     assert.deepEqual(JSON.parse((await analyze("crons")).cronSpecs ?? ""), {
-      "sweep often": { name: "messages:sweep", args: [{}], schedule: { minutes: 5, type: "interval" } },
+      "sweep often": {
+        name: "messages:sweep",
+        args: [{}],
+        schedule: { minutes: 5, type: "interval" },
+      },
     });
     assert.equal((await analyze("reused")).reuseContext, true);
   });
@@ -50,7 +69,10 @@ describe("evaluators", async () => {
   test("a module that fails is named, with its frames and its console lines", async () => {
     const { header } = await run("analyze", "broken", {}, undefined, FOUR_SECONDS);
     assert.equal(header.kind, "error");
-    assert.match(header.error?.message ?? "", /^Failed to analyze broken\.js: Uncaught SyntaxError: .*\n\n\[LOG\] 'so far' 'so good'$/s);
+    assert.match(
+      header.error?.message ?? "",
+      /^Failed to analyze broken\.js: Uncaught SyntaxError: .*\n\n\[LOG\] 'so far' 'so good'$/s,
+    );
     assert.match(header.error?.frames.join("\n") ?? "", /broken\.ts:4:\d+/);
   });
 
@@ -59,10 +81,14 @@ describe("evaluators", async () => {
   });
 
   test("schema, auth config and app definition", async () => {
-    const schema = (await result("schema", "schema", {}, undefined, FOUR_SECONDS)) as { tables: { tableName: string }[] };
+    const schema = (await result("schema", "schema", {}, undefined, FOUR_SECONDS)) as {
+      tables: { tableName: string }[];
+    };
     assert.equal(schema.tables[0]?.tableName, "messages");
     const auth = await run("authConfig", "auth.config", {}, undefined, FOUR_SECONDS);
-    assert.deepEqual(JSON.parse(auth.result), { providers: [{ domain: "https://id.example.org", applicationID: "convex" }] });
+    assert.deepEqual(JSON.parse(auth.result), {
+      providers: [{ domain: "https://id.example.org", applicationID: "convex" }],
+    });
     assert.deepEqual(auth.header.envRead, ["AUTH_DOMAIN"]);
     assert.deepEqual(await result("appDefinition", "convex.config", {}, undefined, FOUR_SECONDS), {
       definitionType: { type: "app" },
@@ -73,9 +99,15 @@ describe("evaluators", async () => {
   });
 
   test("an endless import is stopped", async () => {
-    const endless = { ...app, script: 'globalThis.__fenchelModules = {"a.js": () => { for (;;); }};', modules: ["a.js"] };
+    const endless = {
+      ...app,
+      script: 'globalThis.__fenchelModules = {"a.js": () => { for (;;); }};',
+      modules: ["a.js"],
+    };
     const bundle = await worker.load(endless);
-    const { header } = await worker.run(bundle, "analyze", "a", {}, undefined, { userTimeoutMs: 100 });
+    const { header } = await worker.run(bundle, "analyze", "a", {}, undefined, {
+      userTimeoutMs: 100,
+    });
     assert.equal(header.kind, "timeout");
   });
 });

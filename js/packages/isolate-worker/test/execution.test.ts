@@ -8,17 +8,27 @@ const row = (id: string): string => `{"_creationTime":1.5,"_id":"${id}"}`;
 
 for (const { way, useSnapshot } of BOTH_WAYS) {
   describe(`executions ${way}`, async () => {
-    const { run, result, worker, bundle } = await setUp(useSnapshot, { env: { IMPORTED_NAME: "ada", OTHER: "x" } });
+    const { run, result, worker, bundle } = await setUp(useSnapshot, {
+      env: { IMPORTED_NAME: "ada", OTHER: "x" },
+    });
 
     test("a query reads a page and reports what it consumed", async () => {
       const answer: Answerer = (op, args) => {
         assert.equal(op, "fenchel/queryPage");
         const { queryId, query, consumed } = args as Record<string, unknown>;
         assert.deepEqual([queryId, consumed], [0, []]);
-        assert.equal((query as { source: { indexName: string } }).source.indexName, "messages.by_channel");
+        assert.equal(
+          (query as { source: { indexName: string } }).source.indexName,
+          "messages.by_channel",
+        );
         return `1\n${row("k1")}\n${row("k2")}`;
       };
-      const { header, result: text } = await run("query", "messages:list", { channel: "c" }, answer);
+      const { header, result: text } = await run(
+        "query",
+        "messages:list",
+        { channel: "c" },
+        answer,
+      );
       assert.equal(text, `[${row("k1")},${row("k2")}]`);
       assert.deepEqual(header.consumed, [[0, 2, 1]]);
       assert.deepEqual([header.observedTime, header.observedRandomness], [false, false]);
@@ -44,15 +54,26 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
         const name = (args as { queryId: number }).queryId === 0 ? "a" : "b";
         return `1\n${row(`${name}1`)}\n${row(`${name}2`)}`;
       };
-      assert.deepEqual(await result("query", "probe:interleaved", {}, answer), ["a1", "b1", "a2", "b2"]);
+      assert.deepEqual(await result("query", "probe:interleaved", {}, answer), [
+        "a1",
+        "b1",
+        "a2",
+        "b2",
+      ]);
     });
 
     test("a mutation writes and returns the id", async () => {
       const answer: Answerer = (op, args) => {
-        assert.deepEqual([op, args], ["1.0/insert", { table: "messages", value: { author: "a", body: "b" } }]);
+        assert.deepEqual(
+          [op, args],
+          ["1.0/insert", { table: "messages", value: { author: "a", body: "b" } }],
+        );
         return '{"_id":"k9"}';
       };
-      assert.equal(await result("mutation", "messages:send", { author: "a", body: "b" }, answer), "k9");
+      assert.equal(
+        await result("mutation", "messages:send", { author: "a", body: "b" }, answer),
+        "k9",
+      );
     });
 
     test("all syscalls of a turn go out together, in call order, and settle in that order", async () => {
@@ -63,18 +84,30 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
     });
 
     test("an unawaited write of a mutation still runs", async () => {
-      const { batches, header } = await run("mutation", "probe:unawaited", {}, () => '{"_id":"k9"}');
+      const { batches, header } = await run(
+        "mutation",
+        "probe:unawaited",
+        {},
+        () => '{"_id":"k9"}',
+      );
       assert.deepEqual([batches, header.kind], [[["1.0/insert"]], "success"]);
     });
 
     test("an unawaited operation of an action is warned about", async () => {
       const { streamed } = await run("action", "probe:unawaitedAction", {}, () => null);
       const warning = streamed.find(({ level }) => level === "WARN");
-      assert.match(warning?.messages[0] ?? "", /^1 unawaited operation: \[mutation\]\. Async operations should/);
+      assert.match(
+        warning?.messages[0] ?? "",
+        /^1 unawaited operation: \[mutation\]\. Async operations should/,
+      );
     });
 
     test("an action's timers fire in order", async () => {
-      const { result: text, header, streamed } = await run("action", "probe:waits", {}, () => null, { userTimeoutMs: 5000 });
+      const {
+        result: text,
+        header,
+        streamed,
+      } = await run("action", "probe:waits", {}, () => null, { userTimeoutMs: 5000 });
       assert.equal(text, '["first","second","late"]');
       assert.deepEqual(header.logLines, []);
       assert.deepEqual(streamed.at(-1)?.messages, ["'done'"]);
@@ -82,14 +115,20 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
 
     test("no execution sees what another one left in globals, modules or prototypes", async () => {
       const fresh = { calls: 0, trace: null, patched: false };
-      for (let index = 0; index < 3; index++) assert.deepEqual(await result("query", "probe:traces"), fresh);
+      for (let index = 0; index < 3; index++)
+        assert.deepEqual(await result("query", "probe:traces"), fresh);
     });
 
     test("the same seed gives the same randomness, another seed another", async () => {
-      const [first, again] = [await run("query", "probe:chance"), await run("query", "probe:chance")];
+      const [first, again] = [
+        await run("query", "probe:chance"),
+        await run("query", "probe:chance"),
+      ];
       assert.equal(first.result, again.result);
       assert.equal(first.header.observedRandomness, true);
-      const other = await run("query", "probe:chance", {}, undefined, { seed: SEED.replaceAll("1", "7") });
+      const other = await run("query", "probe:chance", {}, undefined, {
+        seed: SEED.replaceAll("1", "7"),
+      });
       assert.notEqual(other.result, first.result);
       const [left, right, uuid] = JSON.parse(first.result) as [number, number, string];
       assert.ok(left !== right && left >= 0 && left < 1);
@@ -99,18 +138,32 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
     test("time stands still in a query", async () => {
       const outcome = await run("query", "probe:clock");
       const text = "Tue Nov 14 2023 22:13:20 GMT+0000 (Coordinated Universal Time)";
-      assert.deepEqual(JSON.parse(outcome.result), [NOW_MS, NOW_MS, text, 0, "2020-01-01T00:00:00.000Z", true]);
+      assert.deepEqual(JSON.parse(outcome.result), [
+        NOW_MS,
+        NOW_MS,
+        text,
+        0,
+        "2020-01-01T00:00:00.000Z",
+        true,
+      ]);
       assert.equal(outcome.header.observedTime, true);
     });
 
     test("the import phase has the bundle's time, randomness and variables", async () => {
       const outcome = await run("query", "probe:importPhase");
       const value = JSON.parse(outcome.result) as { importedRandom: number };
-      assert.deepEqual(value, { importedAt: IMPORT_MS, importedName: "ada", importedRandom: value.importedRandom });
+      assert.deepEqual(value, {
+        importedAt: IMPORT_MS,
+        importedName: "ada",
+        importedRandom: value.importedRandom,
+      });
       assert.equal((await run("query", "probe:importPhase")).result, outcome.result);
       assert.ok(outcome.header.envRead.includes("IMPORTED_NAME"));
       assert.equal(outcome.header.observedTime, false);
-      assert.deepEqual(outcome.header.logLines.map(({ messages }) => messages), [["'imported'"]]);
+      assert.deepEqual(
+        outcome.header.logLines.map(({ messages }) => messages),
+        [["'imported'"]],
+      );
     });
 
     test("reads of variables are recorded", async () => {
@@ -119,7 +172,10 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
       assert.ok(header.envRead.includes("OTHER"));
       assert.equal(await result("query", "probe:variable", { name: "MISSING" }), null);
       const invalid = await run("query", "probe:variable", { name: "not a name" });
-      assert.match(invalid.header.error?.message ?? "", /Environment variable name "not a name" is invalid/);
+      assert.match(
+        invalid.header.error?.message ?? "",
+        /Environment variable name "not a name" is invalid/,
+      );
     });
 
     test("a synchronous syscall goes over its own channel", async () => {
@@ -129,12 +185,16 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
       };
       assert.equal(await result("query", "probe:normalize"), "k1");
       worker.syncAnswerer = () => ({ message: "Invalid argument" });
-      assert.match((await run("query", "probe:normalize")).header.error?.message ?? "", /^Uncaught Error: Invalid argument$/);
+      assert.match(
+        (await run("query", "probe:normalize")).header.error?.message ?? "",
+        /^Uncaught Error: Invalid argument$/,
+      );
     });
 
     test("what needs an action is refused with the specified text, catchable, by errors of the realm", async () => {
       worker.syncAnswerer = (op) => ({ message: `Unknown operation ${op}` });
-      const refused = "in queries and mutations. Please consider using an action. See https://docs.convex.dev/functions/actions for more details.";
+      const refused =
+        "in queries and mutations. Please consider using an action. See https://docs.convex.dev/functions/actions for more details.";
       const noCode = "true EvalError: Code generation from strings disallowed for this context";
       assert.deepEqual(await result("query", "probe:forbidden"), {
         setTimeout: `true Error: Can't use setTimeout ${refused}`,
@@ -154,7 +214,10 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
     test("a cancelled execution is forgotten and the worker goes on", async () => {
       const { id } = worker.start(bundle, "action", "probe:sleepy");
       worker.cancel(id);
-      assert.equal(await result("mutation", "messages:send", { author: "a", body: "b" }, () => '{"_id":"k"}'), "k");
+      assert.equal(
+        await result("mutation", "messages:send", { author: "a", body: "b" }, () => '{"_id":"k"}'),
+        "k",
+      );
     });
 
     test("many executions interleave", async () => {
@@ -165,7 +228,10 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
           return `{"_id":"${(args as { value: { author: string } }).value.author}"}`;
         }),
       );
-      assert.deepEqual(await Promise.all(runs), Array.from({ length: 30 }, (_, index) => String(index)));
+      assert.deepEqual(
+        await Promise.all(runs),
+        Array.from({ length: 30 }, (_, index) => String(index)),
+      );
     });
   });
 }
@@ -176,9 +242,18 @@ describe("context reuse", async () => {
 
   test("a module that asks for it gets its context again, until something fails", async () => {
     const reused = async (name: string, answerer: Answerer): Promise<boolean> =>
-      (await run(name === "send" ? "mutation" : "query", `reused:${name}`, { author: "a", body: "b", channel: "c" }, answerer))
-        .header.contextReused;
-    assert.deepEqual([await reused("list", answer), await reused("send", answer), await reused("list", answer)], [false, true, true]);
+      (
+        await run(
+          name === "send" ? "mutation" : "query",
+          `reused:${name}`,
+          { author: "a", body: "b", channel: "c" },
+          answerer,
+        )
+      ).header.contextReused;
+    assert.deepEqual(
+      [await reused("list", answer), await reused("send", answer), await reused("list", answer)],
+      [false, true, true],
+    );
     assert.equal(await reused("send", () => ({ message: "no" })), true);
     assert.equal(await reused("list", answer), false);
   });
@@ -186,6 +261,9 @@ describe("context reuse", async () => {
   test("a reused context starts its streams, logs and randomness anew", async () => {
     await run("query", "reused:list", { channel: "c" }, answer);
     const { header } = await run("query", "reused:list", { channel: "c" }, () => `1\n${row("k1")}`);
-    assert.deepEqual([header.contextReused, header.consumed, header.logLines], [true, [[0, 1, 1]], []]);
+    assert.deepEqual(
+      [header.contextReused, header.consumed, header.logLines],
+      [true, [[0, 1, 1]], []],
+    );
   });
 });

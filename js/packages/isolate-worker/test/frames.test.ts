@@ -6,12 +6,21 @@ const plain = (frames: { type: number; id: number; fields: Buffer[] }[]): unknow
   frames.map(({ type, id, fields }) => [type, id, fields.map(String)]);
 
 test("frames survive being cut anywhere", () => {
-  const bytes = Buffer.concat([encodeFrame(1, 7, ["é", ""]), encodeFrame(255, 0xffffffff, []), encodeFrame(3, 0, ["x"])]);
+  const bytes = Buffer.concat([
+    encodeFrame(1, 7, ["é", ""]),
+    encodeFrame(255, 0xffffffff, []),
+    encodeFrame(3, 0, ["x"]),
+  ]);
   for (let size = 1; size <= bytes.length; size++) {
     const decoder = new FrameDecoder();
     const frames = [];
-    for (let start = 0; start < bytes.length; start += size) frames.push(...decoder.push(bytes.subarray(start, start + size)));
-    assert.deepEqual(plain(frames), [[1, 7, ["é", ""]], [255, 0xffffffff, []], [3, 0, ["x"]]]);
+    for (let start = 0; start < bytes.length; start += size)
+      frames.push(...decoder.push(bytes.subarray(start, start + size)));
+    assert.deepEqual(plain(frames), [
+      [1, 7, ["é", ""]],
+      [255, 0xffffffff, []],
+      [3, 0, ["x"]],
+    ]);
   }
 });
 

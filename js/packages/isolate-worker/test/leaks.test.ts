@@ -26,11 +26,18 @@ describe("leaks", async () => {
   };
 
   for (const functionPath of ["messages:send", "reused:send"]) {
-    test(`${EXECUTIONS} executions of ${functionPath} do not grow the worker`, { timeout: 120_000, skip: process.platform !== "linux" }, async () => {
-      await runMany(EXECUTIONS / 5, functionPath);
-      const before = residentBytes();
-      await runMany(EXECUTIONS, functionPath);
-      assert.ok(residentBytes() - before < GROWTH_BYTES_MAX, `grew by ${residentBytes() - before} bytes`);
-    });
+    test(
+      `${EXECUTIONS} executions of ${functionPath} do not grow the worker`,
+      { timeout: 120_000, skip: process.platform !== "linux" },
+      async () => {
+        await runMany(EXECUTIONS / 5, functionPath);
+        const before = residentBytes();
+        await runMany(EXECUTIONS, functionPath);
+        assert.ok(
+          residentBytes() - before < GROWTH_BYTES_MAX,
+          `grew by ${residentBytes() - before} bytes`,
+        );
+      },
+    );
   }
 });

@@ -6,7 +6,10 @@ import type { Setup } from "./setup.ts";
 const QUICK = { userTimeoutMs: 200 };
 
 async function assertAlive({ result }: Setup): Promise<void> {
-  assert.equal(await result("mutation", "messages:send", { author: "a", body: "b" }, () => '{"_id":"k"}'), "k");
+  assert.equal(
+    await result("mutation", "messages:send", { author: "a", body: "b" }, () => '{"_id":"k"}'),
+    "k",
+  );
 }
 
 describe("limits", async () => {
@@ -29,18 +32,29 @@ describe("limits", async () => {
   });
 
   test("an action is stopped after its wall time", async () => {
-    assert.equal((await run("action", "limits:endlessAction", {}, undefined, QUICK)).header.kind, "timeout");
+    assert.equal(
+      (await run("action", "limits:endlessAction", {}, undefined, QUICK)).header.kind,
+      "timeout",
+    );
   });
 
   test("a memory bomb ends only its own execution", async () => {
-    const { header } = await run("query", "limits:memory", {}, undefined, { userTimeoutMs: 30_000 });
+    const { header } = await run("query", "limits:memory", {}, undefined, {
+      userTimeoutMs: 30_000,
+    });
     assert.equal(header.kind, "memory");
     await assertAlive(setup);
   });
 
   test("an innocent execution in the isolate of a memory bomb is told to run again", async () => {
     const { worker, bundle } = setup;
-    const waiting = worker.run(bundle, "mutation", "messages:send", { author: "a", body: "b" }, () => null);
+    const waiting = worker.run(
+      bundle,
+      "mutation",
+      "messages:send",
+      { author: "a", body: "b" },
+      () => null,
+    );
     await run("query", "limits:memory", {}, undefined, { userTimeoutMs: 30_000 });
     assert.equal((await waiting).header.kind, "system");
   });

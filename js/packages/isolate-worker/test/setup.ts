@@ -1,4 +1,7 @@
-/** One bundle of all fixture modules and one worker per test file; both runs, with and without snapshot. */
+/**
+ * One bundle of all fixture modules and one worker per test file; both runs, with and without
+ * snapshot.
+ */
 import { after } from "node:test";
 import path from "node:path";
 import { bundleApp } from "./app_bundle.ts";
@@ -42,7 +45,10 @@ export interface Setup {
 }
 
 /** Starts a worker with the fixture loaded; `useSnapshot` as most bundles run. */
-export async function setUp(useSnapshot: boolean, header: Partial<BundleHeader> = {}): Promise<Setup> {
+export async function setUp(
+  useSnapshot: boolean,
+  header: Partial<BundleHeader> = {},
+): Promise<Setup> {
   const app = await bundleApp(FIXTURE, useSnapshot ? ENTRIES : [...ENTRIES, ...FAILING_ENTRIES]);
   const worker = await WorkerProcess.start();
   let snapshot: Buffer | undefined;
@@ -53,7 +59,8 @@ export async function setUp(useSnapshot: boolean, header: Partial<BundleHeader> 
   }
   const bundle = await worker.load(app, header, snapshot);
   after(() => worker.stop());
-  const run: Setup["run"] = (kind, functionPath, ...rest) => worker.run(bundle, kind, functionPath, ...rest);
+  const run: Setup["run"] = (kind, functionPath, ...rest) =>
+    worker.run(bundle, kind, functionPath, ...rest);
   const result: Setup["result"] = async (...args) => {
     const outcome = await run(...args);
     if (outcome.header.kind !== "success") throw new Error(JSON.stringify(outcome.header));

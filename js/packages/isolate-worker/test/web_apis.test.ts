@@ -7,15 +7,35 @@ describe("web APIs", async () => {
 
   test("URL", async () => {
     const href = "https://user@xn--exmple-cua.org:8080/b?x=1&y=2+3#h";
-    assert.deepEqual(await result("query", "web:url"), [href, "xn--exmple-cua.org:8080", [["a", "1"], ["a", "2"]], false]);
+    assert.deepEqual(await result("query", "web:url"), [
+      href,
+      "xn--exmple-cua.org:8080",
+      [
+        ["a", "1"],
+        ["a", "2"],
+      ],
+      false,
+    ]);
   });
 
   test("text encoding and base64", async () => {
-    assert.deepEqual(await result("query", "web:text"), [10, "héllo €", "aGn/", "hi", "hi\0".slice(0, 3)]);
+    assert.deepEqual(await result("query", "web:text"), [
+      10,
+      "héllo €",
+      "aGn/",
+      "hi",
+      "hi\0".slice(0, 3),
+    ]);
   });
 
   test("structuredClone", async () => {
-    assert.deepEqual(await result("query", "web:clone"), [5, true, true, true, "DataCloneError true"]);
+    assert.deepEqual(await result("query", "web:clone"), [
+      5,
+      true,
+      true,
+      true,
+      "DataCloneError true",
+    ]);
   });
 
   test("AbortController", async () => {
@@ -23,8 +43,18 @@ describe("web APIs", async () => {
   });
 
   test("Request and Response", async () => {
-    const headers = [["b", "2"], ["content-type", "text/plain;charset=UTF-8"]];
-    assert.deepEqual(await result("query", "web:http"), ["POST", { a: 1 }, headers, 201, '{"ok":true}', true]);
+    const headers = [
+      ["b", "2"],
+      ["content-type", "text/plain;charset=UTF-8"],
+    ];
+    assert.deepEqual(await result("query", "web:http"), [
+      "POST",
+      { a: 1 },
+      headers,
+      201,
+      '{"ok":true}',
+      true,
+    ]);
   });
 
   test("queueMicrotask, WeakRef, and what is absent", async () => {

@@ -11,7 +11,11 @@ import type { BundleHeader, ExecuteHeader, OutcomeHeader } from "../src/protocol
 import type { AppBundle } from "./app_bundle.ts";
 
 export const BUNDLED = path.join(import.meta.dirname, "../../../../src/fenchel/_bundled");
-export const WORKER_FLAGS = ["--no-node-snapshot", "--max-semi-space-size=16", "--min-semi-space-size=16"];
+export const WORKER_FLAGS = [
+  "--no-node-snapshot",
+  "--max-semi-space-size=16",
+  "--min-semi-space-size=16",
+];
 export const SEED = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 export const NOW_MS = 1_700_000_000_000;
 export const IMPORT_MS = 1_600_000_000_000;
@@ -61,10 +65,20 @@ export class WorkerProcess {
   #nextId = 1;
 
   private constructor() {
-    this.child = spawn(process.execPath, [...WORKER_FLAGS, path.join(BUNDLED, "isolate-worker.cjs")], {
-      stdio: ["ignore", "inherit", process.env["WORKER_STDERR"] === undefined ? "ignore" : "inherit", "pipe", "pipe"],
-      env: { TZ: "UTC" },
-    });
+    this.child = spawn(
+      process.execPath,
+      [...WORKER_FLAGS, path.join(BUNDLED, "isolate-worker.cjs")],
+      {
+        stdio: [
+          "ignore",
+          "inherit",
+          process.env["WORKER_STDERR"] === undefined ? "ignore" : "inherit",
+          "pipe",
+          "pipe",
+        ],
+        env: { TZ: "UTC" },
+      },
+    );
     this.#socket = this.child.stdio[3] as unknown as Duplex;
     this.#socket.on("data", (chunk: Buffer) => {
       for (const frame of this.#decoder.push(chunk)) this.#receive(frame);
@@ -82,7 +96,11 @@ export class WorkerProcess {
     return worker;
   }
 
-  async load(app: AppBundle, header: Partial<BundleHeader> = {}, snapshot?: Buffer): Promise<number> {
+  async load(
+    app: AppBundle,
+    header: Partial<BundleHeader> = {},
+    snapshot?: Buffer,
+  ): Promise<number> {
     const id = this.#nextId++;
     const loaded = this.#wait(id);
     const full = { ...DEFAULT_BUNDLE_HEADER, modules: app.modules, ...header };
@@ -126,7 +144,9 @@ export class WorkerProcess {
     const outcome = new Promise<Outcome>((resolve, reject) => {
       this.#running.set(id, { answerer, streamed: [], batches: [], resolve, reject });
     });
-    this.#socket.write(encodeFrame(MessageType.Execute, id, [JSON.stringify(full), JSON.stringify([args])]));
+    this.#socket.write(
+      encodeFrame(MessageType.Execute, id, [JSON.stringify(full), JSON.stringify([args])]),
+    );
     return { id, outcome };
   }
 
@@ -185,7 +205,9 @@ export class WorkerProcess {
       payloads.push(typeof answer === "string" ? answer : JSON.stringify(answer));
     });
     if (answered.length === 0) return;
-    this.#socket.write(encodeFrame(MessageType.Results, id, [JSON.stringify(answered), ...payloads]));
+    this.#socket.write(
+      encodeFrame(MessageType.Results, id, [JSON.stringify(answered), ...payloads]),
+    );
   }
 
   #answerSyncCalls(socket: Duplex): void {
@@ -208,10 +230,14 @@ export async function buildSnapshot(
   header: Partial<BundleHeader> = {},
 ): Promise<{ ok: boolean; message?: string; snapshot: Buffer }> {
   const full = { ...DEFAULT_BUNDLE_HEADER, modules: app.modules, ...header };
-  const child = spawn(process.execPath, [WORKER_FLAGS[0] ?? "", path.join(BUNDLED, "snapshot-builder.cjs")], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { TZ: "UTC" },
-  });
+  const child = spawn(
+    process.execPath,
+    [WORKER_FLAGS[0] ?? "", path.join(BUNDLED, "snapshot-builder.cjs")],
+    {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { TZ: "UTC" },
+    },
+  );
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
   child.stdin.end(encodeFrame(MessageType.BuildSnapshot, 0, [JSON.stringify(full), app.script]));

@@ -62,13 +62,17 @@ export function logSystemLine(level: Level, message: string, systemCode: string)
   logMessages(level, [message], systemCode);
 }
 
-/** Cuts messages so that together, joined by single spaces, they take at most LINE_LENGTH_MAX UTF-8 bytes. */
+/**
+ * Cuts messages so that together, joined by single spaces, they take at most LINE_LENGTH_MAX UTF-8
+ * bytes.
+ */
 function truncate(messages: string[]): { messages: string[]; isTruncated: boolean } {
   let left = LINE_LENGTH_MAX + 1;
   const kept: string[] = [];
   for (const message of messages) {
     left -= 1;
-    const whole = message.length * 3 <= left ? byteLength(message) : Math.min(byteLength(message), left + 1);
+    const whole =
+      message.length * 3 <= left ? byteLength(message) : Math.min(byteLength(message), left + 1);
     if (whole > left) {
       kept.push(cutToBytes(message, left));
       return { messages: kept, isTruncated: true };

@@ -1,4 +1,7 @@
-/** Replaces what would let code observe garbage collection, block the thread or compile text (3.1, 3.3, 1.3). */
+/**
+ * Replaces what would let code observe garbage collection, block the thread or compile text (3.1,
+ * 3.3, 1.3).
+ */
 import { defineProperty } from "./primordials.ts";
 
 function canBeHeldWeakly(value: unknown): boolean {
@@ -33,8 +36,10 @@ class SilentRegistry {
   }
 
   register(target: unknown, held: unknown, token?: unknown): void {
-    if (!canBeHeldWeakly(target)) throw new TypeError("FinalizationRegistry: target must be an object");
-    if (target === held) throw new TypeError("FinalizationRegistry: target and holdings must not be same");
+    if (!canBeHeldWeakly(target))
+      throw new TypeError("FinalizationRegistry: target must be an object");
+    if (target === held)
+      throw new TypeError("FinalizationRegistry: target and holdings must not be same");
     if (token !== undefined) this.#checkToken(token);
   }
 
@@ -55,7 +60,12 @@ class SilentRegistry {
 }
 
 function replaceGlobal(name: string, value: unknown): void {
-  defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  defineProperty(globalThis, name, {
+    value,
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
 }
 
 export function hideGarbageCollection(): void {
@@ -73,8 +83,8 @@ export function forbidBlocking(): void {
 }
 
 /**
- * Makes `eval` and every constructor of functions from text throw. The engine's own switch for this does not
- * reach contexts made by isolated-vm, whose callback allows it again.
+ * Makes `eval` and every constructor of functions from text throw. The engine's own switch for this
+ * does not reach contexts made by isolated-vm, whose callback allows it again.
  */
 export function forbidCodeFromText(): void {
   const samples = [
@@ -86,7 +96,11 @@ export function forbidCodeFromText(): void {
   for (const sample of samples) {
     const prototype = Object.getPrototypeOf(sample) as object & { constructor: { name: string } };
     const refusal = refusingConstructor(prototype.constructor.name, prototype);
-    defineProperty(prototype, "constructor", { value: refusal, writable: true, configurable: true });
+    defineProperty(prototype, "constructor", {
+      value: refusal,
+      writable: true,
+      configurable: true,
+    });
     if (refusal.name === "Function") replaceGlobal("Function", refusal);
   }
   replaceGlobal("eval", (text: unknown) => (typeof text === "string" ? refuse() : text));

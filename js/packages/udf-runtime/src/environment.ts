@@ -1,4 +1,7 @@
-/** `process.env`: reads come from the bundle's variables and are recorded; writes do not reach them (3.9). */
+/**
+ * `process.env`: reads come from the bundle's variables and are recorded; writes do not reach them
+ * (3.9).
+ */
 import { NativeError, reflectGet } from "./primordials.ts";
 import { executing, realm } from "./state.ts";
 

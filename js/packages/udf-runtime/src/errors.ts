@@ -1,6 +1,7 @@
 /**
- * What user code sees as `error.stack` and what clients see of an uncaught error (specification 5.2).
- * Frames are captured unmapped; the worker maps them with the bundle's source map when somebody looks.
+ * What user code sees as `error.stack` and what clients see of an uncaught error (specification
+ * 5.2). Frames are captured unmapped; the worker maps them with the bundle's source map when
+ * somebody looks.
  */
 import type { JsError, RawFrame } from "./host_interface.ts";
 import { NativeError, parseJson, stringifyJson } from "./primordials.ts";
@@ -55,7 +56,8 @@ function headline(error: unknown): string {
 }
 
 function rawFrame(site: CallSite): RawFrame {
-  if (site.isPromiseAll()) return [`at async Promise.all (index ${site.getPromiseIndex?.()})`, "", 0, 0, ""];
+  if (site.isPromiseAll())
+    return [`at async Promise.all (index ${site.getPromiseIndex?.()})`, "", 0, 0, ""];
   const name = callee(site);
   const anonymous = site.isAsync() ? "at async " : "at ";
   const [before, after] = name === "" ? [anonymous, ""] : [`at ${name} (`, ")"];

@@ -1,4 +1,7 @@
-/** What a push asks of the bundle: exported functions, routes, crons, schema, auth config, definitions (1.7). */
+/**
+ * What a push asks of the bundle: exported functions, routes, crons, schema, auth config,
+ * definitions (1.7).
+ */
 import { importLinesText } from "./console.ts";
 import { CallError, describeThrown } from "./errors.ts";
 import type { EvaluatorKind, JsError } from "./host_interface.ts";
@@ -28,8 +31,7 @@ export interface AnalyzedModule {
 
 /** A text for the host, or the error of the module's own code. */
 export type Evaluation = { envRead: string[] } & (
-  | { ok: true; json: string }
-  | { ok: false; error: JsError }
+  { ok: true; json: string } | { ok: false; error: JsError }
 );
 
 export function evaluate(kind: EvaluatorKind, module: string): Evaluation {
@@ -49,7 +51,7 @@ const evaluators: Record<EvaluatorKind, (module: string) => string> = {
   appDefinition: evaluateDefinition,
 };
 
-// --- Functions, routes, crons -------------------------------------------------------------------------------
+// --- Functions, routes, crons ---
 
 /** JSON `{path: AnalyzedModule}` of the module, or of all modules when `only` is "". */
 function analyzeModules(only: string): string {
@@ -71,7 +73,8 @@ class AnalysisError extends NativeError {
   constructor(path: string, thrown: JsError) {
     super();
     const logs = importLinesText();
-    const message = `Failed to analyze ${path}: ${thrown.message}${logs === "" ? "" : `\n\n${logs}`}`;
+    const tail = logs === "" ? "" : `\n\n${logs}`;
+    const message = `Failed to analyze ${path}: ${thrown.message}${tail}`;
     this.described = { ...thrown, message };
   }
 }
@@ -145,7 +148,10 @@ function defaultExport(namespace: Namespace, missing: string): Marked {
 }
 
 function analyzeRouter(namespace: Namespace): { path: string; method: string }[] {
-  const router = defaultExport(namespace, "`convex/http.js` must have a default export of a Router.");
+  const router = defaultExport(
+    namespace,
+    "`convex/http.js` must have a default export of a Router.",
+  );
   if (router["isRouter"] !== true || typeof router["getRoutes"] !== "function") {
     throw new CallError("The default export of `convex/http.js` is not a Router.");
   }
@@ -154,14 +160,17 @@ function analyzeRouter(namespace: Namespace): { path: string; method: string }[]
 }
 
 function analyzeCrons(namespace: Namespace): string {
-  const crons = defaultExport(namespace, "`convex/crons.js` must have a default export of a Crons.");
+  const crons = defaultExport(
+    namespace,
+    "`convex/crons.js` must have a default export of a Crons.",
+  );
   if (crons["isCrons"] !== true || typeof crons["export"] !== "function") {
     throw new CallError("The default export of `convex/crons.js` is not a Crons.");
   }
   return String(crons["export"]());
 }
 
-// --- Schema, auth config, definitions -----------------------------------------------------------------------
+// --- Schema, auth config, definitions ---
 
 function evaluateSchema(module: string): string {
   const schema = defaultExport(

@@ -1,6 +1,6 @@
 /**
- * One execution from Begin to its outcome: finds the function, runs it, queues what it asks of the backend
- * (specification 1.4, 2.1, 2.3).
+ * One execution from Begin to its outcome: finds the function, runs it, queues what it asks of the
+ * backend (specification 1.4, 2.1, 2.3).
  */
 import { CallError, describeThrown } from "./errors.ts";
 import type { FunctionKind, JsError, RealmOutcome, TurnOutput } from "./host_interface.ts";
@@ -35,7 +35,8 @@ export function begin(request: BeginRequest): void {
     execution.phase = "execute";
     seedRandom(request.seedHex);
     const promise = invoke();
-    if (!(promise instanceof NativePromise)) throw new NativeError("Function did not return a Promise");
+    if (!(promise instanceof NativePromise))
+      throw new NativeError("Function did not return a Promise");
     thenNative(
       promise,
       (result) => settleMain(execution, String(result), undefined),
@@ -80,7 +81,10 @@ interface UdfExport {
 
 let mayReuse = false;
 
-/** Evaluates the module and returns a thunk that invokes the function; throws the errors of 1.3 and 1.4. */
+/**
+ * Evaluates the module and returns a thunk that invokes the function; throws the errors of 1.3 and
+ * 1.4.
+ */
 function findFunction(request: BeginRequest): () => unknown {
   const { kind, module, functionName, argsJson, requestId } = request;
   const namespace = loadModule(module);
@@ -88,7 +92,9 @@ function findFunction(request: BeginRequest): () => unknown {
   mayReuse = kind !== "action" && namespace["experimental_reuseContext"] === true;
   const udf = namespace[functionName] as UdfExport | null | undefined;
   if (udf === undefined || udf === null) {
-    throw new CallError(`Couldn't find ${stringifyJson(functionName)} in module ${stringifyJson(module)}.`);
+    throw new CallError(
+      `Couldn't find ${stringifyJson(functionName)} in module ${stringifyJson(module)}.`,
+    );
   }
   checkKind(udf, kind, displayPath(module, functionName));
   if (kind === "query") return () => udf.invokeQuery?.(argsJson);
@@ -99,7 +105,9 @@ function findFunction(request: BeginRequest): () => unknown {
 function checkKind(udf: UdfExport, kind: FunctionKind, path: string): void {
   if (kind === "action") {
     if (typeof udf.invokeAction !== "function") {
-      throw new CallError(`Function ${path} is not an action. Did you forget to wrap it with \`action\`?`);
+      throw new CallError(
+        `Function ${path} is not an action. Did you forget to wrap it with \`action\`?`,
+      );
     }
     return;
   }
@@ -107,12 +115,15 @@ function checkKind(udf: UdfExport, kind: FunctionKind, path: string): void {
   const isMutation = udf.isMutation === true;
   if (!isQuery && !isMutation) {
     throw new CallError(
-      `Function ${path} is neither a query or mutation. Did you forget to wrap it with \`query\` or \`mutation\`?`,
+      `Function ${path} is neither a query or mutation. ` +
+        "Did you forget to wrap it with `query` or `mutation`?",
     );
   }
   const actual = isQuery ? "query" : "mutation";
   if (actual !== kind) {
-    throw new CallError(`Function ${path} is registered as a ${actual} but is being run as a ${kind}.`);
+    throw new CallError(
+      `Function ${path} is registered as a ${actual} but is being run as a ${kind}.`,
+    );
   }
 }
 
@@ -131,7 +142,7 @@ function settleMain(
   execution.thrown = thrown;
 }
 
-// --- The `Convex` object ------------------------------------------------------------------------------------
+// --- The `Convex` object ---
 
 export function syscall(op: string, argsJson: string): string {
   const execution = executing();
@@ -148,7 +159,9 @@ export function asyncSyscall(op: string, argsJson: string): Promise<string> {
   const execution = executing();
   if (execution === null) return NativePromise.reject(new NativeError(importError(op)));
   if (op === "1.0/queryStreamNext" && execution.kind !== "action") {
-    return execution.streams.next(argsJson, (pageArgs) => enqueue(execution, "fenchel/queryPage", pageArgs));
+    return execution.streams.next(argsJson, (pageArgs) =>
+      enqueue(execution, "fenchel/queryPage", pageArgs),
+    );
   }
   return enqueue(execution, op, argsJson);
 }
@@ -190,7 +203,7 @@ function textArgument(value: unknown): string {
   return value;
 }
 
-// --- Turns --------------------------------------------------------------------------------------------------
+// --- Turns ---
 
 export function settle(id: number, isOk: boolean, payload: string): void {
   const syscallAtHand = realm.execution?.pending.get(id);
@@ -238,7 +251,10 @@ function drainOutbox(execution: Execution, output: TurnOutput): string {
   return text;
 }
 
-/** The outcome if the execution is over. Un-awaited syscalls of queries and mutations are waited for. */
+/**
+ * The outcome if the execution is over. Un-awaited syscalls of queries and mutations are waited
+ * for.
+ */
 function outcomeOf(execution: Execution): RealmOutcome | undefined {
   if (execution.fatalError !== undefined) {
     return outcome(execution, "error", describeThrown(execution.fatalError));
@@ -254,7 +270,10 @@ function outcomeOf(execution: Execution): RealmOutcome | undefined {
   return execution.pending.size === 0 ? outcome(execution, "neverResolves") : undefined;
 }
 
-/** Ends the execution from outside: an unhandled rejection, or no error of its own when the worker stops it. */
+/**
+ * Ends the execution from outside: an unhandled rejection, or no error of its own when the worker
+ * stops it.
+ */
 export function fail(errorJson: string): string {
   const { execution } = realm;
   if (execution === null) return "";
@@ -263,11 +282,7 @@ export function fail(errorJson: string): string {
   return `${stringifyJson({ outcome: outcome(execution, "error", error) })}\n`;
 }
 
-function outcome(
-  execution: Execution,
-  kind: RealmOutcome["kind"],
-  error?: JsError,
-): RealmOutcome {
+function outcome(execution: Execution, kind: RealmOutcome["kind"], error?: JsError): RealmOutcome {
   const result: RealmOutcome = {
     kind,
     logLines: execution.logLines,
@@ -283,7 +298,8 @@ function outcome(
 
 function warnOfUnawaited(execution: Execution): void {
   const names: string[] = [];
-  for (const { op } of execution.pending.values()) if (op !== "sleep") names.push(operationName(op));
+  for (const { op } of execution.pending.values())
+    if (op !== "sleep") names.push(operationName(op));
   if (names.length === 0) return;
   const plural = names.length === 1 ? "operation" : "operations";
   logSystemLine(

@@ -1,4 +1,6 @@
-/** Installs the realm's globals. Web APIs that most functions never touch appear at their first use. */
+/**
+ * Installs the realm's globals. Web APIs that most functions never touch appear at their first use.
+ */
 import { createConsole } from "./console.ts";
 import { forbidBlocking, forbidCodeFromText, hideGarbageCollection } from "./determinism.ts";
 import { createProcess } from "./environment.ts";
@@ -13,7 +15,9 @@ import { clearTimer, setInterval, setTimeout } from "./timers.ts";
 declare function require(path: "./web/url.ts"): typeof import("./web/url.ts");
 declare function require(path: "./web/encoding.ts"): typeof import("./web/encoding.ts");
 declare function require(path: "./web/base64.ts"): typeof import("./web/base64.ts");
-declare function require(path: "./web/structured_clone.ts"): typeof import("./web/structured_clone.ts");
+declare function require(
+  path: "./web/structured_clone.ts",
+): typeof import("./web/structured_clone.ts");
 declare function require(path: "./web/dom_exception.ts"): typeof import("./web/dom_exception.ts");
 declare function require(path: "./web/events.ts"): typeof import("./web/events.ts");
 declare function require(path: "./web/http.ts"): typeof import("./web/http.ts");
@@ -21,12 +25,17 @@ declare function require(path: "./web/crypto.ts"): typeof import("./web/crypto.t
 declare function require(path: "./web/performance.ts"): typeof import("./web/performance.ts");
 
 function define(name: string, value: unknown): void {
-  defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  defineProperty(globalThis, name, {
+    value,
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
 }
 
 /**
- * Defines globals that load `load()` when one of them is first read. For code that runs meanwhile they are
- * absent: packages look whether the engine has what they bring.
+ * Defines globals that load `load()` when one of them is first read. For code that runs meanwhile
+ * they are absent: packages look whether the engine has what they bring.
  */
 function defineLazily<T extends object>(load: () => T, names: readonly (keyof T & string)[]): void {
   let isLoading = false;
@@ -54,7 +63,8 @@ function defineLazily<T extends object>(load: () => T, names: readonly (keyof T 
 }
 
 function queueMicrotask(callback: () => void): void {
-  if (typeof callback !== "function") throw new TypeError("queueMicrotask: callback must be a function");
+  if (typeof callback !== "function")
+    throw new TypeError("queueMicrotask: callback must be a function");
   thenNative(NativePromise.resolve(), callback, () => {});
 }
 

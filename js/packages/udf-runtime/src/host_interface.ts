@@ -1,7 +1,8 @@
 /**
- * The narrow door between a realm (one V8 context) and the worker that hosts it. Only strings and numbers
- * pass. The worker calls the realm's one function with a command; the realm calls the worker's one function
- * synchronously. Both sides import these types; neither may know more about the other.
+ * The narrow door between a realm (one V8 context) and the worker that hosts it. Only strings and
+ * numbers pass. The worker calls the realm's one function with a command; the realm calls the
+ * worker's one function synchronously. Both sides import these types; neither may know more about
+ * the other.
  */
 
 /** First argument of the realm function. */
@@ -32,7 +33,9 @@ export const Command = {
 export const VENDOR_NAMES = ["url", "encoding", "clone"] as const;
 export type VendorName = (typeof VENDOR_NAMES)[number];
 
-/** Calls back into the worker: (contextNumber, op, argsJson) -> "1" + payload | "0" + error JSON. */
+/**
+ * Calls back into the worker: (contextNumber, op, argsJson) -> "1" + payload | "0" + error JSON.
+ */
 export type HostFunction = (contextNumber: number, op: string, argsJson: string) => string;
 
 export type RealmFunction = (
@@ -67,15 +70,17 @@ export interface RealmOutcome {
   observedTime: boolean;
   observedRandomness: boolean;
   envRead: string[];
-  /** [query id, documents handed out, whether the end was seen] of every stream of the execution. */
+  /**
+   * [query id, documents handed out, whether the end was seen] of every stream of the execution.
+   */
   consumed: [number, number, 0 | 1][];
   /** Whether the module asks for `experimental_reuseContext`. */
   mayReuse: boolean;
 }
 
 /**
- * What a turn produced. Its text is this JSON, a newline, then the syscalls' args in order (lengths in UTF-16
- * units are in `syscalls`), then the result of a successful outcome.
+ * What a turn produced. Its text is this JSON, a newline, then the syscalls' args in order (lengths
+ * in UTF-16 units are in `syscalls`), then the result of a successful outcome.
  */
 export interface TurnOutput {
   syscalls?: [id: number, op: string, argsLength: number][];

@@ -1,12 +1,19 @@
 /**
- * The realm's side of the worker. Evaluated once per context, or once in a snapshot; leaves one global function
- * that hands the realm function to whoever knows this build's nonce, which user code does not.
+ * The realm's side of the worker. Evaluated once per context, or once in a snapshot; leaves one
+ * global function that hands the realm function to whoever knows this build's nonce, which user
+ * code does not.
  */
 import { begin, collect, fail, settle } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
 import { installGlobals } from "./globals.ts";
 import { Command } from "./host_interface.ts";
-import type { EvaluatorKind, FunctionKind, HostFunction, RealmFunction, VendorName } from "./host_interface.ts";
+import type {
+  EvaluatorKind,
+  FunctionKind,
+  HostFunction,
+  RealmFunction,
+  VendorName,
+} from "./host_interface.ts";
 import { evaluateModules, takeModules } from "./modules.ts";
 import { parseJson, stringifyJson } from "./primordials.ts";
 import { seedImport } from "./random.ts";

@@ -2,7 +2,9 @@
 import { NativeError, NativePromise } from "./primordials.ts";
 import { requireAction, throwUncatchable } from "./state.ts";
 
-/** Storage bodies and HTTP actions need streams to the backend, which this build does not carry yet. */
+/**
+ * Storage bodies and HTTP actions need streams to the backend, which this build does not carry yet.
+ */
 function unavailable(what: string): never {
   throw new NativeError(`${what} is not available in this version of Fenchel yet`);
 }

@@ -45,8 +45,9 @@ export function loadModule(path: string): Namespace {
 }
 
 /**
- * Evaluates all modules, in the bundle's order. Raises what a module throws: an app with such a module does not
- * live in a snapshot, where errors have no stack and where this very lack may be what made the module fail.
+ * Evaluates all modules, in the bundle's order. Raises what a module throws: an app with such a
+ * module does not live in a snapshot, where errors have no stack and where this very lack may be
+ * what made the module fail.
  */
 export function evaluateModules(): void {
   takeModules();

@@ -1,4 +1,7 @@
-/** Intrinsics as they were before user code ran: the runtime keeps working when user code patches them. */
+/**
+ * Intrinsics as they were before user code ran: the runtime keeps working when user code patches
+ * them.
+ */
 
 export const { parse: parseJson, stringify: stringifyJson } = JSON;
 export const NativeDate = Date;

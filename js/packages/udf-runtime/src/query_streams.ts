@@ -1,6 +1,7 @@
 /**
- * Database query streams, answered from pages that the backend sends ahead. Ids count from 0 per execution.
- * The backend learns how many rows user code really took, never how many were sent (specification 2.6).
+ * Database query streams, answered from pages that the backend sends ahead. Ids count from 0 per
+ * execution. The backend learns how many rows user code really took, never how many were sent
+ * (specification 2.6).
  */
 import { NativePromise, parseJson, stringifyJson } from "./primordials.ts";
 import { NativeError } from "./primordials.ts";

@@ -1,4 +1,6 @@
-/** Randomness from a seed: a ChaCha12 key stream (specification 3.3). Made only when somebody asks. */
+/**
+ * Randomness from a seed: a ChaCha12 key stream (specification 3.3). Made only when somebody asks.
+ */
 import { chacha12 } from "@noble/ciphers/chacha.js";
 import { NativeError } from "./primordials.ts";
 import { executing, realm } from "./state.ts";
@@ -25,7 +27,13 @@ class KeyStream {
   }
 
   #refill(): void {
-    this.#buffer = chacha12(this.#key, NONCE, new Uint8Array(REFILL_BYTES), undefined, this.#counter);
+    this.#buffer = chacha12(
+      this.#key,
+      NONCE,
+      new Uint8Array(REFILL_BYTES),
+      undefined,
+      this.#counter,
+    );
     this.#counter += REFILL_BYTES / BLOCK_BYTES;
     this.#offset = 0;
   }

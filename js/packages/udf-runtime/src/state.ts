@@ -1,6 +1,7 @@
 /**
- * The state of the realm: what the import phase is fixed to, the host connection, and the one execution.
- * A realm runs at most one execution at a time; a reused realm gets a new `Execution` each time.
+ * The state of the realm: what the import phase is fixed to, the host connection, and the one
+ * execution. A realm runs at most one execution at a time; a reused realm gets a new `Execution`
+ * each time.
  */
 import type { FunctionKind, HostFunction, LogLine } from "./host_interface.ts";
 import type { QueryStreams } from "./query_streams.ts";
@@ -15,7 +16,9 @@ export interface PendingSyscall {
 export interface Execution {
   readonly kind: FunctionKind;
   readonly unixMs: number;
-  /** Import phase while the module is being evaluated; then the execution phase until the outcome. */
+  /**
+   * Import phase while the module is being evaluated; then the execution phase until the outcome.
+   */
   phase: "import" | "execute" | "done";
   nextSyscallId: number;
   readonly pending: Map<number, PendingSyscall>;
@@ -28,7 +31,9 @@ export interface Execution {
   observedTime: boolean;
   observedRandomness: boolean;
   envRead: Set<string> | null;
-  /** Set by errors that user code may not catch; wins over whatever the function does afterwards. */
+  /**
+   * Set by errors that user code may not catch; wins over whatever the function does afterwards.
+   */
   fatalError: unknown;
   isMainSettled: boolean;
   /** Valid once `isMainSettled`: the result text, or the thrown value. */
@@ -45,7 +50,9 @@ interface ImportSettings {
 export const realm: {
   settings: ImportSettings;
   execution: Execution | null;
-  /** Names of environment variables that module evaluation read; every execution depends on them. */
+  /**
+   * Names of environment variables that module evaluation read; every execution depends on them.
+   */
   importEnvRead: Set<string>;
 } = {
   settings: { seedHex: "", unixMs: 0, env: {} },
@@ -65,7 +72,9 @@ export function hasHost(): boolean {
   return host !== null;
 }
 
-/** Calls the worker and waits. Throws an Error of this realm, with `data` when the host sent some. */
+/**
+ * Calls the worker and waits. Throws an Error of this realm, with `data` when the host sent some.
+ */
 export function callHost(op: string, argsJson: string): string {
   if (host === null) throw new NativeError(`${op} unsupported at import time`);
   const answer = host(contextNumber, op, argsJson);

@@ -1,4 +1,6 @@
-/** `Date` and `performance`: frozen in queries and mutations, real in actions (specification 3.3). */
+/**
+ * `Date` and `performance`: frozen in queries and mutations, real in actions (specification 3.3).
+ */
 import { nativeNow, NativeDate, NativeError, reflectConstruct } from "./primordials.ts";
 import { callHost, executing, realm } from "./state.ts";
 

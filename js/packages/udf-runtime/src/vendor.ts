@@ -1,6 +1,6 @@
 /**
- * Large packages behind web APIs. They are scripts of their own, so that contexts which never use them carry
- * nothing of them; the worker hands one over when its first API is used.
+ * Large packages behind web APIs. They are scripts of their own, so that contexts which never use
+ * them carry nothing of them; the worker hands one over when its first API is used.
  */
 import type { VendorName } from "./host_interface.ts";
 import { NativeError } from "./primordials.ts";
@@ -39,7 +39,10 @@ export function loadVendor<N extends VendorName>(name: N): Vendors[N] {
   return exports;
 }
 
-/** core-js draws a number when it loads, which must neither show in the execution nor shift its stream. */
+/**
+ * core-js draws a number when it loads, which must neither show in the execution nor shift its
+ * stream.
+ */
 function runUnseen(thunk: Thunk): unknown {
   const { random } = Math;
   Math.random = () => 0;

@@ -9,7 +9,10 @@ export function btoa(data: unknown): string {
   for (let index = 0; index < text.length; index += 3) {
     const units = [text.charCodeAt(index), text.charCodeAt(index + 1), text.charCodeAt(index + 2)];
     if (units.some((unit) => unit > 0xff)) {
-      throw new DOMException("The string contains characters outside of Latin1", "InvalidCharacterError");
+      throw new DOMException(
+        "The string contains characters outside of Latin1",
+        "InvalidCharacterError",
+      );
     }
     const [first = 0, second = 0, third = 0] = units;
     const bits = (first << 16) | (second << 8) | third;

@@ -7,8 +7,14 @@ const QUOTA_BYTES = 65_536;
 type IntegerArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array;
 
 function getRandomValues<T extends IntegerArray>(array: T): T {
-  if (!ArrayBuffer.isView(array) || /^Float|^DataView/.test(Object(array)[Symbol.toStringTag] ?? "DataView")) {
-    throw new DOMException("The data provided is not an integer-type TypedArray", "TypeMismatchError");
+  if (
+    !ArrayBuffer.isView(array) ||
+    /^Float|^DataView/.test(Object(array)[Symbol.toStringTag] ?? "DataView")
+  ) {
+    throw new DOMException(
+      "The data provided is not an integer-type TypedArray",
+      "TypeMismatchError",
+    );
   }
   if (array.byteLength > QUOTA_BYTES) {
     throw new DOMException(
@@ -26,7 +32,13 @@ function randomUUID(): string {
   bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join("-");
 }
 
 export const crypto = { getRandomValues, randomUUID };

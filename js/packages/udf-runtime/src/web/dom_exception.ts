@@ -1,7 +1,10 @@
 /** `DOMException` of Web IDL. */
 import { NativeError, defineProperty } from "../primordials.ts";
 
-/** Names with a legacy code, which is their position here plus one; gaps are codes that no longer exist. */
+/**
+ * Names with a legacy code, which is their position here plus one; gaps are codes that no longer
+ * exist.
+ */
 const LEGACY_NAMES = [
   ["IndexSizeError", "INDEX_SIZE_ERR"],
   ["", "DOMSTRING_SIZE_ERR"],
@@ -36,9 +39,12 @@ export class DOMException extends NativeError {
   constructor(message: unknown = "", options: unknown = "Error") {
     super(String(message));
     const isObject = typeof options === "object" && options !== null;
-    const { name = "Error", cause } = isObject ? (options as { name?: unknown; cause?: unknown }) : { name: options };
+    const { name = "Error", cause } = isObject
+      ? (options as { name?: unknown; cause?: unknown })
+      : { name: options };
     this.#name = String(name);
-    if (cause !== undefined) defineProperty(this, "cause", { value: cause, writable: true, configurable: true });
+    if (cause !== undefined)
+      defineProperty(this, "cause", { value: cause, writable: true, configurable: true });
   }
 
   override get name(): string {

@@ -1,4 +1,7 @@
-/** `Event`, `EventTarget`, `AbortController`, `AbortSignal`: what the DOM standard says of them without a tree. */
+/**
+ * `Event`, `EventTarget`, `AbortController`, `AbortSignal`: what the DOM standard says of them
+ * without a tree.
+ */
 import { setTimeout } from "../timers.ts";
 import { DOMException } from "./dom_exception.ts";
 
@@ -81,7 +84,11 @@ function isCapture(options: ListenerOptions | boolean | undefined): boolean {
 export class EventTarget {
   readonly #listeners = new Map<string, Listener[]>();
 
-  addEventListener(type: string, callback: Callback | null, options?: ListenerOptions | boolean): void {
+  addEventListener(
+    type: string,
+    callback: Callback | null,
+    options?: ListenerOptions | boolean,
+  ): void {
     if (callback === null || callback === undefined) return;
     const { once = false, signal } = typeof options === "object" ? options : {};
     if (signal?.aborted) return;
@@ -92,10 +99,16 @@ export class EventTarget {
     signal?.addEventListener("abort", () => this.removeEventListener(type, callback, capture));
   }
 
-  removeEventListener(type: string, callback: Callback | null, options?: ListenerOptions | boolean): void {
+  removeEventListener(
+    type: string,
+    callback: Callback | null,
+    options?: ListenerOptions | boolean,
+  ): void {
     const capture = isCapture(options);
     const listeners = this.#listeners.get(type) ?? [];
-    const left = listeners.filter((other) => other.callback !== callback || other.capture !== capture);
+    const left = listeners.filter(
+      (other) => other.callback !== callback || other.capture !== capture,
+    );
     this.#listeners.set(type, left);
   }
 

@@ -1,4 +1,7 @@
-/** `Headers`, `Request`, `Response` with bodies held in memory: enough to define and analyse HTTP actions. */
+/**
+ * `Headers`, `Request`, `Response` with bodies held in memory: enough to define and analyse HTTP
+ * actions.
+ */
 import { TextDecoder, TextEncoder } from "./encoding.ts";
 import { URL, URLSearchParams } from "./url.ts";
 import type { UrlObject } from "./url.ts";
@@ -94,13 +97,16 @@ interface ExtractedBody {
 
 function extractBody(body: unknown): ExtractedBody {
   if (body === undefined || body === null) return { bytes: null, contentType: null };
-  if (body instanceof ArrayBuffer) return { bytes: new Uint8Array(body.slice(0)), contentType: null };
+  if (body instanceof ArrayBuffer)
+    return { bytes: new Uint8Array(body.slice(0)), contentType: null };
   if (ArrayBuffer.isView(body)) {
     const view = new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
     return { bytes: view.slice(), contentType: null };
   }
   const isForm = body instanceof URLSearchParams;
-  const contentType = isForm ? "application/x-www-form-urlencoded;charset=UTF-8" : "text/plain;charset=UTF-8";
+  const contentType = isForm
+    ? "application/x-www-form-urlencoded;charset=UTF-8"
+    : "text/plain;charset=UTF-8";
   return { bytes: new TextEncoder().encode(String(body)), contentType };
 }
 
@@ -207,7 +213,9 @@ export class Response extends Body {
   constructor(body?: BodyInit, init: ResponseInit = {}) {
     const status = init.status ?? 200;
     if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new RangeError(`The status provided (${status}) is not equal to 101 and outside the range [200, 599]`);
+      throw new RangeError(
+        `The status provided (${status}) is not equal to 101 and outside the range [200, 599]`,
+      );
     }
     if (body !== undefined && body !== null && NULL_BODY_STATUS.has(status)) {
       throw new TypeError("Response with null body status cannot have body");
@@ -245,4 +253,3 @@ export class Response extends Body {
     return "Response";
   }
 }
-
