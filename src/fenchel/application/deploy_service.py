@@ -146,8 +146,7 @@ class DeployService:
         return response
 
     async def warm_deployed(self) -> None:
-        """Build the deployed code at start-up; a failure is logged and met again by the first call.
-        """
+        """Build the deployed code at start-up; the first call meets a failure again."""
         tx = self._database.begin()
         variables = await list_environment_variables(tx)
         code = await name_deployed_code(tx, variables, self._canonical_urls)

@@ -18,7 +18,7 @@ from fenchel.application.background import BackgroundTasks
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.mutation_runner import MutationRunner
-from fenchel.application.transactions import Result, Work, run_transaction
+from fenchel.application.transactions import Result, Work, run_transaction, wait_after_conflict
 from fenchel.application.waiting import backoff_seconds, wait_for_event
 from fenchel.auth import System
 from fenchel.database import Database, Transaction
@@ -143,7 +143,9 @@ class JobExecutor:
             try:
                 error = await self._attempt_mutation(job, invocation, attempt)
             except ConflictError as conflict:
-                await self._mutations.wait_after(conflict, attempt, seconds_max=_OCC_SECONDS_MAX)
+                await wait_after_conflict(
+                    self._database, self._runtime, conflict, attempt, seconds_max=_OCC_SECONDS_MAX
+                )
                 attempt += 1
                 continue
             if error is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fenchel.application.calls import SessionRequest
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.scheduling import TransactionServices
-from fenchel.application.waiting import backoff_seconds
+from fenchel.application.transactions import wait_after_conflict
 from fenchel.auth import KeyBroker
 from fenchel.database import Database, Transaction
 from fenchel.documents import Timestamp
@@ -51,7 +51,7 @@ class MutationRunner:
             except ConflictError as conflict:
                 if attempt >= retries_max:
                     raise
-                await self.wait_after(conflict, attempt)
+                await wait_after_conflict(self.database, self.runtime, conflict, attempt)
             attempt += 1
 
     async def execute(
@@ -106,20 +106,6 @@ class MutationRunner:
             invocation, request, outcome, transaction=tx, retry_count=attempt
         )
         return MutationOutcome(outcome=outcome, ts=ts)
-
-    async def wait_after(
-        self, conflict: ConflictError, attempt: int, *, seconds_max: float | None = None
-    ) -> None:
-        """Back off, then wait until the conflicting write can be read."""
-        settings = self.runtime.settings.application
-        delay_seconds = backoff_seconds(
-            self.runtime,
-            attempt,
-            initial_seconds=settings.occ_backoff_seconds_initial,
-            seconds_max=seconds_max or settings.occ_backoff_seconds_max,
-        )
-        await self.runtime.clock.sleep(delay_seconds)
-        await self.database.wait_for_ts(Timestamp(conflict.source.write_ts))
 
     async def _attempt(
         self, invocation: Invocation, session: SessionRequest | None, attempt: int
