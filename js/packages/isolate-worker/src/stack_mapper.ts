@@ -32,6 +32,11 @@ export class StackMapper {
     return { source: found.source, line: found.line, column: found.column + 1 };
   }
 
+  /** Answers the realm's "fenchel/mapFrames". */
+  answer(framesJson: string): string {
+    return `1${JSON.stringify(this.mapFrames(JSON.parse(framesJson) as RawFrame[]))}`;
+  }
+
   /**
    * Texts of the frames to show: mapped, without what belongs to the runtime at the head and the
    * tail.
