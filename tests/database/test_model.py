@@ -204,7 +204,9 @@ async def finish(world: World, actor: Actor) -> None:
 @settings(max_examples=60)
 @given(
     steps=st.lists(
-        st.tuples(st.integers(0, 2), st.one_of(operations, st.just(("finish",)))), max_size=60
+        st.tuples(st.integers(0, 2), st.one_of(operations, st.just(("finish",)))),
+        min_size=20,
+        max_size=60,
     )
 )
 def test_random_transactions_agree_with_the_model(steps: list[tuple[int, tuple[Any, ...]]]) -> None:
@@ -212,6 +214,10 @@ def test_random_transactions_agree_with_the_model(steps: list[tuple[int, tuple[A
         database = await Database.open(MemoryPersistence(), Runtime())
         await push(database, SCHEMA)
         world = World(database)
+        first = world.begin()
+        for number in range(4):
+            await run_operation(world, first, ("insert", float(number)))
+        await finish(world, first)
         actors: dict[int, Actor] = {}
         for number, operation in steps:
             actor = actors.setdefault(number, world.begin())
