@@ -41,6 +41,8 @@ class DatabaseSettings:
     # Rows fetched from an index at once when a query does not say how many it wants.
     query_prefetch_rows: int = 100
     query_prefetch_rows_max: int = 1024
+    # Revisions of documents kept in memory, decoded values included.
+    document_cache_bytes_max: int = 128 * MEBIBYTE
     # Live read sets; beyond it, SubscriptionsWorkerFullError.
     subscription_count_max: int = 1_000_000
 

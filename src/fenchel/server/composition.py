@@ -22,6 +22,7 @@ from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
 from fenchel.model import SCHEDULED_FUNCTIONS_VIEW
 from fenchel.persistence import MemoryPersistence, Persistence, SqlitePersistence
 from fenchel.runtime import Runtime
+from fenchel.runtime.settings import DatabaseSettings
 from fenchel.server.app import ApiApplication
 from fenchel.server.authentication import RequestAuthenticator
 from fenchel.server.bundled_runtime import check_bundled_runtime
@@ -168,7 +169,7 @@ async def _running_engine(
 ) -> AsyncIterator[_Engine]:
     async with AsyncExitStack() as stack:
         key_broker = open_key_broker(options.instance)
-        persistence, file_storage = _open_storage(options.data_dir)
+        persistence, file_storage = _open_storage(options.data_dir, runtime.settings.database)
         # The database owns the persistence from here on and closes it.
         database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
         stack.push_async_callback(database.close)
@@ -199,10 +200,12 @@ async def _running_engine(
         )
 
 
-def _open_storage(data_dir: Path | None) -> tuple[Persistence, FileStorage]:
+def _open_storage(
+    data_dir: Path | None, settings: DatabaseSettings
+) -> tuple[Persistence, FileStorage]:
     if data_dir is None:
         return MemoryPersistence(), MemoryFileStorage()
-    return SqlitePersistence.open(data_dir), LocalFileStorage(data_dir / _FILES_FOLDER)
+    return SqlitePersistence.open(data_dir, settings), LocalFileStorage(data_dir / _FILES_FOLDER)
 
 
 def _function_runner(
