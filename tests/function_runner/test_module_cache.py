@@ -1,4 +1,4 @@
-"""Bundles are built once for all who ask together, kept within a size, and forgotten oldest first."""
+"""Bundles are built once for all who ask together, kept within a size, the oldest goes first."""
 
 from __future__ import annotations
 
