@@ -144,3 +144,12 @@ async def test_run_function_commits_mutations(backend: Backend) -> None:
 async def test_run_function_says_that_a_function_is_unknown(backend: Backend) -> None:
     run = await backend.application.run_function(call("nothing", identity=admin()))
     assert "Could not find function for 'app:nothing'" in run.result.error_message
+
+
+async def test_a_read_only_admin_key_changes_nothing(backend: Backend) -> None:
+    read_only = replace(admin(), is_read_only=True)
+    for name in ("insert", "insert_twice"):
+        with pytest.raises(FenchelError, match="Forbidden"):
+            await backend.application.run_function(call(name, {"text": "a"}, identity=read_only))
+    run = await backend.application.run_function(call("count", identity=read_only))
+    assert run.result.value_json == "0.0"

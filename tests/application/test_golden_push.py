@@ -132,6 +132,15 @@ async def test_functions_are_validated_and_their_errors_mapped(app: App) -> None
     assert await app.query("messages:list") == []
 
 
+async def test_an_internal_function_looks_like_a_missing_one_from_outside(app: App) -> None:
+    await app.push()
+    texts = set()
+    for name in ("deliver", "nothing"):
+        run = await app.application.run_function(call(name, module="messages"))
+        texts.add(run.result.error_message.replace(name, "it"))
+    assert len(texts) == 1
+
+
 async def test_concurrent_mutations_of_real_code_lose_nothing(app: App) -> None:
     await app.push()
     args: dict[str, Value] = {"name": "shared", "amount": 1.0}

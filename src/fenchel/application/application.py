@@ -30,12 +30,12 @@ from fenchel.application.query_cache import QueryCache
 from fenchel.application.query_runner import QueryRunner
 from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.application.waiting import backoff_seconds
-from fenchel.auth import KeyBroker
+from fenchel.auth import KeyBroker, check_may_write
 from fenchel.database import Database, IndexBackfiller, SchemaValidator, Subscription, Token
 from fenchel.definitions import AuthProvider
 from fenchel.documents import Timestamp
 from fenchel.file_storage import FileStorage
-from fenchel.function_runner import FunctionRunner
+from fenchel.function_runner import AllowedVisibility, FunctionRunner
 from fenchel.model import list_auth_providers
 from fenchel.runtime import Runtime
 from fenchel.udf import JsError, UdfOutcome
@@ -180,16 +180,18 @@ class Application:
 
         Raises: ConflictError after the last retry; FenchelError for failures of the system.
         """
+        check_may_write(call.identity)
         run = await self._mutations.run(decode_call(call), session)
         return MutationRun(result=self._encode(run.outcome, call), ts=run.ts)
 
     async def run_action(self, call: FunctionCall) -> ActionRun:
         """Run once. Raises FenchelError for failures of the system, maybe after effects."""
+        check_may_write(call.identity)
         outcome = await self._actions.run(decode_call(call))
         return ActionRun(result=self._encode(outcome, call))
 
     async def run_function(self, call: FunctionCall) -> ActionRun:
-        """Run a function of whichever type it is (deploy-protocol 3.2); the caller is an admin."""
+        """Run a function of whichever type it is (deploy-protocol 3.2)."""
         invocation = decode_call(call)
         match await self._find_type(invocation):
             case "Query":
@@ -236,12 +238,15 @@ class Application:
         )
 
     async def _find_type(self, invocation: Invocation) -> str | None:
-        """None for an unknown function."""
+        """None for a function that is unknown, or must seem so to this caller."""
         if invocation.path.is_system:
             return "Query"
         tx = self._database.begin()
         function = await self._function_runner.find_function(tx, invocation.path)
-        return None if function is None else function.udf_type
+        is_public_only = invocation.visibility is AllowedVisibility.PUBLIC_ONLY
+        if function is None or (function.is_internal and is_public_only):
+            return None
+        return function.udf_type
 
     async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run an endless loop, and again after a failure: background work must not die silently."""

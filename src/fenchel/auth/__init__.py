@@ -1,6 +1,10 @@
 """Who is calling: identities, admin keys, sealed texts, user tokens."""
 
-from fenchel.auth.authorization import check_not_expired, parse_authorization
+from fenchel.auth.authorization import (
+    check_may_write,
+    check_not_expired,
+    parse_authorization,
+)
 from fenchel.auth.http_documents import HttpDocuments
 from fenchel.auth.identity import (
     Admin,
@@ -30,6 +34,7 @@ __all__ = [
     "User",
     "UserIdentity",
     "cache_key",
+    "check_may_write",
     "check_not_expired",
     "is_admin",
     "is_instance_name",

@@ -76,3 +76,13 @@ def _decode_acting_as(text: str) -> UserIdentity:
             )
         attributes["tokenIdentifier"] = f"{attributes['issuer']}|{attributes['subject']}"
     return UserIdentity(attributes=attributes, expires_ns=None)
+
+
+def check_may_write(identity: Identity) -> None:
+    """Raises: Forbidden for a read-only admin key (deploy-protocol 1.5)."""
+    if isinstance(identity, Admin) and identity.is_read_only:
+        raise FenchelError(
+            ErrorKind.FORBIDDEN,
+            "Forbidden",
+            "You do not have permission to perform this operation: the admin key is read-only.",
+        )

@@ -14,6 +14,7 @@ from fenchel.auth import (
     Identity,
     KeyBroker,
     TokenVerifier,
+    check_may_write,
     parse_authorization,
 )
 from fenchel.errors import ErrorKind, FenchelError
@@ -81,10 +82,5 @@ def require_admin(identity: Identity) -> Admin:
 
 def require_writer(admin: Admin) -> Admin:
     """Raises Forbidden for a read-only key (deploy-protocol 1.5)."""
-    if admin.is_read_only:
-        raise FenchelError(
-            ErrorKind.FORBIDDEN,
-            "Forbidden",
-            "You do not have permission to perform this operation: the admin key is read-only.",
-        )
+    check_may_write(admin)
     return admin
