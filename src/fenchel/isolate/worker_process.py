@@ -65,6 +65,7 @@ class WorkerProcess:
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self._is_ready = False
+        self._outbox: list[bytes] = []
         self._writable: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._reaper: asyncio.Task[None] | None = None
@@ -110,9 +111,19 @@ class WorkerProcess:
     def send(self, type: FrameType, id: int, *fields: bytes) -> None:
         """Queue one frame; nothing happens if the worker is dead, for its death was told
         already.
+
+        Frames of one turn of the event loop leave in one write: each write wakes the worker.
         """
+        if self._transport is None or not self.is_alive:
+            return
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(encode_frame(type, id, *fields))
+
+    def _flush(self) -> None:
         if self._transport is not None and self.is_alive:
-            self._transport.write(encode_frame(type, id, *fields))
+            self._transport.write(b"".join(self._outbox))
+        self._outbox.clear()
 
     async def drain(self) -> None:
         """Return when the worker keeps up with what was sent; at once in the usual case or when it
