@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import cached_list, generator_ceiling, list_query, live_fanout, send_mutation
 from benchmarks.peers import OPENERS, REFERENCE_PEER, open_peers
-from benchmarks.results_file import append_lines, format_table, result_lines
+from benchmarks.results_file import append_lines, describe_commit, format_table, result_lines
 from benchmarks.rounds import FULL, QUICK, Bench, Measurement, Plan
 
 # In this order, because sends make the tables grow by different amounts on different peers.
@@ -27,8 +27,9 @@ def main() -> None:
     options = _parse_arguments()
     plan = QUICK if options.quick else FULL
     names = [name for name in QUESTIONS if not options.questions or name in options.questions]
+    commit = describe_commit()  # Now: the tree may change while the run lasts.
     measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
-    lines = result_lines(measurements, reference=REFERENCE_PEER)
+    lines = result_lines(measurements, reference=REFERENCE_PEER, commit=commit)
     print(format_table(lines))
     if options.quick:
         print("A quick run is not recorded.")

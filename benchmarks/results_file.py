@@ -33,10 +33,12 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
     date: str
 
 
-def result_lines(measurements: Sequence[Measurement], *, reference: str) -> list[ResultLine]:
+def result_lines(
+    measurements: Sequence[Measurement], *, reference: str, commit: str
+) -> list[ResultLine]:
     """The measurements, their ratio to the reference peer, when and where made."""
     of_reference = {m.name: m.value for m in measurements if m.peer == reference}
-    commit, machine = describe_commit(), describe_machine()
+    machine = describe_machine()
     date = datetime.now(UTC).isoformat(timespec="seconds")
     lines = []
     for m in measurements:
