@@ -140,6 +140,16 @@ def is_second():
 """
 
 
+COUNT_STARTS = """
+import pathlib
+marker = pathlib.Path(__file__).with_suffix(".starts")
+def count_start():
+    count = len(marker.read_text()) + 1 if marker.exists() else 1
+    marker.write_text("x" * count)
+    return count
+"""
+
+
 async def test_a_result_comes_back(tmp_path: Path) -> None:
     async with bench(tmp_path, "outcome(await_execution(), b'1', envRead=['A'])\nreceive()") as b:
         assert (await b.run()).result == FunctionResult("1")
@@ -176,9 +186,67 @@ receive()
         assert (await b.run()).result == FunctionResult("2")
 
 
-async def test_a_function_that_kills_two_workers_is_to_blame(tmp_path: Path) -> None:
-    async with bench(tmp_path, "await_execution()\nos._exit(1)") as b:
+async def test_a_function_that_crashes_a_worker_of_its_own_is_to_blame(tmp_path: Path) -> None:
+    async with bench(tmp_path, "await_execution()\nos.abort()") as b:
         assert error_text(await b.run()) == MEMORY
+
+
+async def test_workers_killed_from_outside_are_nobodys_fault(tmp_path: Path) -> None:
+    body = f"""{COUNT_STARTS}
+id = await_execution()
+if count_start() <= 3:
+    os.kill(os.getpid(), 9)
+outcome(id, b'1')
+receive()
+"""
+    settings = dataclasses.replace(SETTINGS, system_time_seconds_max=20.0)
+    async with bench(tmp_path, body, settings) as b:
+        assert (await b.run()).result == FunctionResult("1")
+
+
+async def test_when_time_is_up_a_loss_without_culprit_is_a_system_error(tmp_path: Path) -> None:
+    async with bench(tmp_path, "await_execution()\nos.kill(os.getpid(), 9)") as b:
+        with pytest.raises(FenchelError, match="workers die under a function"):
+            await b.run()
+
+
+async def test_a_worker_that_leaves_by_itself_is_a_system_error(tmp_path: Path) -> None:
+    async with bench(tmp_path, "await_execution()\nos._exit(1)") as b:
+        with pytest.raises(FenchelError, match="broke the protocol"):
+            await b.run()
+
+
+@pytest.mark.parametrize("kind", ["memory", "system"])
+async def test_who_shares_an_isolate_that_ran_out_of_memory_runs_again_alone(
+    tmp_path: Path, kind: str
+) -> None:
+    body = f"outcome(await_execution(), b'', kind='{kind}')\noutcome(await_execution(), b'1')"
+    async with bench(tmp_path, body + "\nreceive()") as b:
+        assert (await b.run()).result == FunctionResult("1")
+
+
+async def test_who_runs_out_of_memory_alone_has_used_it(tmp_path: Path) -> None:
+    body = "for _ in range(2): outcome(await_execution(), b'', kind='memory')\nreceive()"
+    async with bench(tmp_path, body) as b:
+        assert error_text(await b.run()) == MEMORY
+
+
+async def test_a_lost_attempt_does_not_count_as_read(tmp_path: Path) -> None:
+    body = f"""{COUNT_STARTS}
+id = await_execution()
+send(67, id, [[1, "1.0/insert"]], {{"table": "t", "value": {{}}}})
+document_id = json.loads(receive()[2][1])["_id"]
+send(67, id, [[2, "1.0/get"]], {{"id": document_id}})
+receive()
+if count_start() == 1:
+    os.abort()
+outcome(id, b'1')
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        transaction = b.database.begin()
+        await b.pool.run_udf(BUNDLE, b.request(UdfType.MUTATION), transaction, b.host)
+        assert transaction.usage.documents_read == 1
 
 
 async def test_a_silent_turn_is_ended_by_the_watchdog(tmp_path: Path) -> None:
@@ -205,7 +273,7 @@ receive()
 
 
 @pytest.mark.parametrize(
-    "lie", ["[[0, 1, 0]]", "[[0, 0, 1]]", "[[5, 0, 0]]", "[[0, 9, 1]]"], ids=str
+    "lie", ["[[0, 1, 0]]", "[[0, 0, 1]]", "[[5, 1, 0]]", "[[0, 9, 1]]"], ids=str
 )
 async def test_lies_about_consumption_end_the_worker(tmp_path: Path, lie: str) -> None:
     body = f"""
@@ -223,6 +291,21 @@ receive()
     async with bench(tmp_path, body) as b:
         with pytest.raises(FenchelError, match="broke the protocol"):
             await b.run()
+
+
+async def test_a_refused_query_counts_as_a_stream_without_documents(tmp_path: Path) -> None:
+    body = """
+id = await_execution()
+query = {"source": {"type": "IndexRange", "indexName": "t.by_id", "order": None,
+                    "range": [{"type": "Eq", "fieldPath": "nowhere", "value": 1}]},
+         "operators": []}
+send(67, id, [[1, "fenchel/queryPage"]], {"queryId": 0, "query": query, "consumed": []})
+receive()
+outcome(id, b'1', consumed=[[0, 0, 0]])
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        assert (await b.run()).result == FunctionResult("1")
 
 
 async def test_a_failing_host_ends_the_execution_not_the_worker(tmp_path: Path) -> None:

@@ -128,6 +128,8 @@ class TransactionSyscalls:
         """
         for query_id, total, saw_end in consumed:
             entry = self._streams.get(query_id)
+            if entry is None and (total, saw_end) == (0, 0):
+                continue  # its query was refused
             if entry is None or not entry.consumed <= total <= entry.fetched:
                 raise ProtocolError("a stream's consumption does not fit what was sent")
             if saw_end and not (entry.is_exhausted and total == entry.fetched):
