@@ -74,9 +74,7 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
         pool=WorkerPool(runtime, deployment=Deployment(name="test")),
         bundler=Bundler(),
         snapshot_builder=SnapshotBuilder(settings.isolate),
-        code_source=CodeSource(
-            database, file_storage, system_environment=URLS.environment_variables
-        ),
+        code_source=CodeSource(file_storage, system_environment=URLS.environment_variables),
         runtime=runtime,
         metrics=FunctionRunnerMetrics(),
     )

@@ -282,7 +282,7 @@ async def running_app(
         bundler=Bundler(),
         snapshot_builder=SnapshotBuilder(runtime.settings.isolate),
         code_source=CodeSource(
-            database, files, system_environment={"CONVEX_CLOUD_URL": "http://127.0.0.1:3210"}
+            files, system_environment={"CONVEX_CLOUD_URL": "http://127.0.0.1:3210"}
         ),
         runtime=runtime,
         metrics=metrics,

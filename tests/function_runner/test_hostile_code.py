@@ -10,8 +10,10 @@ from dataclasses import replace
 import pytest
 
 from fenchel.errors import FenchelError
+from fenchel.runtime import Runtime, Settings
+from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import FunctionResult, UdfOutcome, UdfType
-from tests.function_runner.harness import App, AppCallbacks
+from tests.function_runner.harness import App, AppCallbacks, running_app
 from tests.function_runner.test_in_process_function_runner import error_of, value_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,9 +27,21 @@ async def test_an_infinite_loop_times_out(app: App) -> None:
     assert value_of(await app.query("messages:list")) == []
 
 
-async def test_a_growing_map_runs_out_of_memory(app: App) -> None:
-    assert error_of(await app.query("hostile:bomb")).message == MEMORY
-    assert value_of(await app.query("messages:list")) == []
+async def test_a_growing_map_that_has_the_time_runs_out_of_memory() -> None:
+    patient = IsolateSettings(worker_count=1, user_time_seconds_max=30.0)
+    async with running_app(Runtime(settings=Settings(isolate=patient))) as app:
+        assert error_of(await app.query("hostile:bomb")).message == MEMORY
+        assert value_of(await app.query("messages:list")) == []
+
+
+async def test_a_worker_lives_through_many_pushes() -> None:
+    settings = Settings(isolate=IsolateSettings(worker_count=1))
+    async with running_app(Runtime(settings=settings)) as app:
+        (worker,) = app.pool._transactions._workers
+        for number in range(10):
+            await app.set_variable("NUMBER", str(number))
+            assert value_of(await app.query("messages:list")) == []
+        assert app.pool._transactions._workers == [worker]
 
 
 async def test_a_huge_array_ends_its_worker_and_nothing_else(app: App) -> None:

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from fenchel.auth.identity import Unknown, User, UserIdentity
-from fenchel.database import Database
 from fenchel.function_runner import AllowedVisibility
-from fenchel.persistence import MemoryPersistence
 from fenchel.udf import FunctionResult, JsError, LogLine, UdfOutcome, UdfType
 from tests.function_runner.harness import UNIX_MS, App, bundled_app, deploy
 
@@ -295,12 +293,9 @@ class TestPush:
         assert value_of(outcome) == "changed"
         await deploy(app, bundled_app())
 
-    async def test_before_the_first_push_no_function_is_found(self, app: App) -> None:
-        empty = await Database.open(MemoryPersistence(), app.runtime)
-        request = app.request(UdfType.QUERY, "messages:list")
-        outcome = await app.runner.run_udf(request, empty.begin(), app.host)
-        assert error_of(outcome).message.startswith("Could not find public function")
-        await empty.close()
+    async def test_a_module_that_was_not_pushed_is_not_found(self, app: App) -> None:
+        error = error_of(await app.query("missing:list"))
+        assert error.message.startswith("Could not find public function")
 
 
 async def test_metrics_count_what_ran(app: App) -> None:

@@ -59,6 +59,18 @@ class ReadSet:
         if is_user:
             self.user_interval_count += len(intervals) - count_before
 
+    def merge(self, other: ReadSet) -> None:
+        """Add all dependencies of a set that has none on user tables."""
+        assert not self._is_frozen, "a read after the token was taken"
+        assert other.user_interval_count == 0, "reads of user tables are limited one by one"
+        for index_id, intervals in other.items():
+            own = self._intervals.get(index_id)
+            if own is None:
+                self._intervals[index_id] = intervals.copy()
+                continue
+            for interval in intervals:
+                own.add(interval)
+
     def freeze(self) -> None:
         """No more reads: somebody relies on this set now."""
         self._is_frozen = True

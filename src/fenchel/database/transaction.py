@@ -16,7 +16,7 @@ from fenchel.database.metadata import (
     encode_namespace,
     index_rows_interval,
 )
-from fenchel.database.read_set import ReadSet
+from fenchel.database.read_set import ReadSet, Token
 from fenchel.database.snapshot import Snapshot
 from fenchel.database.system_access import SystemTables
 from fenchel.database.system_tables import (
@@ -142,6 +142,14 @@ class Transaction:
     def record(self, table: Table, index: Index, interval: Interval) -> None:
         """Depend on the interval of the index."""
         self.reads.record(index.index_id, interval, is_user=table.is_user)
+
+    def depend_on(self, token: Token) -> None:
+        """Take over what another transaction read in system tables, as if this one had read it.
+
+        The caller has seen that the token holds at this snapshot, or was taken at a later one from
+        rows that this snapshot has too.
+        """
+        self.reads.merge(token.reads)
 
     # Documents.
 

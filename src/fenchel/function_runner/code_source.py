@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fenchel.database import Database, Transaction
-from fenchel.definitions import AnalyzedFunction, FunctionPath
+from fenchel.database import Transaction
+from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
 from fenchel.file_storage import FileStorage
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import (
@@ -51,14 +51,7 @@ class CodeSource:
     ran with the old ones.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        file_storage: FileStorage,
-        *,
-        system_environment: Mapping[str, str],
-    ) -> None:
-        self._database = database
+    def __init__(self, file_storage: FileStorage, *, system_environment: Mapping[str, str]) -> None:
         self._file_storage = file_storage
         self._system_environment = system_environment
 
@@ -66,22 +59,27 @@ class CodeSource:
         self, transaction: Transaction, path: FunctionPath
     ) -> AnalyzedFunction | None:
         """What analysis found, or None; depends on the module's row."""
+        module = await self.load_module(transaction, path)
+        return None if module is None else module.find(path.function)
+
+    async def load_module(
+        self, transaction: Transaction, path: FunctionPath
+    ) -> AnalyzedModule | None:
+        """What analysis found in the path's module; None if it is missing or has no functions."""
         module = await get_module(transaction, path.module, namespace=path.component)
-        if module is None or module.analysis is None:
-            return None
-        return module.analysis.find(path.function)
+        return None if module is None else module.analysis
 
     async def load_deployed_code(
-        self, transaction: Transaction, component: str
+        self, transaction: Transaction, component: str, unrecorded: Transaction
     ) -> DeployedCode | None:
-        """None before the first push. Depends on package and config, not on variables: those that
-        the code really looks at are added by `read_environment_variables`.
+        """None before the first push. `transaction` depends on package and config, `unrecorded` (of
+        the same snapshot) on the variables: a call depends only on those that the code really looks
+        at, which are added by `read_environment_variables`.
         """
         package = await get_source_package(transaction, namespace=component)
         config = await get_udf_config(transaction, namespace=component)
         if package is None or config is None:
             return None
-        unrecorded = self._database.begin(ts=transaction.begin_ts)
         variables = await list_environment_variables(unrecorded)
         return DeployedCode(
             package_digest=package[1].sha256.hex(),

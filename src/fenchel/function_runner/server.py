@@ -10,6 +10,7 @@ from dataclasses import replace
 from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, FunctionPath
 from fenchel.errors import bad_request
+from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.metrics import FunctionRunnerMetrics
 from fenchel.function_runner.module_cache import ModuleCache
@@ -62,6 +63,7 @@ class FunctionRunnerCore:
         self._clock = runtime.clock
         self._metrics = metrics
         self._module_cache = ModuleCache(self._build_bundle, metrics)
+        self._code_lookup = CodeLookup(database, code_source)
         self.code_source = code_source
 
     async def close(self) -> None:
@@ -156,7 +158,8 @@ class FunctionRunnerCore:
     async def _prepare(
         self, request: UdfRequest, transaction: Transaction, visibility: AllowedVisibility
     ) -> tuple[AnalyzedFunction, CodeBundle] | JsError:
-        function = await self.code_source.load_function(transaction, request.path)
+        found = await self._code_lookup.find(transaction, request.path)
+        function = None if found.module is None else found.module.find(request.path.function)
         error = check_function(function, request, visibility)
         if error is None:
             assert function is not None
@@ -165,9 +168,8 @@ class FunctionRunnerCore:
             self._metrics.record_rejection("validation")
             return error
         assert function is not None
-        code = await self.code_source.load_deployed_code(transaction, request.path.component)
-        assert code is not None, "a module is deployed, so a package is"
-        return function, await self._module_cache.get(code)
+        assert found.code is not None, "a module is deployed, so a package is"
+        return function, await self._module_cache.get(found.code)
 
     def _finish(
         self,

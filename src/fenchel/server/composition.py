@@ -225,7 +225,7 @@ def _function_runner(
         pool=WorkerPool(runtime, deployment=Deployment(name=options.instance.name)),
         bundler=Bundler(),
         snapshot_builder=SnapshotBuilder(runtime.settings.isolate),
-        code_source=CodeSource(database, file_storage, system_environment=system_environment),
+        code_source=CodeSource(file_storage, system_environment=system_environment),
         runtime=runtime,
         metrics=metrics,
     )
