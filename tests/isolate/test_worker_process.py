@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fenchel.errors import FenchelError
 from fenchel.isolate.frames import Frame, FrameType
 from fenchel.isolate.spawn import worker_command
-from fenchel.isolate.worker_process import WorkerProcess
+from fenchel.isolate.worker_process import ProcessEnd, WorkerProcess
 from fenchel.runtime.settings import IsolateSettings
 from tests.isolate.worker_scripts import command
 
@@ -20,6 +21,7 @@ class Recorder:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.deaths: list[str] = []
+        self.ends: list[ProcessEnd] = []
         self.dead = asyncio.Event()
         self.heard = asyncio.Event()
 
@@ -34,6 +36,9 @@ class Recorder:
     def on_death(self, reason: str) -> None:
         self.deaths.append(reason)
         self.dead.set()
+
+    def on_buried(self, end: ProcessEnd) -> None:
+        self.ends.append(end)
 
 
 SETTINGS = IsolateSettings(worker_start_seconds_max=20.0)
@@ -108,6 +113,32 @@ receive()
 )
 async def test_a_breach_of_the_protocol_kills(tmp_path: Path, body: str, reason: str) -> None:
     await expect_death(tmp_path, body, reason)
+
+
+@pytest.mark.parametrize(
+    ("body", "signal_number"),
+    [
+        ("os._exit(3)", 0),
+        ("os.abort()", signal.SIGABRT),
+        ("os.kill(os.getpid(), 9)", signal.SIGKILL),
+    ],
+)
+async def test_the_end_of_a_process_is_told_with_its_signal(
+    tmp_path: Path, body: str, signal_number: int
+) -> None:
+    process, recorder = await start(tmp_path, "ready()\nreceive()\n" + body)
+    process.send(FrameType.UNLOAD, 1)
+    await recorder.dead.wait()
+    await process.wait_dead()
+    (end,) = recorder.ends
+    assert (end.signal, end.is_ours) == (signal_number, False)
+
+
+async def test_an_end_that_we_decided_is_told_as_ours(tmp_path: Path) -> None:
+    process, recorder = await start(tmp_path, "ready()\nreceive()")
+    process.kill("enough")
+    await process.wait_dead()
+    assert recorder.ends == [ProcessEnd(reason="enough", signal=signal.SIGKILL, is_ours=True)]
 
 
 @pytest.mark.parametrize(

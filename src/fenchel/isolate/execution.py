@@ -26,25 +26,31 @@ class LogLines(NamedTuple):
 Event = Syscalls | LogLines | Outcome
 
 
-class DeathCause(Enum):
-    """DIED: by itself or by someone else. The others: the watchdog ended it, for silence or for
-    memory.
+class LossCause(Enum):
+    """Why an execution has no outcome.
+
+    OUTSIDE: nothing that ran in the worker did it (a signal from someone else, a neighbour that
+    took the isolate along, a worker that was dead before the start). The others may be the
+    execution's own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for memory.
+    CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker broke the
+    protocol or left by itself.
     """
 
-    DIED = "died"
+    OUTSIDE = "outside"
     HUNG = "hung"
     MEMORY = "memory"
+    CRASHED = "crashed"
+    BROKEN = "broken"
 
 
 class WorkerLost(Exception):
-    """The worker died before the outcome. `is_culprit`: this execution's JavaScript must have been
-    the reason, because the watchdog ended the worker and no other's can have been running.
+    """The worker, or the isolate in it, was lost before the outcome. Says nothing about guilt: only
+    who had the worker alone can be the reason.
     """
 
-    def __init__(self, reason: str, cause: DeathCause, *, is_culprit: bool = False) -> None:
+    def __init__(self, reason: str, cause: LossCause) -> None:
         super().__init__(reason)
         self.cause = cause
-        self.is_culprit = is_culprit
 
 
 class Execution:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fenchel.database import Transaction
 from fenchel.errors import FenchelError, internal_error
 from fenchel.isolate.code_bundle import CodeBundle
-from fenchel.isolate.execution import Execution, LogLines
+from fenchel.isolate.execution import Execution, LogLines, LossCause, WorkerLost
 from fenchel.isolate.frames import ProtocolError
 from fenchel.isolate.host import UdfHost
 from fenchel.isolate.messages import ExecuteHeader, ExecutionKind, Outcome
@@ -78,6 +78,7 @@ async def _answer_until_outcome(
     while True:
         event = await execution.next_event()
         if isinstance(event, Outcome):
+            _check_not_lost(worker, event)
             return event
         if isinstance(event, LogLines):
             worker.process.kill("log lines of a query or mutation before its outcome")
@@ -88,6 +89,15 @@ async def _answer_until_outcome(
             worker.process.kill(str(error))
             raise internal_error("an isolate worker broke the protocol") from error
         await worker.send_results(execution, meta, payloads)
+
+
+def _check_not_lost(worker: Worker, outcome: Outcome) -> None:
+    """Executions share an isolate and its memory: the one that met the limit need not be the one
+    that used it up, unless it was alone. Raises: WorkerLost.
+    """
+    kind = outcome.header.kind
+    if kind == "system" or (kind == "memory" and not worker.is_reserved_alone):
+        raise WorkerLost("its isolate ran out of memory", LossCause.OUTSIDE)
 
 
 def _finish(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import msgspec
 
 from fenchel.errors import internal_error
 from fenchel.isolate.code_bundle import CodeBundle
-from fenchel.isolate.execution import DeathCause, Execution, LogLines, WorkerLost
+from fenchel.isolate.execution import Execution, LogLines, LossCause, WorkerLost
 from fenchel.isolate.frames import Frame, FrameType, ProtocolError
 from fenchel.isolate.messages import (
     ExecuteHeader,
@@ -31,13 +32,17 @@ from fenchel.isolate.messages import (
     load_header,
 )
 from fenchel.isolate.spawn import read_resident_bytes
-from fenchel.isolate.worker_process import WorkerProcess
+from fenchel.isolate.worker_process import ProcessEnd, WorkerProcess
 from fenchel.runtime import Clock
 from fenchel.runtime.settings import IsolateSettings
 
 logger = logging.getLogger(__name__)
 
-_BUNDLES_MAX = 8
+_CRASH_SIGNALS = frozenset(
+    {signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE}
+)
+# Code of the latest push, of the one before, and one to spare: each keeps an isolate.
+_BUNDLES_MAX = 3
 _LOAD_SECONDS_MAX = 10.0
 _UINT32_MAX = 2**32 - 1
 _INTERNAL_ERROR = encode_error_payload("Convex encountered an internal error", None)
@@ -81,7 +86,7 @@ class Worker:
         self._next_bundle = 1
         self._next_execution = 1
         self._last_sign = clock.monotonic()
-        self._cause = DeathCause.DIED
+        self._verdict: LossCause | None = None
         self._is_started = False
 
     @classmethod
@@ -118,9 +123,9 @@ class Worker:
 
         Raises: WorkerLost, FenchelError if the bundle cannot be loaded.
         """
+        self._check_alive()
         loaded = await self._load(bundle)
-        if not self.is_alive or self._next_execution > _UINT32_MAX:
-            raise WorkerLost("it died before the start", DeathCause.DIED)
+        self._check_alive()
         settings = self._settings
         execution = Execution(
             self._next_execution,
@@ -135,6 +140,10 @@ class Worker:
             FrameType.EXECUTE, execution.id, encode_json_bytes(header), args_json.encode()
         )
         return execution
+
+    def _check_alive(self) -> None:
+        if not self.is_alive or self._next_execution > _UINT32_MAX:
+            raise WorkerLost("it died before the start", LossCause.OUTSIDE)
 
     def release(self, execution: Execution) -> None:
         """End our interest; an execution without outcome is cancelled in the worker."""
@@ -251,10 +260,10 @@ class Worker:
             return
         resident_bytes = read_resident_bytes(self.process.pid)
         if resident_bytes > self._settings.worker_resident_bytes_max:
-            self._cause = DeathCause.MEMORY
+            self._verdict = LossCause.MEMORY
             self.process.kill(f"{resident_bytes >> 20} MiB of memory are too much")
         elif self._is_hung(now):
-            self._cause = DeathCause.HUNG
+            self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
 
     def _is_hung(self, now: float) -> bool:
@@ -267,17 +276,28 @@ class Worker:
         )
 
     def on_death(self, reason: str) -> None:
-        suspect_count = sum(e.is_suspect for e, _ in self._executions.values())
-        is_verdict = self._cause is not DeathCause.DIED and suspect_count == 1
+        """The owner may replace it; its executions wait for `on_buried`."""
+        if self._is_started:  # Otherwise `start` raises.
+            self._on_death(self)
+
+    def on_buried(self, end: ProcessEnd) -> None:
+        """Tell everyone who waits for this worker why there will be no answer."""
+        cause = self._verdict or _cause_of(end)
         for execution, _ in self._executions.values():
-            is_culprit = is_verdict and execution.is_suspect
-            execution.lose(WorkerLost(reason, self._cause, is_culprit=is_culprit))
+            execution.lose(WorkerLost(end.reason, cause))
         self._executions.clear()
         for entry in self._bundles.values():
             if not entry.loaded.done():
-                _fail(entry.loaded, WorkerLost(reason, self._cause))
-        if self._is_started:  # Otherwise `start` raises.
-            self._on_death(self)
+                _fail(entry.loaded, WorkerLost(end.reason, cause))
+
+
+def _cause_of(end: ProcessEnd) -> LossCause:
+    """A process that we ended broke the protocol; V8 and the C++ library abort when memory ends;
+    every other signal comes from outside, be it an operator's or the kernel's.
+    """
+    if end.is_ours or end.signal == 0:
+        return LossCause.BROKEN
+    return LossCause.CRASHED if end.signal in _CRASH_SIGNALS else LossCause.OUTSIDE
 
 
 def _fail(future: asyncio.Future[None], error: Exception) -> None:

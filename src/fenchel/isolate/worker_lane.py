@@ -140,7 +140,7 @@ class WorkerLane:
     def _pick(self, wish: Reservation) -> Worker | None:
         """The least busy worker that fits; among equals one that has the bundle, then the first."""
         if wish.is_nested:
-            fitting = self._workers
+            fitting = [w for w in self._workers if not w.is_reserved_alone] or self._workers
         elif wish.is_alone:
             fitting = [w for w in self._workers if w.reservation_count == 0]
         else:

@@ -22,7 +22,7 @@ from fenchel.errors import internal_error, overloaded
 from fenchel.isolate import evaluators
 from fenchel.isolate.action_execution import ActionCall, run_action_on
 from fenchel.isolate.code_bundle import CodeBundle
-from fenchel.isolate.execution import DeathCause, WorkerLost
+from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.host import UdfHost
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
@@ -130,8 +130,8 @@ class WorkerPool:
         *,
         is_nested: bool = False,
     ) -> UdfOutcome:
-        """A query or mutation. If its worker dies, it runs once more, alone, from the same snapshot
-        and seed.
+        """A query or mutation. If its worker dies, it runs again, alone, from the same snapshot and
+        seed.
 
         Raises: FenchelError for overload and failures of the system.
         """
@@ -143,39 +143,66 @@ class WorkerPool:
             deployment=self._deployment,
         )
         with self._counted():
+            outcome = await self._run_to_outcome(
+                lambda is_alone: self._run_once(call, is_alone=is_alone, is_nested=is_nested)
+            )
+        return UdfOutcome(result=outcome) if isinstance(outcome, JsError) else outcome
+
+    async def _run_to_outcome(
+        self, attempt: Callable[[bool], Awaitable[_T]], *, is_alone: bool = False
+    ) -> _T | JsError:
+        """What `attempt(is_alone)` gives. A lost attempt is repeated, alone, until one that was
+        alone is to blame or the time for one execution has passed.
+
+        Raises: FenchelError operational if nobody is to blame and time is up.
+        """
+        settings = self._settings
+        seconds_max = settings.user_time_seconds_max + settings.system_time_seconds_max
+        deadline = self._clock.monotonic() + seconds_max
+        while True:
             try:
-                return await self._run_once(call, is_alone=False, is_nested=is_nested)
+                return await attempt(is_alone)
             except WorkerLost as lost:
-                if lost.is_culprit:
-                    return UdfOutcome(result=self._blame(lost))
-            try:
-                return await self._run_once(call, is_alone=True, is_nested=is_nested)
-            except WorkerLost as lost:
-                return UdfOutcome(result=self._blame(lost))
+                logger.info("an execution lost its worker alone=%s reason=%s", is_alone, lost)
+                if is_alone and lost.cause is not LossCause.OUTSIDE:
+                    return self._blame(lost)
+                if self._clock.monotonic() >= deadline:
+                    raise internal_error(f"workers die under a function: {lost}") from lost
+            is_alone = True
 
     async def _run_once(
         self, call: TransactionCall, *, is_alone: bool, is_nested: bool
     ) -> UdfOutcome:
-        """One attempt; what it wrote is gone if its worker dies."""
+        """One attempt; what it wrote, and what it counted as read, is gone if its worker dies."""
+        is_mutation = call.request.udf_type is UdfType.MUTATION
+        usage = call.transaction.usage
+        documents_read, bytes_read = usage.documents_read, usage.bytes_read
         wish = Reservation(
             bundle_key=call.bundle.key, is_alone=is_alone, is_nested=is_nested and not is_alone
         )
         async with self._transactions.reserve(wish) as worker:
-            if call.request.udf_type is UdfType.QUERY:
-                return await run_in_transaction(worker, call, self._settings)
-            call.transaction.begin_subtransaction()
+            if is_mutation:
+                call.transaction.begin_subtransaction()
             try:
                 outcome = await run_in_transaction(worker, call, self._settings)
-            except BaseException:
-                call.transaction.rollback_subtransaction()
+            except BaseException as error:
+                if is_mutation:
+                    call.transaction.rollback_subtransaction()
+                if isinstance(error, WorkerLost):
+                    usage.documents_read, usage.bytes_read = documents_read, bytes_read
                 raise
-            call.transaction.commit_subtransaction()
+            if is_mutation:
+                call.transaction.commit_subtransaction()
             return outcome
 
     def _blame(self, lost: WorkerLost) -> JsError:
-        """The function took its worker with it: by time or by memory."""
-        logger.warning("an execution ended its worker reason=%s", lost)
-        if lost.cause is DeathCause.HUNG:
+        """The function took its worker with it: by time or by memory. Raises: FenchelError
+        operational for what cannot be a function's doing.
+        """
+        logger.warning("an execution ended its worker cause=%s reason=%s", lost.cause.value, lost)
+        if lost.cause is LossCause.BROKEN:
+            raise internal_error(f"an isolate worker broke the protocol: {lost}") from lost
+        if lost.cause is LossCause.HUNG:
             return timeout_error(self._settings.user_time_seconds_max)
         return memory_error()
 
@@ -225,15 +252,17 @@ class WorkerPool:
         """Run on a process that nothing else uses, and end it: what was pushed is not yet trusted
         to be sane.
         """
+
+        async def attempt(_: bool) -> _T | JsError:
+            worker = await self._supply.take(lambda _: None)
+            try:
+                return await run(worker, bundle, self._settings)
+            finally:
+                worker.process.kill("its evaluation has ended")
+
         with self._counted():
             async with self._evaluations:
-                worker = await self._supply.take(lambda _: None)
-                try:
-                    return await run(worker, bundle, self._settings)
-                except WorkerLost as lost:
-                    return self._blame(lost)
-                finally:
-                    worker.process.kill("its evaluation has ended")
+                return await self._run_to_outcome(attempt, is_alone=True)
 
     # Watching
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from fenchel.errors import internal_error
@@ -44,6 +45,21 @@ class FrameHandler(Protocol):
     def on_death(self, reason: str) -> None:
         """Called once; no frame comes after it."""
         ...
+
+    def on_buried(self, end: ProcessEnd) -> None:
+        """Called once, some time after `on_death`, when it is known how the process ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessEnd:
+    """How a process ended. `reason`: why we gave it up; `signal`: what ended it, 0 for an exit;
+    `is_ours`: we decided so, the process had not closed its channel before.
+    """
+
+    reason: str
+    signal: int
+    is_ours: bool
 
 
 class WorkerProcess:
@@ -167,12 +183,12 @@ class WorkerProcess:
         except BlockingIOError:
             return
         except OSError as error:
-            self.kill(f"synchronous channel failed: {error}")
+            self.give_up(f"synchronous channel failed: {error}")
             return
         if data:
             self._guarded(self._answer_sync_calls, data)
         else:
-            self.kill("synchronous channel closed")
+            self.give_up("synchronous channel closed")
 
     def _answer_sync_calls(self, data: bytes) -> None:
         for frame in self._sync_decoder.feed(data):
@@ -206,12 +222,19 @@ class WorkerProcess:
 
     def kill(self, reason: str) -> None:
         """End the process at once; harmless if it is dead."""
+        self._end(reason, is_ours=True)
+
+    def give_up(self, reason: str) -> None:
+        """The process closed a channel: it has ended, or is made to. Harmless if that is known."""
+        self._end(reason, is_ours=False)
+
+    def _end(self, reason: str, *, is_ours: bool) -> None:
         if not self.is_alive:
             return
         self.is_alive = False
         kill_group(self.pid)
         self._loop.remove_reader(self._process.sync_channel.fileno())
-        self._reaper = self._loop.create_task(self._bury(reason), name=f"reap-{self.pid}")
+        self._reaper = self._loop.create_task(self._bury(reason, is_ours), name=f"reap-{self.pid}")
         if self._transport is not None:
             self._transport.abort()
         self.resume_writing()
@@ -220,7 +243,7 @@ class WorkerProcess:
             self._ready.exception()
         self._handler.on_death(reason)
 
-    async def _bury(self, reason: str) -> None:
+    async def _bury(self, reason: str, is_ours: bool) -> None:
         status = await reap(self.pid)
         self._read_diagnostics()
         self._loop.remove_reader(self._process.diagnostics)
@@ -233,6 +256,8 @@ class WorkerProcess:
             status,
             last_words,
         )
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        self._handler.on_buried(ProcessEnd(reason=reason, signal=number, is_ours=is_ours))
 
     async def wait_dead(self) -> None:
         """Return when the killed process is gone and its channels are closed. Cancellation waits
@@ -263,4 +288,4 @@ class _ChannelProtocol(asyncio.Protocol):
         self.resume_writing = worker.resume_writing  # type: ignore[method-assign]
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._worker.kill(f"channel closed: {error}" if error else "channel closed")
+        self._worker.give_up(f"channel closed: {error}" if error else "channel closed")

@@ -59,8 +59,10 @@ class IsolateSettings:
     analyze_seconds_max: float = 4.0
     heap_mebibytes_max: int = 96
     # Writable address space of a worker process: 600 MiB to boot and 560 MiB for each isolate, most
-    # of it reserved for code and never touched. A bomb beyond V8's own limits ends here.
-    worker_data_bytes_max: int = 4_096 * MEBIBYTE
+    # of it reserved for code and never touched. Room for as many isolates as there may be
+    # executions, for each may keep an old one alive, and a few more: V8 ends the process, with all
+    # that runs in it, when it cannot reserve. A bomb beyond V8's own limits ends here.
+    worker_data_bytes_max: int = 12_288 * MEBIBYTE
     # Memory that a worker really uses, looked at twice a second; in normal service below 300 MiB.
     worker_resident_bytes_max: int = 1_024 * MEBIBYTE
     # Contexts served by one isolate before its garbage costs more than a new isolate.
