@@ -50,6 +50,12 @@ async def test_the_source_map_leads_to_the_original_source() -> None:
     assert "m.js" not in made["sources"]
 
 
+async def test_the_source_map_knows_only_what_was_pushed() -> None:
+    modules = [ModuleSource(path=f"m{n}.js", source="export const x = 1;") for n in range(3)]
+    made = json.loads((await bundle(*modules)).source_map)
+    assert sorted(made["sources"]) == ["m0.js", "m1.js", "m2.js"]
+
+
 async def test_a_map_named_by_the_source_itself_is_not_read(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.map"
     foreign.write_text('{"version":3,"sources":["secret.ts"],"names":[],"mappings":"AAAA"}')

@@ -72,6 +72,14 @@ async def test_a_module_that_throws_is_named(pool: WorkerPool) -> None:
     assert "at import" in result.message
 
 
+async def test_the_trace_of_a_module_that_throws_shows_pushed_code_only(pool: WorkerPool) -> None:
+    source = "function fail() { throw new Error('at import'); }\nfail();"
+    result = await pool.analyze(await bundle("m.js", source))
+    assert isinstance(result, JsError)
+    frames = [frame.text for frame in result.frames]
+    assert frames == ["at fail (m.js:1:25)", "at m.js (m.js:2:1)"]
+
+
 @pytest.mark.parametrize("source", ["for (;;);", "const a = []; for (;;) a.push(new Array(1e6));"])
 async def test_a_module_that_does_not_end_is_an_error(pool: WorkerPool, source: str) -> None:
     result = await pool.analyze(await bundle("m.js", source))

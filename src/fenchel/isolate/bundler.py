@@ -25,7 +25,7 @@ from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process
 
 logger = logging.getLogger(__name__)
 
-_FORMAT_VERSION = b"fenchel-bundle-1"
+_FORMAT_VERSION = b"fenchel-bundle-2"
 _BUNDLE_SECONDS_MAX = 60.0
 _ESBUILD_BYTES_MAX = 4 << 30
 _MESSAGE_CHARACTERS_MAX = 20_000
@@ -140,7 +140,18 @@ def _write_inputs(folder: Path, modules: list[ModuleSource], runnable: tuple[str
     thunks = ",\n".join(
         f"  {json.dumps(path)}: () => require({json.dumps(f'./{path}')})" for path in runnable
     )
-    (folder / _ENTRY).write_text(f"globalThis.__fenchelModules = {{\n{thunks}\n}};\n")
+    entry = f"globalThis.__fenchelModules = {{\n{thunks}\n}};\n//# sourceMappingURL={_ENTRY}.map\n"
+    (folder / _ENTRY).write_text(entry)
+    # A map that maps only what lies behind the end keeps the entry out of the bundle's map, and so
+    # out of stack traces; a map without any mapping would be ignored.
+    (folder / f"{_ENTRY}.map").write_text(
+        json.dumps({**json.loads(_EMPTY_MAP), "sources": [_ENTRY], "mappings": _after(entry)})
+    )
+
+
+def _after(text: str) -> str:
+    """Mappings with one entry, below the last line of `text`."""
+    return ";" * (text.count("\n") + 1) + "AAAA"
 
 
 def _read_outputs(folder: Path, known_paths: set[str]) -> tuple[bytes, bytes]:
