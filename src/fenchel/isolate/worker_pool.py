@@ -27,7 +27,7 @@ from fenchel.isolate.host import UdfHost
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.outcomes import memory_error, timeout_error
-from fenchel.isolate.spawn import worker_command
+from fenchel.isolate.spawn import forbid_new_privileges, worker_command
 from fenchel.isolate.transaction_execution import TransactionCall, run_in_transaction
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane
@@ -93,6 +93,7 @@ class WorkerPool:
         """Return when queries and mutations can run. Raises: FenchelError if no worker gets ready
         in time.
         """
+        forbid_new_privileges()
         self._supply.start()
         self._watchdog = asyncio.get_running_loop().create_task(
             self._watch(), name="isolate-watchdog"
