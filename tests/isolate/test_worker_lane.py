@@ -17,6 +17,7 @@ from fenchel.runtime.settings import IsolateSettings
 
 ANY = Reservation(bundle_key="b")
 ALONE = Reservation(bundle_key="b", is_alone=True)
+AGAIN = Reservation(bundle_key="b", is_again=True)
 NESTED = Reservation(bundle_key="b", is_nested=True)
 
 
@@ -133,6 +134,21 @@ async def test_a_nested_call_passes_queue_and_limit() -> None:
         waiting.cancel()
         await settle()
         assert lane.waiting_count == 0
+
+
+async def test_who_lost_its_worker_waits_first_in_line_and_longer() -> None:
+    lane, _ = await lane_of(1, queue_wait_seconds_max=0.01, queue_count_max=1)
+    async with AsyncExitStack() as late, AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        new = asyncio.create_task(reserve(lane, late))
+        await settle()
+        again = asyncio.create_task(reserve(lane, late, AGAIN))
+        with pytest.raises(FenchelError, match="ExpiredInQueue"):
+            await new
+        assert not again.done()
+        await stack.aclose()
+        assert await again == 0
 
 
 async def test_a_full_queue_is_an_overload() -> None:

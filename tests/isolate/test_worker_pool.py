@@ -251,7 +251,8 @@ receive()
 
 
 async def test_a_silent_turn_is_ended_by_the_watchdog(tmp_path: Path) -> None:
-    async with bench(tmp_path, "await_execution()\ntime.sleep(1000)") as b:
+    settings = dataclasses.replace(SETTINGS, system_time_seconds_max=20.0)
+    async with bench(tmp_path, "await_execution()\ntime.sleep(1000)", settings) as b:
         assert error_text(await b.run()) == TIMEOUT
 
 

@@ -29,14 +29,15 @@ Event = Syscalls | LogLines | Outcome
 class LossCause(Enum):
     """Why an execution has no outcome.
 
-    OUTSIDE: nothing that ran in the worker did it (a signal from someone else, a neighbour that
-    took the isolate along, a worker that was dead before the start). The others may be the
-    execution's own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for memory.
-    CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker broke the
-    protocol or left by itself.
+    OUTSIDE: nothing that ran in the worker did it (a signal from someone else, a worker that was
+    dead before the start). ISOLATE: the isolate that it shared ran out of memory. The others may be
+    the execution's own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for
+    memory. CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker
+    broke the protocol or left by itself.
     """
 
     OUTSIDE = "outside"
+    ISOLATE = "isolate"
     HUNG = "hung"
     MEMORY = "memory"
     CRASHED = "crashed"

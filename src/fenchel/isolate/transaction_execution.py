@@ -47,7 +47,7 @@ async def run_in_transaction(
     too.
     """
     syscalls = TransactionSyscalls(call.request, call.transaction, call.host, call.deployment)
-    deadline = asyncio.timeout(settings.user_time_seconds_max + settings.system_time_seconds_max)
+    deadline = asyncio.timeout(settings.execution_seconds_max)
     try:
         async with deadline:
             outcome = await _converse(worker, call, syscalls, settings)
@@ -97,7 +97,7 @@ def _check_not_lost(worker: Worker, outcome: Outcome) -> None:
     """
     kind = outcome.header.kind
     if kind == "system" or (kind == "memory" and not worker.is_reserved_alone):
-        raise WorkerLost("its isolate ran out of memory", LossCause.OUTSIDE)
+        raise WorkerLost("its isolate ran out of memory", LossCause.ISOLATE)
 
 
 def _finish(

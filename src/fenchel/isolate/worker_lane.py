@@ -25,11 +25,13 @@ TOO_MANY_REQUESTS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """What a caller wants: preferably a worker that has the bundle; alone in it; ahead of the queue
-    and above the limit, because an execution that holds a place already is waiting for this one."""
+    and above the limit, because an execution that holds a place already is waiting for this one;
+    ahead of the queue and with more patience, because it lost the place that it had."""
 
     bundle_key: str
     is_alone: bool = False
     is_nested: bool = False
+    is_again: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -99,18 +101,24 @@ class WorkerLane:
             worker = self._pick(wish)
             if worker is not None:
                 return _take(worker, wish)
-        if len(self._waiters) >= self._settings.queue_count_max:
+        if len(self._waiters) >= self._settings.queue_count_max and not wish.is_again:
             raise overloaded("ExecuteFullError", TOO_MANY_REQUESTS)
         waiter = _Waiter(wish, asyncio.get_running_loop().create_future())
-        if wish.is_nested:
+        if wish.is_nested or wish.is_again:
             self._waiters.appendleft(waiter)
         else:
             self._waiters.append(waiter)
         return await self._wait(waiter)
 
     async def _wait(self, waiter: _Waiter) -> Worker:
+        settings = self._settings
+        seconds_max = (
+            settings.execution_seconds_max
+            if waiter.wish.is_again
+            else settings.queue_wait_seconds_max
+        )
         try:
-            async with asyncio.timeout(self._settings.queue_wait_seconds_max):
+            async with asyncio.timeout(seconds_max):
                 return await waiter.worker
         except BaseException as error:
             self._give_up(waiter)

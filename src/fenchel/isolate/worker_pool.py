@@ -41,7 +41,25 @@ logger = logging.getLogger(__name__)
 _WATCH_SECONDS = 0.5
 _EVALUATIONS_MAX = 4
 
+# Attempts beside others while workers are ended from outside.
+_TOGETHER_MAX = 3
+_NOBODYS_FAULT = frozenset({LossCause.OUTSIDE, LossCause.ISOLATE})
+
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """`number` counts from 1. Alone for the rest once a neighbour or itself may have been the
+    reason; also when signals keep coming, for they may be the kernel's, out of memory.
+    """
+
+    number: int = 1
+    is_alone: bool = False
+
+    def after(self, lost: WorkerLost) -> _Attempt:
+        is_known = lost.cause is LossCause.OUTSIDE and self.number < _TOGETHER_MAX
+        return _Attempt(number=self.number + 1, is_alone=self.is_alone or not is_known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,41 +163,43 @@ class WorkerPool:
         )
         with self._counted():
             outcome = await self._run_to_outcome(
-                lambda is_alone: self._run_once(call, is_alone=is_alone, is_nested=is_nested)
+                lambda attempt: self._run_once(call, attempt, is_nested=is_nested), _Attempt()
             )
         return UdfOutcome(result=outcome) if isinstance(outcome, JsError) else outcome
 
     async def _run_to_outcome(
-        self, attempt: Callable[[bool], Awaitable[_T]], *, is_alone: bool = False
+        self, attempt: Callable[[_Attempt], Awaitable[_T]], first: _Attempt
     ) -> _T | JsError:
-        """What `attempt(is_alone)` gives. A lost attempt is repeated, alone, until one that was
-        alone is to blame or the time for one execution has passed.
+        """What an attempt gives. A lost one is repeated until one that was alone is to blame or the
+        time for one execution has passed.
 
         Raises: FenchelError operational if nobody is to blame and time is up.
         """
-        settings = self._settings
-        seconds_max = settings.user_time_seconds_max + settings.system_time_seconds_max
-        deadline = self._clock.monotonic() + seconds_max
+        deadline = self._clock.monotonic() + self._settings.execution_seconds_max
+        current = first
         while True:
             try:
-                return await attempt(is_alone)
+                return await attempt(current)
             except WorkerLost as lost:
-                logger.info("an execution lost its worker alone=%s reason=%s", is_alone, lost)
-                if is_alone and lost.cause is not LossCause.OUTSIDE:
+                logger.info("an execution lost its worker attempt=%s reason=%s", current, lost)
+                if current.is_alone and lost.cause not in _NOBODYS_FAULT:
                     return self._blame(lost)
                 if self._clock.monotonic() >= deadline:
                     raise internal_error(f"workers die under a function: {lost}") from lost
-            is_alone = True
+                current = current.after(lost)
 
     async def _run_once(
-        self, call: TransactionCall, *, is_alone: bool, is_nested: bool
+        self, call: TransactionCall, attempt: _Attempt, *, is_nested: bool
     ) -> UdfOutcome:
         """One attempt; what it wrote, and what it counted as read, is gone if its worker dies."""
         is_mutation = call.request.udf_type is UdfType.MUTATION
         usage = call.transaction.usage
         documents_read, bytes_read = usage.documents_read, usage.bytes_read
         wish = Reservation(
-            bundle_key=call.bundle.key, is_alone=is_alone, is_nested=is_nested and not is_alone
+            bundle_key=call.bundle.key,
+            is_alone=attempt.is_alone,
+            is_nested=is_nested and not attempt.is_alone,
+            is_again=attempt.number > 1,
         )
         async with self._transactions.reserve(wish) as worker:
             if is_mutation:
@@ -254,7 +274,7 @@ class WorkerPool:
         to be sane.
         """
 
-        async def attempt(_: bool) -> _T | JsError:
+        async def attempt(_: _Attempt) -> _T | JsError:
             worker = await self._supply.take(lambda _: None)
             try:
                 return await run(worker, bundle, self._settings)
@@ -263,7 +283,7 @@ class WorkerPool:
 
         with self._counted():
             async with self._evaluations:
-                return await self._run_to_outcome(attempt, is_alone=True)
+                return await self._run_to_outcome(attempt, _Attempt(is_alone=True))
 
     # Watching
 

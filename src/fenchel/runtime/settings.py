@@ -82,6 +82,11 @@ class IsolateSettings:
     call_depth_max: int = 8
     worker_start_seconds_max: float = 30.0
 
+    @property
+    def execution_seconds_max(self) -> float:
+        """One attempt of a query or mutation, in JavaScript and in system calls together."""
+        return self.user_time_seconds_max + self.system_time_seconds_max
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationSettings:
