@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,9 @@ from benchmarks import cached_list, generator_ceiling, list_query, live_fanout, 
 from benchmarks.peers import OPENERS, REFERENCE_PEER, open_peers
 from benchmarks.results_file import append_lines, describe_commit, format_table, result_lines
 from benchmarks.rounds import FULL, QUICK, Bench, Measurement, Plan
+
+# Load average per core before a run, above which its figures say little.
+BUSY_SHARE = 0.5
 
 # In this order, because sends make the tables grow by different amounts on different peers.
 QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
@@ -27,6 +31,7 @@ def main() -> None:
     options = _parse_arguments()
     plan = QUICK if options.quick else FULL
     names = [name for name in QUESTIONS if not options.questions or name in options.questions]
+    _warn_if_busy()
     commit = describe_commit()  # Now: the tree may change while the run lasts.
     measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
     lines = result_lines(measurements, reference=REFERENCE_PEER, commit=commit)
@@ -35,6 +40,13 @@ def main() -> None:
         print("A quick run is not recorded.")
     else:
         print(f"Recorded in {append_lines(lines)}")
+
+
+def _warn_if_busy() -> None:
+    """Peers that need two processes lose more to other programs than those that need one."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > BUSY_SHARE * cores:
+        print(f"The machine is busy (load average {load:.1f} on {cores} cores): do not compare.")
 
 
 def _parse_arguments() -> argparse.Namespace:
