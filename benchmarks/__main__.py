@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,8 @@ QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
 
 def main() -> None:
     options = _parse_arguments()
+    # As Ctrl-C: servers that were started must end with the run.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = QUICK if options.quick else FULL
     names = [name for name in QUESTIONS if not options.questions or name in options.questions]
     _warn_if_busy()
