@@ -72,8 +72,10 @@ async def test_ids_of_users_are_checked(database: Database) -> None:
     tx = database.begin()
     id_text = await insert(tx)
     assert await find_job_by_user_id(tx, id_text) is not None
-    with pytest.raises(FenchelError, match="InvalidScheduledFunctionId"):
-        await find_job_by_user_id(tx, "nonsense")
+    of_another_table = await tx.user().insert("items", {})
+    for wrong in ("nonsense", of_another_table):
+        with pytest.raises(FenchelError, match="InvalidScheduledFunctionId"):
+            await find_job_by_user_id(tx, wrong)
 
 
 async def test_old_jobs_are_deleted_with_their_arguments(database: Database) -> None:

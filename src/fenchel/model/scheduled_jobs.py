@@ -13,8 +13,8 @@ import msgspec
 
 from fenchel.database import ROOT, Namespace, SystemTables, Transaction, VirtualTable
 from fenchel.definitions import FunctionPath, decode_function_path
-from fenchel.documents import Document, decode_document_id
-from fenchel.errors import FenchelError, bad_request
+from fenchel.documents import Document
+from fenchel.errors import bad_request
 from fenchel.model.rows import decode_row, encode_row
 from fenchel.values import Value, decode_json
 
@@ -113,16 +113,17 @@ async def get_job(
 async def find_job_by_user_id(
     tx: Transaction, id_text: str, *, namespace: Namespace = ROOT
 ) -> ScheduledJob | None:
-    """As `get_job`, for an id that user code gave. Raises InvalidScheduledFunctionId."""
-    try:
-        decode_document_id(id_text)
-        return await get_job(tx, id_text, namespace=namespace)
-    except FenchelError as error:
+    """As `get_job`, for an id that user code gave. Raises: InvalidScheduledFunctionId for anything
+    that is not an id of this table.
+    """
+    view = SCHEDULED_FUNCTIONS_VIEW.name
+    if tx.user(namespace).normalize_id(view, id_text, is_system=True) != id_text:
         raise bad_request(
             "InvalidScheduledFunctionId",
             f"{id_text!r} is not the id of a scheduled function. Pass an id that the scheduler "
             "returned.",
-        ) from error
+        )
+    return await get_job(tx, id_text, namespace=namespace)
 
 
 async def replace_job(
