@@ -45,6 +45,16 @@ async def test_a_call_as_python_sends_it(edge: Edge) -> None:
     assert json.loads(edge.application.last_call.args_json) == {"a": 1}
 
 
+async def test_a_body_that_is_too_large_is_refused_after_it_was_sent(edge: Edge) -> None:
+    body = b'{"path": "messages:list", "args": {"text": "' + b"x" * (24 << 20) + b'"}}'
+    headers = {"Content-Type": "application/json"}
+    async with edge.session.post(
+        edge.url + "/api/query", data=io.BytesIO(body), headers=headers
+    ) as response:
+        assert response.status == 400
+        assert (await response.json())["code"] == "BadJsonBody"
+
+
 async def test_missing_arguments_are_none(edge: Edge) -> None:
     await edge.post("/api/query", json={"path": "messages:list"})
     assert edge.application.last_call.args_json == "{}"

@@ -20,6 +20,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _Body = TypeVar("_Body")
 
 _JSON_CONTENT_TYPE = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
+# How much of a body that is too large is read before the answer.
+_DISCARDED_BYTES_MAX = 256 << 20
 # Adopted from the caller only if it can stand in a log line and in an error text.
 _REQUEST_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
@@ -55,10 +57,21 @@ class Request:
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > bytes_max:
+                await self._discard_rest(is_last=not message.get("more_body", False))
                 raise body_too_large(bytes_max, code)
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    async def _discard_rest(self, *, is_last: bool) -> None:
+        """Read on without keeping anything: most clients read the answer only after they have sent
+        all, and closing with unread data would reset the connection before they see it.
+        """
+        discarded = 0
+        while not is_last and discarded < _DISCARDED_BYTES_MAX:
+            message = await self._receive()
+            discarded += len(message.get("body", b""))
+            is_last = not message.get("more_body", False)
 
     async def read_json(self, body_type: type[_Body], *, bytes_max: int) -> _Body:
         """The JSON body, decompressed if it says so. Raises: BadJsonBody (client-protocol 2.1)."""
