@@ -196,6 +196,24 @@ class TestLevels:
         with pytest.raises(ConflictError):
             await any_database.commit(tx)
 
+    async def test_a_failed_level_has_scheduled_nothing(self, database: Database) -> None:
+        tx = database.begin()
+        tx.usage.record_scheduled(100)
+        tx.begin_subtransaction()
+        tx.usage.record_scheduled(50)
+        tx.rollback_subtransaction()
+        assert (tx.usage.functions_scheduled, tx.usage.scheduled_args_bytes) == (1, 100)
+        for _ in range(999):
+            tx.usage.record_scheduled(0)
+        with pytest.raises(FenchelError, match="TooManyFunctionsScheduled"):
+            tx.usage.record_scheduled(0)
+
+    async def test_arguments_of_scheduled_functions_are_limited(self, database: Database) -> None:
+        usage = database.begin().usage
+        usage.record_scheduled(16 << 20)
+        with pytest.raises(FenchelError, match="ScheduledFunctionsArgumentsTooLarge"):
+            usage.record_scheduled(1)
+
     async def test_a_committed_level_can_be_undone_by_its_parent(
         self, any_database: Database
     ) -> None:

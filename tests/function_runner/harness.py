@@ -105,6 +105,7 @@ class PlainHost:
         args_json: str,
         unix_seconds: float,
     ) -> str:
+        transaction.usage.record_scheduled(len(args_json))
         self.jobs.append((path.canonical, args_json, unix_seconds))
         return f"job{len(self.jobs)}"
 

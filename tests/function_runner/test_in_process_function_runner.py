@@ -236,6 +236,21 @@ class TestNested:
         assert "kept" in bodies
         assert "undone" not in bodies
 
+    async def test_what_a_failed_nested_mutation_scheduled_is_not_counted(self, app: App) -> None:
+        result = value_of(await app.mutation("nested:scheduleBesideFailure"))
+        assert "[2,8]" in result["inner"]
+        assert result["outer"] == [1, 4]
+
+    async def test_limits_of_a_nested_call_count_the_whole_transaction(self, app: App) -> None:
+        args = {"count": 2, "documentsWritten": 3}
+        assert value_of(await app.mutation("nested:addUpTo", args)) is None
+        error = error_of(await app.mutation("nested:addUpTo", {**args, "count": 3}))
+        assert "Too many writes in a single function execution (limit: 3)" in error.message
+
+    async def test_limits_of_a_nested_call_cannot_be_raised(self, app: App) -> None:
+        args = {"count": 1, "documentsWritten": 1e9}
+        assert value_of(await app.mutation("nested:addUpTo", args)) is None
+
     async def test_log_lines_are_in_the_order_of_writing(self, app: App) -> None:
         outcome = await app.mutation("nested:outer")
         assert texts(outcome.log_lines) == [

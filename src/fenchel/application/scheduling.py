@@ -26,17 +26,11 @@ _CURSOR_PURPOSE = "queryCursor"
 
 
 class TransactionServices:
-    """What the function runner asks for while one query or mutation runs; one object per attempt.
-
-    The counters start at 0 and grow with each job; jobs of a rolled-back nested call stay counted.
-    """
+    """What the function runner asks for while a query or mutation runs."""
 
     def __init__(self, *, key_broker: KeyBroker, runtime: Runtime) -> None:
         self._key_broker = key_broker
         self._clock = runtime.clock
-        self._limits = runtime.settings.transaction
-        self._job_count = 0
-        self._args_bytes = 0
 
     async def schedule(
         self,
@@ -49,7 +43,7 @@ class TransactionServices:
         """Record a job; its id. Raises developer errors for a bad time, path or arguments."""
         _check_time(unix_seconds, now_seconds=parent.unix_ms / 1_000)
         _check_args(path, args_json)
-        self._count(args_json)
+        transaction.usage.record_scheduled(len(args_json.encode()))
         await _check_target(transaction, path)
         state = JobState("pending")
         if await _is_parent_canceled(parent, transaction):
@@ -83,22 +77,6 @@ class TransactionServices:
             return self._key_broker.open(_CURSOR_PURPOSE, text)
         except FenchelError as error:
             raise invalid_cursor("Failed to parse cursor") from error
-
-    def _count(self, args_json: str) -> None:
-        self._job_count += 1
-        self._args_bytes += len(args_json.encode())
-        if self._job_count > self._limits.functions_scheduled_max:
-            raise bad_request(
-                "TooManyFunctionsScheduled",
-                "Too many functions scheduled by this mutation "
-                f"(limit: {self._limits.functions_scheduled_max})",
-            )
-        if self._args_bytes > self._limits.scheduled_args_bytes_max:
-            raise bad_request(
-                "ScheduledFunctionsArgumentsTooLarge",
-                "Too large total size of the arguments of scheduled functions from this mutation "
-                f"(limit: {self._limits.scheduled_args_bytes_max} bytes)",
-            )
 
 
 def _check_time(unix_seconds: float, *, now_seconds: float) -> None:

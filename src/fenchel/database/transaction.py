@@ -57,6 +57,8 @@ class _Level:
     metadata: Metadata
     documents_written: int
     bytes_written: int
+    functions_scheduled: int
+    scheduled_args_bytes: int
 
 
 class Transaction:
@@ -102,6 +104,8 @@ class Transaction:
                 metadata=self.metadata,
                 documents_written=self.usage.documents_written,
                 bytes_written=self.usage.bytes_written,
+                functions_scheduled=self.usage.functions_scheduled,
+                scheduled_args_bytes=self.usage.scheduled_args_bytes,
             )
         )
         self.writes.begin_level()
@@ -117,6 +121,8 @@ class Transaction:
         self.metadata = level.metadata
         self.usage.documents_written = level.documents_written
         self.usage.bytes_written = level.bytes_written
+        self.usage.functions_scheduled = level.functions_scheduled
+        self.usage.scheduled_args_bytes = level.scheduled_args_bytes
         self.writes.rollback_level()
 
     # Looking up: what is found, and what is missing, becomes a read.

@@ -18,8 +18,8 @@ _HELP = (
 class TransactionUsage:
     """Counters of user tables only; system tables never count.
 
-    All start at 0 and grow; a rolled-back subtransaction restores what was written, not what was
-    read.
+    All start at 0 and grow; a rolled-back subtransaction restores what was written and scheduled,
+    not what was read. `limits` are tighter while a nested call runs that was given less.
     """
 
     limits: TransactionLimits
@@ -28,6 +28,8 @@ class TransactionUsage:
     bytes_read: int = 0
     documents_written: int = 0
     bytes_written: int = 0
+    functions_scheduled: int = 0
+    scheduled_args_bytes: int = 0
 
     @property
     def intervals_read(self) -> int:
@@ -65,6 +67,25 @@ class TransactionUsage:
                 "TooManyBytesWritten",
                 "Too many bytes written in a single function execution "
                 f"(limit: {limits.bytes_written_max // MEBIBYTE} MiB)",
+            )
+
+    def record_scheduled(self, args_bytes: int) -> None:
+        """One more scheduled function. Raises: TooManyFunctionsScheduled,
+        ScheduledFunctionsArgumentsTooLarge."""
+        self.functions_scheduled += 1
+        self.scheduled_args_bytes += args_bytes
+        limits = self.limits
+        if self.functions_scheduled > limits.functions_scheduled_max:
+            raise bad_request(
+                "TooManyFunctionsScheduled",
+                "Too many functions scheduled by this mutation "
+                f"(limit: {limits.functions_scheduled_max})",
+            )
+        if self.scheduled_args_bytes > limits.scheduled_args_bytes_max:
+            raise bad_request(
+                "ScheduledFunctionsArgumentsTooLarge",
+                "Too large total size of the arguments of scheduled functions from this mutation "
+                f"(limit: {limits.scheduled_args_bytes_max} bytes)",
             )
 
 

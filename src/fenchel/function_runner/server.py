@@ -4,7 +4,8 @@ runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from fenchel.database import Database, Transaction
@@ -25,6 +26,7 @@ from fenchel.isolate import (
     WorkerPool,
 )
 from fenchel.runtime import Runtime
+from fenchel.runtime.settings import TransactionLimits
 from fenchel.udf import (
     ActionCallbacks,
     FunctionResult,
@@ -140,9 +142,10 @@ class FunctionRunnerCore:
         if is_mutation:
             transaction.begin_subtransaction()
         try:
-            outcome = await self.run_udf(
-                request, transaction, host, visibility=AllowedVisibility.ALL, depth=depth
-            )
+            with _limited(transaction, call.limits):
+                outcome = await self.run_udf(
+                    request, transaction, host, visibility=AllowedVisibility.ALL, depth=depth
+                )
         except BaseException:
             if is_mutation:
                 transaction.rollback_subtransaction()
@@ -216,6 +219,18 @@ class _NestingHost:
         self, transaction: Transaction, names: Iterable[str]
     ) -> None:
         await self._core.code_source.read_environment_variables(transaction, names)
+
+
+@contextmanager
+def _limited(transaction: Transaction, limits: TransactionLimits) -> Iterator[None]:
+    """Within the block the transaction's counters are held against `limits`."""
+    usage = transaction.usage
+    outer = usage.limits
+    usage.limits = limits
+    try:
+        yield
+    finally:
+        usage.limits = outer
 
 
 def _label_lines(outcome: UdfOutcome, path: FunctionPath) -> tuple[LogLine, ...]:

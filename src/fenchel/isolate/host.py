@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fenchel.database import Transaction
 from fenchel.definitions import FunctionPath
+from fenchel.runtime.settings import TransactionLimits
 from fenchel.udf import UdfOutcome, UdfRequest
 
 
@@ -25,13 +26,15 @@ class NestedKind(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NestedCall:
     """One function called inside another's transaction. `args_json` is one encoded object; `seed`
-    is drawn from the caller's seed, 32 bytes.
+    is drawn from the caller's seed, 32 bytes. `limits`: caps of what the whole transaction may have
+    used while the call runs.
     """
 
     path: FunctionPath
     kind: NestedKind
     args_json: str
     seed: bytes
+    limits: TransactionLimits
 
 
 class UdfHost(Protocol):

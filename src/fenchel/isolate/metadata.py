@@ -47,6 +47,8 @@ def transaction_metrics(usage: TransactionUsage) -> bytes:
         "databaseQueries": (usage.intervals_read, limits.intervals_read_max),
         "documentsRead": (usage.documents_read, limits.documents_read_max),
         "documentsWritten": (usage.documents_written, limits.documents_written_max),
+        "functionsScheduled": (usage.functions_scheduled, limits.functions_scheduled_max),
+        "scheduledFunctionArgsBytes": (usage.scheduled_args_bytes, limits.scheduled_args_bytes_max),
     }
     return encode_json_bytes(
         {name: {"used": used, "remaining": most - used} for name, (used, most) in rows.items()}

@@ -4,14 +4,18 @@ differ.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from fenchel.errors import FenchelError
 from fenchel.isolate.addresses import Address, invalid_arguments
+from fenchel.runtime.settings import TransactionLimits
 from fenchel.values import UndefinedType, Value, decode_patch, decode_value, parse_json
+
+_Cap = Annotated[float, Meta(ge=0)] | None
 
 
 class Get(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -59,9 +63,24 @@ class StreamPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     consumed: list[tuple[int, int, int]] = []
 
 
+class NestedLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Caps of a nested call; keys as in `getTransactionMetrics`. What a deployment without files
+    does not count is ignored.
+    """
+
+    bytes_read: _Cap = None
+    bytes_written: _Cap = None
+    database_queries: _Cap = None
+    documents_read: _Cap = None
+    documents_written: _Cap = None
+    functions_scheduled: _Cap = None
+    scheduled_function_args_bytes: _Cap = None
+
+
 class RunUdf(Address, frozen=True, kw_only=True, rename="camel"):
     udf_type: str
     args: Raw
+    transaction_limits: NestedLimits = NestedLimits()
 
 
 class Call(Address, frozen=True, kw_only=True, rename="camel"):
@@ -113,6 +132,28 @@ def decode_document(parsed: Any, method: str) -> dict[str, Value]:
 def decode_patch_fields(parsed: Any) -> dict[str, Value | UndefinedType]:
     """The fields to change. Raises: a developer error."""
     return decode_patch(parsed)
+
+
+def tighten(limits: TransactionLimits, caps: NestedLimits) -> TransactionLimits:
+    """The lower of each limit and its cap (execution 2.11)."""
+
+    def lower(limit: int, cap: float | None) -> int:
+        return limit if cap is None else int(min(limit, cap))
+
+    if caps == NestedLimits():
+        return limits
+    return replace(
+        limits,
+        bytes_read_max=lower(limits.bytes_read_max, caps.bytes_read),
+        bytes_written_max=lower(limits.bytes_written_max, caps.bytes_written),
+        intervals_read_max=lower(limits.intervals_read_max, caps.database_queries),
+        documents_read_max=lower(limits.documents_read_max, caps.documents_read),
+        documents_written_max=lower(limits.documents_written_max, caps.documents_written),
+        functions_scheduled_max=lower(limits.functions_scheduled_max, caps.functions_scheduled),
+        scheduled_args_bytes_max=lower(
+            limits.scheduled_args_bytes_max, caps.scheduled_function_args_bytes
+        ),
+    )
 
 
 def encode_args_array(args: Raw, method: str) -> str:

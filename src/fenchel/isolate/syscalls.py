@@ -283,6 +283,7 @@ class TransactionSyscalls:
             kind=kind,
             args_json=bytes(args.args).decode(),
             seed=self._nested_seed(),
+            limits=args_of.tighten(self._transaction.usage.limits, args.transaction_limits),
         )
         outcome = await self._host.run_nested(self._request, self._transaction, call)
         self.nested_log_lines.extend(outcome.log_lines)

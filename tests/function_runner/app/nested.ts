@@ -28,6 +28,46 @@ export const outer = mutation({
   },
 });
 
+export const addUpTo = mutation({
+  args: { count: v.number(), documentsWritten: v.number() },
+  handler: async (ctx, { count, documentsWritten }) => {
+    await ctx.db.insert("messages", { author: "limited", body: "own" });
+    const options = { transactionLimits: { documentsWritten } };
+    for (let i = 0; i < count; i++) {
+      const args = { body: "limited", fails: false };
+      await (ctx.runMutation as any)("nested:add", args, options);
+    }
+    await ctx.db.insert("messages", { author: "limited", body: "own again" });
+  },
+});
+
+const scheduledMetrics = async () => {
+  const metrics = JSON.parse(
+    await (globalThis as any).Convex.asyncSyscall("1.0/getTransactionMetrics", "{}"),
+  );
+  return [metrics.functionsScheduled.used, metrics.scheduledFunctionArgsBytes.used];
+};
+
+export const scheduleAndFail = internalMutation({
+  args: {},
+  handler: async (ctx) => {
+    await ctx.scheduler.runAfter(0, "nested:outer" as any, {});
+    throw new Error(JSON.stringify(await scheduledMetrics()));
+  },
+});
+
+export const scheduleBesideFailure = mutation({
+  args: {},
+  handler: async (ctx) => {
+    await ctx.scheduler.runAfter(0, "nested:outer" as any, {});
+    let inner = "";
+    await ctx.runMutation("nested:scheduleAndFail" as any, {}).catch((error: any) => {
+      inner = error.message;
+    });
+    return { inner, outer: await scheduledMetrics() };
+  },
+});
+
 export const deep = query({
   args: { depth: v.number() },
   handler: async (ctx, { depth }): Promise<number> =>
