@@ -389,6 +389,8 @@ class SyncStateMachine(RuleBasedStateMachine):
         self.end = Version(0, 0, Timestamp(0)).encode()
         self.running_since: int | None = None
         self.promised: int | None = None
+        # What the open plan answers.
+        self.answering: int | None = None
 
     @rule(query_id=st.integers(0, 3))
     def toggle_query(self, query_id: int) -> None:
@@ -430,6 +432,7 @@ class SyncStateMachine(RuleBasedStateMachine):
     @rule()
     def begin(self) -> None:
         self.plan = self.state.begin_transition(latest_ts=Timestamp(self.now))
+        self.answering, self.promised = self.promised, None
         if self.running_since is not None:
             assert self.plan.end.ts <= self.running_since
 
@@ -438,21 +441,24 @@ class SyncStateMachine(RuleBasedStateMachine):
     def finish(self, is_abandoned: bool, value: int) -> None:
         plan, self.plan = self.plan, None
         assert plan is not None
+        answering, self.answering = self.answering, None
         if is_abandoned:
             self.state.abandon_transition()
+            if answering is not None:
+                self.promised = max(self.promised or 0, answering)
             return
         sent = self.state.finish_transition(run_all(plan, value))
+        if answering is not None:
+            assert sent is not None
+            assert plan.end.ts >= answering
         if sent is not None:
             assert sent.start_version == self.end
             self.end = sent.end_version
-            if self.promised is not None and plan.answers_request:
-                assert plan.end.ts >= self.promised or self.state.is_dirty
-                self.promised = self.promised if self.state.is_dirty else None
 
     @invariant()
     def the_state_is_sound(self) -> None:
         self.state.check_invariants()
-        assert self.promised is None or self.state.is_dirty or self.plan is not None
+        assert self.promised is None or self.state.is_dirty
 
 
 SyncStateMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

@@ -87,8 +87,16 @@ class LiveQueries:
         return self._state.finish_transition(outcomes)
 
     def _refresh(self, work: QueryWork, ts: Timestamp) -> Token | None:
+        """The token at `ts`, or None if the query must run again.
+
+        A subscription that is still valid has followed every published commit, so the commit log
+        need not be searched, nor reach back to an idle client's last result.
+        """
         if work.token is None:
             return None
+        subscription = self._subscriptions.get(work.query_id)
+        if subscription is not None and subscription.is_valid:
+            return Token(reads=work.token.reads, ts=ts)
         try:
             return self._backend.refresh(work.token, ts)
         except FenchelError as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -110,6 +111,8 @@ class SyncWorker:
         self._unsent_transitions = asyncio.Semaphore(self._settings.unsent_transitions_max)
         self._action_count = 0
         self._is_sending = False
+        # Loop time of the last message.
+        self._sent_at = asyncio.get_running_loop().time()
         self._shutdown = asyncio.Event()
 
     def shut_down(self) -> None:
@@ -124,7 +127,7 @@ class SyncWorker:
                 group.create_task(self._run_mutations(), name="sync mutations")
                 group.create_task(self._run_transitions(), name="sync transitions")
                 group.create_task(self._write(), name="sync writer")
-                group.create_task(self._wait_for_shutdown(), name="sync shutdown")
+                group.create_task(self._ping_until_shutdown(), name="sync pinger")
         except BaseExceptionGroup as failures:
             return await self._end(_first_failure(failures))
         finally:
@@ -281,16 +284,24 @@ class SyncWorker:
 
     async def _write(self) -> NoReturn:
         while True:
-            await self._send(await self._next_message())
+            await self._send(await self._outbound.get())
 
-    async def _next_message(self) -> ServerMessage:
-        if not self._outbound.empty():
-            return self._outbound.get_nowait()
-        try:
-            async with asyncio.timeout(self._settings.ping_seconds):
-                return await self._outbound.get()
-        except TimeoutError:
-            return Ping()
+    async def _ping_until_shutdown(self) -> NoReturn:
+        """Say something whenever nothing else was said for a while (3.14).
+
+        One timer a period, and none for each message.
+        """
+        loop, seconds = asyncio.get_running_loop(), self._settings.ping_seconds
+        while True:
+            due = self._sent_at + seconds
+            if due <= loop.time():
+                if self._outbound.empty() and not self._is_sending:
+                    await self._outbound.put(Ping())
+                due = loop.time() + seconds
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._shutdown.wait()
+                    raise _ShuttingDown
 
     async def _send(self, message: ServerMessage) -> None:
         self._is_sending = True
@@ -300,6 +311,7 @@ class SyncWorker:
             self._unsent_transitions.release()
         else:
             await self._socket.send(encode_server_message(message))
+        self._sent_at = asyncio.get_running_loop().time()
         self._is_sending = False
 
     def _encode_transition(self, transition: Transition) -> tuple[str, ...]:
@@ -314,10 +326,6 @@ class SyncWorker:
         return encode_chunks(text, self._settings.transition_chunk_bytes)
 
     # Ending
-
-    async def _wait_for_shutdown(self) -> NoReturn:
-        await self._shutdown.wait()
-        raise _ShuttingDown
 
     async def _end(self, failure: BaseException) -> Ending | None:
         if isinstance(failure, SocketClosed):
