@@ -250,7 +250,7 @@ class Committer:
         """The end: nobody may believe that a commit of unknown outcome did not happen."""
         if isinstance(error, LeaseLostError):
             self.failure = error
-            _log.critical("committer stopped: %s", error)
+            _log.warning("committer stopped: %s", error.code)
         else:
             self.failure = _stopped(
                 f"The database stopped because a commit could not be finished: {error}. Whether it "
