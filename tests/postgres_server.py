@@ -159,7 +159,7 @@ def _runnable_package(folder: Path) -> tuple[Path, dict[str, Any]]:
         return package, {}
     folder.chmod(0o755)
     user = pwd.getpwnam("nobody")
-    options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    options: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     try:
         program = package / "pginstall" / "bin" / "initdb"
         subprocess.run([program, "--version"], check=True, capture_output=True, **options)

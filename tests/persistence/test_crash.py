@@ -7,6 +7,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ async def run_rounds(
     acknowledged: dict[float, int] = {}
     for number in range(round_count):
         acknowledged |= await run_and_kill(
-            place, number * 1_000_000, chance.randint(1, 60), lambda number=number: disturb(number)
+            place, number * 1_000_000, chance.randint(1, 60), partial(disturb, number)
         )
         await check_stored(place, acknowledged)
 
