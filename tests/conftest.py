@@ -1,9 +1,25 @@
-"""Settings for all tests."""
+"""Settings and servers for all tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from tests.postgres_server import PostgresServer
 
 # A busy machine is no failure; a failing example prints how to run it again.
 settings.register_profile("fenchel", deadline=None, print_blob=True)
 settings.load_profile("fenchel")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running Postgres. A test that kills it must start it again."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -1,4 +1,4 @@
-"""The process that `test_crash` kills: commits in a loop and prints what was acknowledged."""
+"""The process that crash tests kill: commits in a loop and prints what was acknowledged."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from pathlib import Path
 
 from fenchel.database import Database
 from fenchel.errors import ConflictError
-from fenchel.persistence import SqlitePersistence
+from fenchel.persistence import Persistence, PostgresPersistence, SqlitePersistence
 from fenchel.runtime import Runtime
 
 _WRITERS = 4
 
 
-async def main(directory: Path, first_number: int) -> None:
-    database = await Database.open(SqlitePersistence.open(directory), Runtime())
+async def open_persistence(place: str) -> Persistence:
+    """`place` is a Postgres URL or the path of a data directory."""
+    if place.startswith("postgres://"):
+        return await PostgresPersistence.open(place, Runtime())
+    return SqlitePersistence.open(Path(place))
+
+
+async def main(place: str, first_number: int) -> None:
+    database = await Database.open(await open_persistence(place), Runtime())
     print("ready", flush=True)
     await asyncio.gather(
         *(_commit_forever(database, first_number + writer) for writer in range(_WRITERS))
@@ -37,4 +44,4 @@ async def _commit_forever(database: Database, number: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

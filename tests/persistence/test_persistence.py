@@ -22,21 +22,31 @@ from fenchel.persistence import (
     IndexRow,
     MemoryPersistence,
     Persistence,
+    PostgresPersistence,
     SqlitePersistence,
     SummaryRow,
     WriteBatch,
 )
+from fenchel.runtime import Runtime
+from tests.postgres_server import PostgresServer
 
 TABLET = TabletId(b"t" * 16)
 INDEX = IndexId(b"i" * 16)
 NUMBER = 10_001
+_LENGTHS = (*range(2_460, 2_505, 4), 2_599, 10_000)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def persistence(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Persistence]:
-    opened: Persistence = MemoryPersistence()
-    if request.param == "sqlite":
-        opened = SqlitePersistence.open(tmp_path)
+    opened: Persistence
+    match request.param:
+        case "memory":
+            opened = MemoryPersistence()
+        case "sqlite":
+            opened = SqlitePersistence.open(tmp_path)
+        case _:
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            opened = await PostgresPersistence.open(await server.empty_database(), Runtime())
     yield opened
     await opened.close()
 
@@ -162,6 +172,83 @@ class TestPages:
         )
         assert page.revisions[0].document == written
         assert page.revisions[0].key == key(written)
+
+
+class TestBounds:
+    async def test_long_keys_keep_their_order_in_every_interval(
+        self, persistence: Persistence
+    ) -> None:
+        """Names of up to 10 kB around the length at which a storage splits its keys."""
+        shared = "x" * 2_600
+        stored = sorted(
+            {"", "w", "y", shared, shared + "a", shared + "b", *("x" * n for n in _LENGTHS)}
+            | {"x" * n + last for n in _LENGTHS for last in "ay"}
+        )
+        written = [document(place, name) for place, name in enumerate(stored)]
+        await persistence.write(
+            WriteBatch(
+                documents=[row for each in written for row in batch(10, each).documents],
+                index_rows=[row for each in written for row in batch(10, each).index_rows],
+            )
+        )
+        model = sorted(stored, key=lambda name: key(written[stored.index(name)]))
+        assert await names(persistence, 10) == model
+        assert await names(persistence, 10, is_descending=True) == model[::-1]
+        for first in range(0, len(model), 3):
+            interval = Interval(
+                key(written[stored.index(model[first])]),
+                key(written[stored.index(model[-1 - first // 2])]),
+            )
+            expected = model[first : len(model) - 1 - first // 2]
+            assert await names(persistence, 10, interval) == expected
+            assert (
+                await names(persistence, 10, interval, is_descending=True, limit=2)
+                == (expected[::-1][:2])
+            )
+
+    async def test_versions_of_a_long_key_are_told_apart(self, persistence: Persistence) -> None:
+        first, second = document(1, "x" * 10_000), document(1, "x" * 10_000 + "y")
+        await persistence.write(batch(10, first))
+        await persistence.write(batch(20, second, (10, first)))
+        await persistence.write(WriteBatch(index_rows=batch(20, second, (10, first)).index_rows))
+        assert await names(persistence, 15) == ["x" * 10_000]
+        assert await names(persistence, 25) == ["x" * 10_000 + "y"]
+
+    async def test_a_page_of_large_documents_ends_early(self, persistence: Persistence) -> None:
+        large = [document(place, chr(97 + place) * 900_000) for place in range(12)]
+        for ts, written in enumerate(large, start=1):
+            await persistence.write(batch(ts, written))
+        start, found, pages = b"", 0, 0
+        while True:
+            page = await persistence.load_index_page(
+                INDEX, Interval(start, None), ts=20, is_descending=False, limit=100
+            )
+            found += len(page.revisions)
+            pages += 1
+            if not page.has_more:
+                break
+            start = page.revisions[-1].key + b"\x00"
+        assert found == 12
+        assert pages == (1 if isinstance(persistence, MemoryPersistence) else 3)
+
+    async def test_a_batch_of_any_size_is_one_write(self, persistence: Persistence) -> None:
+        """More than the 16 MiB that Postgres gets in one statement."""
+        large = [document(place, chr(33 + place) * 900_000) for place in range(24)]
+        await persistence.write(
+            WriteBatch(
+                documents=[row for each in large for row in batch(10, each).documents],
+                index_rows=[
+                    IndexRow(INDEX, key(document(place, "")), 10, False, TABLET, each.internal_id)
+                    for place, each in enumerate(large)
+                ],
+                global_values={"key": "value"},
+            )
+        )
+        page = await persistence.load_index_page(
+            INDEX, ALL_KEYS, ts=10, is_descending=True, limit=2
+        )
+        assert [revision.document for revision in page.revisions] == [large[23], large[22]]
+        assert await persistence.load_globals() == {"key": "value"}
 
 
 class TestTheRest:

@@ -26,7 +26,7 @@ from fenchel.server import (
 _DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the database and the instance secret; default: the user's data folder.",
+    help="Folder of database, files and instance secret; default: the user's data folder.",
 )
 _INSTANCE_NAME = click.option("--instance-name", help="Default: the one stored in the data folder.")
 _INSTANCE_SECRET = click.option(
@@ -46,6 +46,12 @@ def main() -> None:
 @click.option("--port", default=3210, show_default=True, help="Port of the API.")
 @click.option("--site-port", default=3211, show_default=True, help="Port of HTTP actions.")
 @_DATA_DIR
+@click.option(
+    "--database-url",
+    envvar="FENCHEL_DATABASE_URL",
+    help="postgres://user:password@host:port/database to keep the database there. A server that "
+    "uses it already is taken over and stops.",
+)
 @click.option("--in-memory", is_flag=True, help="Keep nothing: all data is gone at the end.")
 @_INSTANCE_NAME
 @_INSTANCE_SECRET
@@ -63,6 +69,7 @@ def serve_command(
     port: int,
     site_port: int,
     data_dir: Path | None,
+    database_url: str | None,
     in_memory: bool,
     instance_name: str | None,
     instance_secret: str | None,
@@ -71,8 +78,8 @@ def serve_command(
     log_level: str,
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
-    if in_memory and data_dir is not None:
-        raise click.UsageError("--in-memory and --data-dir exclude each other.")
+    if in_memory and (data_dir is not None or database_url is not None):
+        raise click.UsageError("--in-memory and a place to keep data exclude each other.")
     runtime = Runtime()
     try:
         folder = None if in_memory else data_dir or _default_data_dir()
@@ -82,6 +89,7 @@ def serve_command(
             site_port=site_port,
             data_dir=folder,
             instance=_instance(folder, instance_name, instance_secret, runtime),
+            database_url=database_url,
             url=url,
             site_url=site_url,
             log_level=log_level,

@@ -20,13 +20,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeArguments:
-    """`data_dir` None keeps everything in memory."""
+    """`data_dir` None keeps everything in memory; a `database_url` moves the database there."""
 
     host: str
     port: int
     site_port: int
     data_dir: Path | None
     instance: Instance
+    database_url: str | None
     url: str | None
     site_url: str | None
     log_level: str
@@ -88,13 +89,16 @@ def _options(arguments: ServeArguments) -> ServeOptions:
         site_port=arguments.site_port,
         data_dir=arguments.data_dir,
         instance=arguments.instance,
+        database_url=arguments.database_url,
         url=arguments.url,
         site_url=arguments.site_url,
     )
 
 
 def _welcome(backend: Backend, arguments: ServeArguments) -> str:
-    data = "in memory, gone at the end" if arguments.data_dir is None else arguments.data_dir
+    data = str(arguments.data_dir or "in memory, gone at the end")
+    if arguments.database_url is not None:
+        data = f"in Postgres, files in {data}"
     return "\n".join(
         (
             "Fenchel is ready.",

@@ -30,6 +30,7 @@ from fenchel.errors import (
 from fenchel.persistence import (
     DocumentRow,
     IndexRow,
+    LeaseLostError,
     Persistence,
     SummaryRow,
     WriteBatch,
@@ -247,11 +248,15 @@ class Committer:
 
     def _stop(self, error: BaseException) -> None:
         """The end: nobody may believe that a commit of unknown outcome did not happen."""
-        self.failure = _stopped(
-            f"The database stopped because a commit could not be finished: {error}. Whether it is "
-            "stored is unknown until the next start."
-        )
-        _log.critical("committer stopped", exc_info=error)
+        if isinstance(error, LeaseLostError):
+            self.failure = error
+            _log.warning("committer stopped: %s", error.code)
+        else:
+            self.failure = _stopped(
+                f"The database stopped because a commit could not be finished: {error}. Whether it "
+                "is stored is unknown until the next start."
+            )
+            _log.critical("committer stopped", exc_info=error)
         for request in self._queue:
             if not request.result.done():
                 request.result.set_exception(self.failure)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from fenchel.documents import Document, Interval
+from fenchel.errors import ErrorKind, FenchelError
 
 
 class DocumentRow(NamedTuple):
@@ -67,6 +68,18 @@ class WriteBatch:
     global_values: Mapping[str, str] = field(default_factory=dict)
 
 
+class LeaseLostError(FenchelError):
+    """Another server owns the data now. Nothing of the refused write is stored, or will be."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            ErrorKind.OPERATIONAL,
+            "LeaseLost",
+            f"Another server has taken over {place}, so this one stops. What it confirmed is "
+            "stored, and nothing else. Run one server per database.",
+        )
+
+
 class Persistence(Protocol):
     """Durable multi-version storage with one writer.
 
@@ -77,8 +90,9 @@ class Persistence(Protocol):
     async def write(self, batch: WriteBatch) -> None:
         """Make the whole batch durable, or nothing of it.
 
-        Any exception leaves the outcome unknown to the caller. Index rows that exist already (same
-        index, key and timestamp) are overwritten, so that a backfill may repeat a page.
+        Raises: LeaseLostError, and then nothing is stored. Any other exception leaves the outcome
+        unknown to the caller. Index rows that exist already (same index, key and timestamp) are
+        overwritten, so that a backfill may repeat a page.
         """
         ...
 

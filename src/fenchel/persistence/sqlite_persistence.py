@@ -18,12 +18,12 @@ from fenchel.documents import Document, InternalId, Interval, TabletId
 from fenchel.errors import ErrorKind, FenchelError, internal_error
 from fenchel.persistence.data_directory import DataDirectoryLock, not_writable
 from fenchel.persistence.document_cache import DocumentCache, RevisionKey
+from fenchel.persistence.page import AFTER_ALL_KEYS, PAGE_BYTES_MAX, id_text_of_key
 from fenchel.persistence.persistence import IndexPage, Revision, SummaryRow, WriteBatch
 from fenchel.runtime.settings import DatabaseSettings
 
 _FILE_NAME: Final = "fenchel.sqlite3"
 _LAYOUT_VERSION: Final = 1
-_PAGE_BYTES_MAX: Final = 4 << 20
 # The longest time the reader waits for the writer's checkpoint or recovery.
 _BUSY_MILLISECONDS: Final = 10_000
 
@@ -68,8 +68,6 @@ WHERE ts = ? AND table_id = ? AND id = ?
 """
 # Key, timestamp, tablet id, internal id, deleted.
 _IndexedRow = tuple[bytes, int, bytes, bytes, int]
-# No index key begins with ff (database specification 4.2), so it stands for "no upper bound".
-_AFTER_ALL_KEYS: Final = b"\xff"
 
 
 class SqlitePersistence:
@@ -120,7 +118,7 @@ class SqlitePersistence:
     async def load_index_page(
         self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
     ) -> IndexPage:
-        end = _AFTER_ALL_KEYS if interval.end is None else interval.end
+        end = AFTER_ALL_KEYS if interval.end is None else interval.end
         statement = _SELECT_DESCENDING if is_descending else _SELECT_ASCENDING
         bindings = (index_id, interval.start, end, ts, limit)
         rows = cast("list[_IndexedRow]", self._reader.execute(statement, bindings).fetchall())
@@ -133,7 +131,7 @@ class SqlitePersistence:
                 document = self._load_document(revision_key, row[0])
             revisions.append(Revision(row[0], row[1], document))
             page_bytes += document.size_bytes
-            if page_bytes > _PAGE_BYTES_MAX:
+            if page_bytes > PAGE_BYTES_MAX:
                 return IndexPage(revisions, True)
         return IndexPage(revisions, len(revisions) == limit)
 
@@ -166,7 +164,7 @@ class SqlitePersistence:
         document = Document(
             tablet_id=TabletId(tablet_id),
             internal_id=InternalId(internal_id),
-            id_text=_id_text_of_key(index_key),
+            id_text=id_text_of_key(index_key),
             creation_time=creation_time,
             value_json=value_json,
             size_bytes=size_bytes,
@@ -230,8 +228,3 @@ def _document_bindings(batch: WriteBatch) -> Iterator[tuple[object, ...]]:
                 document.size_bytes,
                 document.creation_time,
             )
-
-
-def _id_text_of_key(key: bytes) -> str:
-    """The document id at the end of an index key: string tag 10, text, terminator 00."""
-    return key[key.rindex(b"\x10") + 1 : -1].decode("ascii")

@@ -15,14 +15,17 @@ from pathlib import Path
 from fenchel.application import Application, CanonicalUrls
 from fenchel.auth import HttpDocuments, KeyBroker, TokenVerifier
 from fenchel.database import Database
-from fenchel.errors import internal_error
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
 from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
 from fenchel.model import SCHEDULED_FUNCTIONS_VIEW
-from fenchel.persistence import MemoryPersistence, Persistence, SqlitePersistence
+from fenchel.persistence import (
+    MemoryPersistence,
+    Persistence,
+    PostgresPersistence,
+    SqlitePersistence,
+)
 from fenchel.runtime import Runtime
-from fenchel.runtime.settings import DatabaseSettings
 from fenchel.server.app import ApiApplication
 from fenchel.server.authentication import RequestAuthenticator
 from fenchel.server.bundled_runtime import check_bundled_runtime
@@ -48,7 +51,8 @@ _FILES_FOLDER = "files"
 class ServeOptions:
     """`data_dir` None keeps everything in memory; port 0 takes any free one.
 
-    `url` and `site_url` are what clients use; None means host and port.
+    With a `database_url` (`postgres://…`), `data_dir` keeps the files only. `url` and `site_url`
+    are what clients use; None means host and port.
     """
 
     host: str
@@ -56,6 +60,7 @@ class ServeOptions:
     site_port: int
     data_dir: Path | None
     instance: Instance
+    database_url: str | None = None
     url: str | None = None
     site_url: str | None = None
 
@@ -99,14 +104,13 @@ class Backend:
         self._drain_seconds_max = runtime.settings.server.drain_seconds_max
 
     async def wait_until(self, stop: asyncio.Event) -> None:
-        """Return when `stop` is set. Raises an internal error if the database cannot go on."""
+        """Return when `stop` is set. Raises: DatabaseStopped, LeaseLost."""
         stopped = asyncio.create_task(stop.wait(), name="stop signal")
         failed = asyncio.create_task(self.database.wait_failed(), name="database failure")
         try:
             await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
             if not stopped.done():
-                error = failed.result()
-                raise internal_error(f"The database stopped: {error}") from error
+                raise failed.result()
         finally:
             stopped.cancel()
             failed.cancel()
@@ -127,7 +131,7 @@ async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
     """A backend that answers on its ports.
 
     Raises: FenchelError with a text for the user: PortNotAvailable, DataDirectoryLocked,
-    DataDirectoryNotWritable, RuntimeMissing and the like.
+    DataDirectoryNotWritable, DatabaseUnreachable, RuntimeMissing and the like.
     """
     check_bundled_runtime()
     async with AsyncExitStack() as stack:
@@ -169,10 +173,12 @@ async def _running_engine(
 ) -> AsyncIterator[_Engine]:
     async with AsyncExitStack() as stack:
         key_broker = open_key_broker(options.instance)
-        persistence, file_storage = _open_storage(options.data_dir, runtime.settings.database)
+        persistence = await _open_persistence(options, runtime)
         # The database owns the persistence from here on and closes it.
         database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
         stack.push_async_callback(database.close)
+        # After the persistence, which says that no other process uses the folder.
+        file_storage = _open_file_storage(options.data_dir)
         metrics = FunctionRunnerMetrics()
         runner = _function_runner(options, urls, database, file_storage, metrics, runtime)
         stack.push_async_callback(runner.close)
@@ -200,12 +206,16 @@ async def _running_engine(
         )
 
 
-def _open_storage(
-    data_dir: Path | None, settings: DatabaseSettings
-) -> tuple[Persistence, FileStorage]:
-    if data_dir is None:
-        return MemoryPersistence(), MemoryFileStorage()
-    return SqlitePersistence.open(data_dir, settings), LocalFileStorage(data_dir / _FILES_FOLDER)
+async def _open_persistence(options: ServeOptions, runtime: Runtime) -> Persistence:
+    if options.database_url is not None:
+        return await PostgresPersistence.open(options.database_url, runtime)
+    if options.data_dir is not None:
+        return SqlitePersistence.open(options.data_dir, runtime.settings.database)
+    return MemoryPersistence()
+
+
+def _open_file_storage(data_dir: Path | None) -> FileStorage:
+    return MemoryFileStorage() if data_dir is None else LocalFileStorage(data_dir / _FILES_FOLDER)
 
 
 def _function_runner(
