@@ -80,11 +80,11 @@ async def test_killing_workers_under_load_loses_no_query_and_no_mutation(app: Ap
     assert written == sorted((f"client {n}", str(s)) for n in range(8) for s in range(10))
 
 
-async def start_waiting(app: App) -> asyncio.Task[UdfOutcome]:
+async def start_endless(app: App, path: str = "hostile:waitForever") -> asyncio.Task[UdfOutcome]:
     """An action that has begun and will not end by itself."""
     has_begun = asyncio.Event()
     request = replace(
-        app.request(UdfType.ACTION, "hostile:waitForever"),
+        app.request(UdfType.ACTION, path),
         on_log_line=lambda line: has_begun.set(),
     )
     task = asyncio.create_task(app.runner.run_action(request, AppCallbacks(app)))
@@ -93,7 +93,7 @@ async def start_waiting(app: App) -> asyncio.Task[UdfOutcome]:
 
 
 async def test_a_lost_action_is_an_error_and_is_not_repeated(app: App) -> None:
-    task = await start_waiting(app)
+    task = await start_endless(app)
     (worker,) = [worker for worker in app.pool._supply.workers() if worker.is_busy]
     os.kill(worker.process.pid, signal.SIGKILL)
     with pytest.raises(FenchelError, match="The worker that ran this action died"):
@@ -101,10 +101,26 @@ async def test_a_lost_action_is_an_error_and_is_not_repeated(app: App) -> None:
 
 
 async def test_a_cancelled_action_ends_in_its_worker(app: App) -> None:
-    task = await start_waiting(app)
+    task = await start_endless(app)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert app.pool.statistics().running_actions == 0
     assert not any(worker.is_busy for worker in app.pool._supply.workers())
     assert isinstance((await app.action("messages:greet", {"name": "x"})).result, FunctionResult)
+
+
+async def test_an_action_that_computes_does_not_hold_up_later_ones() -> None:
+    settings = Settings(isolate=IsolateSettings(worker_count=1))
+    async with running_app(Runtime(settings=settings)) as app:
+        endless = await start_endless(app, "hostile:computeForever")
+        while not any(worker.is_computing for worker in app.pool._supply.workers()):
+            await app.query("messages:list")
+        greeting = await app.action("messages:greet", {"name": "x"})
+        assert isinstance(greeting.result, FunctionResult)
+        endless.cancel()
+        await asyncio.gather(endless, return_exceptions=True)
+        while any(worker.is_computing for worker in app.pool._supply.workers()):
+            await app.query("messages:list")
+        greeting = await app.action("messages:greet", {"name": "y"})
+        assert isinstance(greeting.result, FunctionResult)

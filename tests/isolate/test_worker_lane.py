@@ -24,11 +24,17 @@ NESTED = Reservation(bundle_key="b", is_nested=True)
 class PretendedWorker:
     """The part of a worker that a lane looks at."""
 
-    def __init__(self, name: int, loaded: str = "") -> None:
+    def __init__(self, name: int, supply: PretendedSupply, loaded: str = "") -> None:
+        self.supply = supply
         self.name = name
         self.reservation_count = 0
         self.is_reserved_alone = False
+        self.is_computing = False
+        self.process = self
         self.loaded = loaded
+
+    def kill(self, reason: str) -> None:
+        self.supply.end(self)
 
     def has_loaded(self, bundle_key: str) -> bool:
         return bundle_key == self.loaded
@@ -41,7 +47,7 @@ class PretendedSupply:
 
     async def take(self, on_death: Callable[[Worker], None]) -> Worker:
         self.on_death = on_death
-        worker = PretendedWorker(len(self.taken))
+        worker = PretendedWorker(len(self.taken), self)
         self.taken.append(worker)
         return cast(Worker, worker)
 
@@ -53,7 +59,7 @@ class PretendedSupply:
 async def lane_of(count: int, **settings: float) -> tuple[WorkerLane, PretendedSupply]:
     supply = PretendedSupply()
     limits = IsolateSettings(**{"executions_per_worker_max": 2, **settings})  # type: ignore[arg-type]
-    lane = WorkerLane("test", count, cast(WorkerSupply, supply), limits)
+    lane = WorkerLane("test", count, cast(WorkerSupply, supply), limits, relief_count_max=1)
     await lane.start()
     return lane, supply
 
@@ -149,6 +155,49 @@ async def test_who_lost_its_worker_waits_first_in_line_and_longer() -> None:
         assert not again.done()
         await stack.aclose()
         assert await again == 0
+
+
+async def test_a_worker_that_computes_gets_nothing_new_and_is_relieved() -> None:
+    lane, supply = await lane_of(1)
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        supply.taken[0].is_computing = True
+        assert [await reserve(lane, stack) for _ in range(2)] == [1, 1]
+
+
+async def test_relief_is_bounded() -> None:
+    lane, supply = await lane_of(1, queue_wait_seconds_max=0.01)
+    async with AsyncExitStack() as stack:
+        for number in range(2):
+            assert await reserve(lane, stack) == number
+            supply.taken[number].is_computing = True
+        with pytest.raises(FenchelError, match="ExpiredInQueue"):
+            await reserve(lane, stack)
+        assert len(supply.taken) == 2
+
+
+async def test_who_waits_is_served_once_it_is_known_that_a_worker_computes() -> None:
+    lane, supply = await lane_of(1)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await reserve(lane, stack)
+        waiting = asyncio.create_task(reserve(lane, stack))
+        await settle()
+        supply.taken[0].is_computing = True
+        lane.relieve()
+        assert await waiting == 1
+
+
+async def test_relief_ends_when_it_is_not_needed_any_more() -> None:
+    lane, supply = await lane_of(1)
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        supply.taken[0].is_computing = True
+        async with AsyncExitStack() as relieved:
+            assert await reserve(lane, relieved) == 1
+            supply.taken[0].is_computing = False
+        assert lane.active_count == 1
+        assert [await reserve(lane, stack)] == [0]
 
 
 async def test_a_full_queue_is_an_overload() -> None:

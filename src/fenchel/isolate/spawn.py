@@ -139,6 +139,17 @@ def read_resident_bytes(pid: int) -> int:
     return pages * resource.getpagesize()
 
 
+def read_cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used; 0 where the system does not tell or it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0
+    # The name in parentheses may hold anything; user and system time follow it as 12th and 13th.
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def kill_group(pid: int) -> None:
     """SIGKILL for the child and whatever it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -31,7 +31,7 @@ from fenchel.isolate.messages import (
     encode_result_meta,
     load_header,
 )
-from fenchel.isolate.spawn import read_resident_bytes
+from fenchel.isolate.spawn import read_cpu_seconds, read_resident_bytes
 from fenchel.isolate.worker_process import ProcessEnd, WorkerProcess
 from fenchel.runtime import Clock
 from fenchel.runtime.settings import IsolateSettings
@@ -44,6 +44,9 @@ _CRASH_SIGNALS = frozenset(
 # Code of the latest push, of the one before, and one to spare: each keeps an isolate.
 _BUNDLES_MAX = 3
 _LOAD_SECONDS_MAX = 10.0
+_TURN_SECONDS_NORMAL = 0.1
+# Two ticks of the clock that processes are charged by: below it a worker is as good as idle.
+_LOOK_SECONDS_MIN = 0.02
 _UINT32_MAX = 2**32 - 1
 _INTERNAL_ERROR = encode_error_payload("Convex encountered an internal error", None)
 _UNKNOWN_EXECUTION = encode_error_payload("This function was cancelled.", None)
@@ -78,6 +81,11 @@ class Worker:
     ) -> None:
         self.reservation_count = 0
         self.is_reserved_alone = False
+        # True while a JavaScript turn goes on and on, which only an action's may: nothing that is
+        # sent here will begin soon. Looked at by `watch`.
+        self.is_computing = False
+        self._cpu_seconds = self._turn_seconds = 0.0
+        self._watched_at = clock.monotonic()
         self._settings = settings
         self._clock = clock
         self._on_death = on_death
@@ -265,6 +273,23 @@ class Worker:
         elif self._is_hung(now):
             self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
+        else:
+            self._watch_turn(now)
+
+    def _watch_turn(self, now: float) -> None:
+        """Computing is: look after look nothing was said but processor time was used, altogether
+        more than a turn should need."""
+        cpu_seconds = read_cpu_seconds(self.process.pid)
+        is_silent = self._last_sign < self._watched_at
+        used_seconds = cpu_seconds - self._cpu_seconds
+        if is_silent and used_seconds >= _LOOK_SECONDS_MIN:
+            self._turn_seconds += used_seconds
+        else:
+            self._turn_seconds = 0.0
+        self.is_computing = self._turn_seconds > _TURN_SECONDS_NORMAL
+        self._cpu_seconds, self._watched_at = cpu_seconds, now
+        if self.is_computing and not self._executions:
+            self.process.kill("it computes for nobody")
 
     def _is_hung(self, now: float) -> bool:
         if any(e.is_hung(self._last_sign, now) for e, _ in self._executions.values()):

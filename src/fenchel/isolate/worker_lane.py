@@ -47,13 +47,23 @@ class WorkerLane:
     Waiting is first come, first served: a wish that cannot be met holds back those behind it, so
     that one who wants a worker alone gets it. Invariant: a worker's `reservation_count` is the
     number of open `reserve` blocks that hold it.
+
+    Where JavaScript may compute without end, as that of actions, a worker that does so gets nothing
+    new, and up to `relief_count_max` further workers stand in for such ones. At 0 turns are short.
     """
 
     def __init__(
-        self, name: str, worker_count: int, supply: WorkerSupply, settings: IsolateSettings
+        self,
+        name: str,
+        worker_count: int,
+        supply: WorkerSupply,
+        settings: IsolateSettings,
+        *,
+        relief_count_max: int = 0,
     ) -> None:
         self._name = name
         self._worker_count = worker_count
+        self._relief_count_max = relief_count_max
         self._supply = supply
         self._settings = settings
         self._workers: list[Worker] = []
@@ -64,6 +74,12 @@ class WorkerLane:
         """Return when all workers are ready."""
         self._start_missing()
         await asyncio.gather(*self._starts)
+
+    def relieve(self) -> None:
+        """Start workers beside those that compute, for callers that wait."""
+        if self._waiters:
+            self._start_missing()
+            self._serve_waiters()
 
     async def close(self) -> None:
         for task in self._starts:
@@ -94,6 +110,7 @@ class WorkerLane:
         finally:
             _give_back(worker)
             self._serve_waiters()
+            self._end_surplus(worker)
 
     async def _acquire(self, wish: Reservation) -> Worker:
         self._start_missing()
@@ -156,7 +173,9 @@ class WorkerLane:
             fitting = [
                 w
                 for w in self._workers
-                if w.reservation_count < count_max and not w.is_reserved_alone
+                if w.reservation_count < count_max
+                and not w.is_reserved_alone
+                and not (w.is_computing and self._relief_count_max)
             ]
         key = wish.bundle_key
         return min(
@@ -164,12 +183,24 @@ class WorkerLane:
         )
 
     def _start_missing(self) -> None:
-        for _ in range(self._worker_count - len(self._workers) - len(self._starts)):
+        for _ in range(self._wanted_count - len(self._workers) - len(self._starts)):
             task = asyncio.get_running_loop().create_task(
                 self._add_worker(), name=f"isolate-lane-{self._name}"
             )
             self._starts.add(task)
             task.add_done_callback(self._starts.discard)
+
+    @property
+    def _wanted_count(self) -> int:
+        """Workers that can begin something, up to the bound on relief."""
+        computing_count = sum(worker.is_computing for worker in self._workers)
+        return self._worker_count + min(computing_count, self._relief_count_max)
+
+    def _end_surplus(self, worker: Worker) -> None:
+        """A worker that relieved others goes when it is idle and they are free again."""
+        is_surplus = len(self._workers) > self._wanted_count
+        if is_surplus and worker in self._workers and worker.reservation_count == 0:
+            worker.process.kill("it is not needed any more")
 
     async def _add_worker(self) -> None:
         worker = await self._supply.take(self._on_death)

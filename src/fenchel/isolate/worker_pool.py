@@ -99,7 +99,13 @@ class WorkerPool:
         )
         count = self._settings.worker_count or len(os.sched_getaffinity(0))
         self._transactions = WorkerLane("transactions", count, self._supply, self._settings)
-        self._actions = WorkerLane("actions", count, self._supply, self._settings)
+        self._actions = WorkerLane(
+            "actions",
+            count,
+            self._supply,
+            self._settings,
+            relief_count_max=self._settings.action_relief_workers_max,
+        )
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
         self._watchdog: asyncio.Task[None] | None = None
         self._active_count = 0
@@ -316,3 +322,4 @@ class WorkerPool:
             now = self._clock.monotonic()
             for worker in self._supply.workers():
                 worker.watch(now)
+            self._actions.relieve()

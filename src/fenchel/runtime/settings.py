@@ -73,6 +73,9 @@ class IsolateSettings:
     hang_grace_seconds: float = 1.0
     # JavaScript of one worker runs on one thread; more than this only keeps isolates alive.
     executions_per_worker_max: int = 16
+    # Further workers for actions while the JavaScript of others keeps theirs computing; beyond it
+    # new actions are refused as overload.
+    action_relief_workers_max: int = 4
     queue_count_max: int = 2_000
     queue_wait_seconds_max: float = 5.0
     argument_bytes_max: int = 16 * MEBIBYTE

@@ -33,6 +33,15 @@ export const waitForever = action({
   },
 });
 
+export const computeForever = action({
+  args: {},
+  handler: async () => {
+    console.log("computing");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    for (;;);
+  },
+});
+
 export const unknownSyscall = query({
   args: {},
   handler: async () => await (globalThis as any).Convex.asyncSyscall("1.0/nonsense", "{}"),
