@@ -27,10 +27,6 @@ export interface Wiring {
 
 /** Time for the realm to hand over its logs after user code was stopped. */
 const FAIL_TIMEOUT_MS = 100;
-/**
- * Below this share of the budget a turn gets the whole budget: the engine's timer is cheaper then.
- */
-const PRECISE_SHARE = 0.1;
 
 const EMPTY_OUTCOME: RealmOutcome = {
   kind: "error",
@@ -120,8 +116,7 @@ export class Execution {
   #budgetMs(): number {
     const { userTimeoutMs } = this.header;
     const used = this.#isAction ? performance.now() - this.#startMs : this.#userMs;
-    const left = used < PRECISE_SHARE * userTimeoutMs ? userTimeoutMs : userTimeoutMs - used;
-    return Math.max(1, Math.ceil(left));
+    return Math.max(1, userTimeoutMs - used);
   }
 
   #deliver(text: string): void {

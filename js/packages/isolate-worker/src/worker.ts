@@ -49,8 +49,12 @@ export class Worker {
     }
   }
 
-  /** Prepares one context ahead of its use; false when there is nothing to prepare. */
+  /**
+   * Prepares one context ahead of its use; false when there is nothing to prepare, or a query or
+   * mutation is under way, whose next turn would have to wait for it.
+   */
   prepareOne(): boolean {
+    for (const { header } of this.#executions.values()) if (header.kind !== "action") return false;
     for (const bundle of this.#bundles.values()) if (bundle.prepareOne()) return true;
     return false;
   }
