@@ -11,8 +11,6 @@ export const Command = {
   Configure: 0,
   /** (): evaluates every module that is not a chunk. For snapshots. */
   EvaluateModules: 1,
-  /** (contextNumber, host): gives the realm its way to call the worker. */
-  Attach: 2,
   /** (kind, module, function, seed, unixMs, requestId, argsJson): starts an execution. */
   Begin: 3,
   /** (id, ok, payload, id, ok, payload, …): settles async syscalls in this order. */
@@ -40,7 +38,7 @@ export type HostFunction = (contextNumber: number, op: string, argsJson: string)
 
 export type RealmFunction = (
   command: number,
-  ...args: (string | number | boolean | HostFunction | object)[]
+  ...args: (string | number | boolean | object)[]
 ) => string | undefined;
 
 export type FunctionKind = "query" | "mutation" | "action";

@@ -1,7 +1,7 @@
 /**
  * The realm's side of the worker. Evaluated once per context, or once in a snapshot; leaves one
- * global function that hands the realm function to whoever knows this build's nonce, which user
- * code does not.
+ * global function that attaches the worker and hands it the realm function. It serves whoever knows
+ * this build's nonce, which user code does not.
  */
 import { begin, collect, fail, settle } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
@@ -59,9 +59,6 @@ const realmFunction: RealmFunction = (command, ...args) => {
     case Command.Begin:
       beginFrom(args);
       return undefined;
-    case Command.Attach:
-      attachHost(args[0] as number, args[1] as HostFunction);
-      return undefined;
     case Command.ReceiveVendor:
       receiveVendor(args[0] as VendorName, args[1] as () => unknown);
       return undefined;
@@ -86,8 +83,15 @@ const realmFunction: RealmFunction = (command, ...args) => {
 
 installGlobals();
 
+/** `contextNumber` and `host` are absent while a snapshot is built. */
+function claim(nonce: unknown, contextNumber?: number, host?: HostFunction): unknown {
+  if (nonce !== __fenchelNonce) return undefined;
+  if (contextNumber !== undefined && host !== undefined) attachHost(contextNumber, host);
+  return realmFunction;
+}
+
 Object.defineProperty(globalThis, "__fenchelClaim", {
-  value: (nonce: unknown) => (nonce === __fenchelNonce ? realmFunction : undefined),
+  value: claim,
   writable: false,
   enumerable: false,
   configurable: false,
