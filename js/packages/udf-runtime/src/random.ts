@@ -1,50 +1,13 @@
-/**
- * Randomness from a seed: a ChaCha12 key stream (specification 3.3). Made only when somebody asks.
- */
-import { chacha12 } from "@noble/ciphers/chacha.js";
+/** Randomness from a seed (specification 3.3). The key stream is loaded only when somebody asks. */
+import type { KeyStream } from "./key_stream.ts";
 import { NativeError } from "./primordials.ts";
 import { executing, realm } from "./state.ts";
 
-const BLOCK_BYTES = 64;
-const REFILL_BYTES = 4 * BLOCK_BYTES;
-const NONCE = new Uint8Array(12);
+declare function require(path: "./key_stream.ts"): typeof import("./key_stream.ts");
 
-class KeyStream {
-  readonly #key: Uint8Array;
-  #buffer = new Uint8Array(0);
-  #offset = 0;
-  #counter = 0;
-
-  constructor(seedHex: string) {
-    this.#key = bytesFromHex(seedHex);
-  }
-
-  fill(target: Uint8Array): void {
-    for (let index = 0; index < target.length; index++) {
-      if (this.#offset === this.#buffer.length) this.#refill();
-      target[index] = this.#buffer[this.#offset++] as number;
-    }
-  }
-
-  #refill(): void {
-    this.#buffer = chacha12(
-      this.#key,
-      NONCE,
-      new Uint8Array(REFILL_BYTES),
-      undefined,
-      this.#counter,
-    );
-    this.#counter += REFILL_BYTES / BLOCK_BYTES;
-    this.#offset = 0;
-  }
-}
-
-function bytesFromHex(hex: string): Uint8Array {
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let index = 0; index < bytes.length; index++) {
-    bytes[index] = parseInt(hex.slice(2 * index, 2 * index + 2), 16);
-  }
-  return bytes;
+function createStream(seedHex: string): KeyStream {
+  const loaded = require("./key_stream.ts");
+  return new loaded.KeyStream(seedHex);
 }
 
 let executionSeedHex = "";
@@ -65,13 +28,13 @@ export function fillRandom(target: Uint8Array): void {
   const execution = executing();
   if (execution !== null) {
     execution.observedRandomness = true;
-    executionStream ??= new KeyStream(executionSeedHex);
+    executionStream ??= createStream(executionSeedHex);
     executionStream.fill(target);
     return;
   }
   const { seedHex } = realm.settings;
   if (seedHex === "") throw new NativeError("Math.random unsupported at import time");
-  importStream ??= new KeyStream(seedHex);
+  importStream ??= createStream(seedHex);
   importStream.fill(target);
 }
 
