@@ -149,6 +149,14 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
       assert.equal(outcome.header.observedTime, true);
     });
 
+    test("date formats without a date show the query's time", async () => {
+      const { header, result: text } = await run("query", "probe:dateFormats");
+      const now = "11/14/23, 10:13:20 PM";
+      const plain = text.replaceAll("\u202f", " ");
+      assert.deepEqual(JSON.parse(plain), [now, now, true, "1/1/70, 12:00:00 AM"]);
+      assert.equal(header.observedTime, true);
+    });
+
     test("the import phase has the bundle's time, randomness and variables", async () => {
       const outcome = await run("query", "probe:importPhase");
       const value = JSON.parse(outcome.result) as { importedRandom: number };

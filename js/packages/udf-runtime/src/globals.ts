@@ -9,7 +9,7 @@ import { createConvexObject } from "./execution.ts";
 import { NativeError, NativePromise, defineProperty, thenNative } from "./primordials.ts";
 import { random } from "./random.ts";
 import { requireAction } from "./state.ts";
-import { createDate } from "./time.ts";
+import { createDate, replaceDateFormats } from "./time.ts";
 import { clearTimer, setInterval, setTimeout } from "./timers.ts";
 
 declare function require(path: "./web/url.ts"): typeof import("./web/url.ts");
@@ -81,6 +81,7 @@ export function installGlobals(): void {
   forbidBlocking();
   forbidCodeFromText();
   define("Date", createDate());
+  replaceDateFormats();
   define("Convex", createConvexObject());
   define("console", createConsole());
   define("process", createProcess());

@@ -9,7 +9,7 @@ export const nativeNow = Date.now;
 export const NativeError = Error;
 export const NativePromise = Promise;
 export const { apply: reflectApply, construct: reflectConstruct, get: reflectGet } = Reflect;
-export const { defineProperty, getOwnPropertyNames } = Object;
+export const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;
 
 const nativeThen = Promise.prototype.then;
 

@@ -1,7 +1,15 @@
 /**
  * `Date` and `performance`: frozen in queries and mutations, real in actions (specification 3.3).
  */
-import { nativeNow, NativeDate, NativeError, reflectConstruct } from "./primordials.ts";
+import {
+  defineProperty,
+  getOwnPropertyDescriptor,
+  nativeNow,
+  NativeDate,
+  NativeError,
+  reflectApply,
+  reflectConstruct,
+} from "./primordials.ts";
 import { callHost, executing, realm } from "./state.ts";
 
 function now(): number {
@@ -36,6 +44,41 @@ export function createDate(): DateConstructor {
     configurable: true,
   });
   return Date as unknown as DateConstructor;
+}
+
+type Format = Intl.DateTimeFormat["format"];
+
+/** Formatters that stand in for the engine's own, which read the clock when they get no date. */
+let formats: WeakMap<Format, Format> | null = null;
+
+function formatOf(native: Format): Format {
+  formats ??= new WeakMap();
+  let format = formats.get(native);
+  if (format === undefined) {
+    format = (date) => native(date === undefined ? now() : date);
+    defineProperty(format, "name", { value: "", configurable: true });
+    formats.set(native, format);
+  }
+  return format;
+}
+
+/** Makes `Intl.DateTimeFormat` take the realm's "now" for a date that is left out. */
+export function replaceDateFormats(): void {
+  const { prototype } = Intl.DateTimeFormat;
+  const nativeFormat = getOwnPropertyDescriptor(prototype, "format")?.get as () => Format;
+  const { formatToParts: nativeParts } = prototype;
+  const replacements = {
+    get format(): Format {
+      return formatOf(reflectApply(nativeFormat, this, []));
+    },
+    formatToParts(date?: Date | number): Intl.DateTimeFormatPart[] {
+      return reflectApply(nativeParts, this, [date === undefined ? now() : date]);
+    },
+  };
+  for (const name of ["format", "formatToParts"] as const) {
+    const replacement = getOwnPropertyDescriptor(replacements, name) as PropertyDescriptor;
+    defineProperty(prototype, name, { ...replacement, enumerable: false });
+  }
 }
 
 /** Milliseconds since the import-phase timestamp; stands still in queries; steps of 0.1 ms. */
