@@ -12,6 +12,7 @@ from tests.end_to_end.fenchel_server import HERE, ConvexApp
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.end_to_end.conftest import StartServer
     from tests.end_to_end.fenchel_server import FenchelServer
 
 BROKEN_MODULE = """\
@@ -132,3 +133,66 @@ def test_a_wrong_admin_key_is_refused(app: ConvexApp) -> None:
     ).convex("deploy")
     assert done.returncode == 1
     assert "BadAdminKey" in done.stderr
+
+
+def test_environment_variables_are_set_read_listed_and_removed(app: ConvexApp) -> None:
+    assert app.convex("env", "set", "GREETING", "good day").returncode == 0
+    assert app.convex("env", "get", "GREETING").stdout.strip() == "good day"
+    assert "GREETING=good day" in app.convex("env", "list").stdout
+    assert app.convex("env", "remove", "GREETING").returncode == 0
+    assert "not found" in app.convex("env", "get", "GREETING").stderr
+
+
+def test_data_shows_tables_and_documents(app: ConvexApp, topic: str) -> None:
+    app.convex("run", "notes:add", json.dumps({"topic": topic, "body": "shown"}))
+    assert "notes" in app.convex("data").stdout.split()
+    assert '"shown"' in app.convex("data", "notes").stdout
+
+
+def test_function_spec_lists_functions_with_their_arguments(app: ConvexApp) -> None:
+    spec = json.loads(app.convex("function-spec").stdout)
+    functions = {function["identifier"]: function for function in spec["functions"]}
+    assert functions["notes.js:add"]["functionType"] == "Mutation"
+    assert functions["probe.js:hidden"]["visibility"] == {"kind": "internal"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run", "--inline-query", "await ctx.db.query('notes').collect()"), ("export", "--path", "x")],
+    ids=["inline query", "export"],
+)
+def test_what_is_not_offered_is_refused_at_once(app: ConvexApp, command: tuple[str, ...]) -> None:
+    done = app.convex(*command)
+    assert done.returncode == 1
+    assert "not available on this server" in done.stderr
+
+
+def test_schema_changes_say_what_becomes_of_indexes(
+    start_server: StartServer, own_copy: ConvexApp
+) -> None:
+    """Changed, then renamed with its table, then refused because of the data."""
+    server = start_server()
+    app = own_copy.moved_to(server)
+    app.deploy()
+    app.convex("run", "notes:add", json.dumps({"topic": "t", "body": "text"}))
+    schema = app.folder / "convex/schema.ts"
+    original = schema.read_text()
+    schema.write_text(original.replace('["topic"]', '["topic", "body"]'))
+    changed = app.convex("deploy")
+    assert changed.returncode == 0, changed.stderr
+    assert "[+] notes.by_topic   topic, body, _creationTime" in changed.stderr
+    assert json.loads(app.convex("run", "notes:list", '{"topic": "t"}').stdout) == ["text"]
+    schema.write_text(original.replace("body: v.string()", "body: v.number()"))
+    refused = app.convex("deploy", "--typecheck", "disable")
+    assert refused.returncode == 1
+    assert (
+        'in table "notes" does not match the schema: Value does not match validator.\n'
+        'Path: .body\nValue: "text"\nValidator: v.float64()'
+    ) in refused.stderr
+    schema.write_text(original.replace("notes:", "renamed:"))
+    renamed = app.convex("deploy", "--typecheck", "disable")
+    assert renamed.returncode == 0, renamed.stderr
+    assert "[-] notes.by_topic" in renamed.stderr
+    assert "[+] renamed.by_topic" in renamed.stderr
+    assert '"text"' in app.convex("data", "notes").stdout, "the old table keeps its documents"
+    server.stop()

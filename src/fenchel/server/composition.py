@@ -41,6 +41,7 @@ from fenchel.server.routing import Router
 from fenchel.server.shutdown import Shutdown
 from fenchel.server.site import HTTP_ACTION_ROUTES, site_application
 from fenchel.server.sync_socket import SyncSockets
+from fenchel.server.unavailable_routes import unavailable_routes
 
 logger = logging.getLogger(__name__)
 
@@ -269,6 +270,7 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
             instance_name=engine.key_broker.instance_name, authenticator=authenticator
         ).routes,
         MetricsHandlers(engine.runner_metrics.registry).routes,
+        unavailable_routes(),
         HTTP_ACTION_ROUTES,
     )
 
