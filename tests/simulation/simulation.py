@@ -13,7 +13,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fenchel.database import Database, Token
+from fenchel.database import Database, Reservation, Token, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError, FenchelError
 from fenchel.persistence import Persistence
@@ -63,6 +63,9 @@ def settings_for(source: random.Random) -> Settings:
             commit_queue_count_max=source.choice((2, 512)),
             commit_log_seconds_min=0.1,
             commit_log_seconds_max=source.choice((0.5, 300.0)),
+            reservation_seconds_max=source.choice((0.01, 0.3, 2.0)),
+            reservation_wait_seconds_max=source.choice((0.1, 10.0)),
+            reservation_count_max=source.choice((1, 1_024)),
             query_prefetch_rows=source.choice((1, 2, 100)),
         )
     )
@@ -85,6 +88,8 @@ class Simulation:
         self._seen: dict[int, Any] = {}
         self._watched: dict[int, Any] = {}
         self._acknowledged_ts = 0
+        # By client: its last transaction that conflicted.
+        self._lost: dict[int, tuple[Database, Transaction]] = {}
         self._event_count = 0
         self._is_over = False
         self._trace = hashlib.sha256()
@@ -152,20 +157,20 @@ class Simulation:
         for _ in range(self._load.steps_per_client):
             attempt = Attempt(status=Status.FAILED, begun=self._next_event())
             self._attempts.append(attempt)
-            await self._attempt(attempt)
+            await self._attempt(number, attempt)
             attempt.ended = self._next_event()
             now = self._server.clock.monotonic()
             self._trace.update(repr((now, number, attempt)).encode())
             await self._pause()
 
-    async def _attempt(self, attempt: Attempt) -> None:
+    async def _attempt(self, number: int, attempt: Attempt) -> None:
         """Set the attempt's status: UNKNOWN from the moment that its commit was asked for."""
         patience = None
         if self._source.random() < self._load.impatience:
             patience = self._source.uniform(0.0, 0.2)
         try:
             async with asyncio.timeout(patience):
-                await self._server.call(lambda database: self._transaction(database, attempt))
+                await self._server.call(lambda database: self._in_turn(database, number, attempt))
             attempt.status = Status.COMMITTED
         except ConflictError:
             attempt.status = Status.FAILED
@@ -177,9 +182,20 @@ class Simulation:
             # The status says how far it had come. TimeoutError, lost patience, is an OSError.
             return
 
-    async def _transaction(self, database: Database, attempt: Attempt) -> None:
+    async def _in_turn(self, database: Database, number: int, attempt: Attempt) -> None:
+        """After a conflict in the same process often with a reservation."""
+        lost_database, lost = self._lost.pop(number, (None, None))
+        if lost is None or lost_database is not database or self._source.random() < 0.3:
+            await self._transaction(database, number, attempt, None)
+            return
+        async with database.reserve(lost) as reservation:
+            await self._transaction(database, number, attempt, reservation)
+
+    async def _transaction(
+        self, database: Database, number: int, attempt: Attempt, reservation: Reservation | None
+    ) -> None:
         acknowledged_ts = self._acknowledged_ts
-        tx = database.begin()
+        tx = database.begin(reservation=reservation)
         assert tx.begin_ts >= acknowledged_ts, "an acknowledged commit is not visible"
         serial = attempt.begun
         if self._source.random() < 0.1:
@@ -191,7 +207,11 @@ class Simulation:
         if self._source.random() < 0.5:
             await self._pause()
         attempt.status = Status.UNKNOWN
-        ts = await database.commit(tx, write_source="step")
+        try:
+            ts = await database.commit(tx, write_source="step")
+        except ConflictError:
+            self._lost[number] = (database, tx)
+            raise
         assert is_read_only or ts > acknowledged_ts, "timestamps go back"
         assert ts <= database.latest_ts(), "acknowledged before it was published"
         self._acknowledged_ts = max(self._acknowledged_ts, ts)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fenchel.database.commit import PreparedCommit
 from fenchel.database.commit_log import CommitLog
 from fenchel.database.metadata import Metadata
 from fenchel.database.read_set import IndexWrite
+from fenchel.database.reservations import Reservation, Reservations
 from fenchel.database.snapshot import SnapshotManager
 from fenchel.database.subscription import SubscriptionManager
 from fenchel.database.timestamp_waiters import TimestampWaiters
@@ -86,6 +89,11 @@ class Committer:
         self._subscriptions = subscriptions
         self._waiters = waiters
         self._queue: deque[_Request] = deque()
+        # Commits that wait for a reservation's end, in the order of their arrival.
+        self._parked: list[_Request] = []
+        self._reservations = Reservations(
+            seconds_max=self._settings.reservation_seconds_max, on_end=self._unpark
+        )
         self._has_work = asyncio.Event()
         self._is_closing = False
         self._last_ts = snapshots.latest_ts
@@ -104,12 +112,38 @@ class Committer:
         OutOfRetention.
         """
         self.check_running()
-        if len(self._queue) >= self._settings.commit_queue_count_max:
+        waiting_count = len(self._queue) + len(self._parked)
+        if waiting_count >= self._settings.commit_queue_count_max:
             raise overloaded("CommitterFullError", "Too many concurrent commits. Try again later.")
         result: asyncio.Future[Timestamp] = asyncio.get_running_loop().create_future()
         self._queue.append(_Request(commit=commit, result=result))
         self._has_work.set()
         return await result
+
+    @asynccontextmanager
+    async def reserve(self, lost: PreparedCommit) -> AsyncIterator[Reservation | None]:
+        """A turn with the lost commit's reads and writes; None if it did not come in time, or if
+        too many wait. Raises: DatabaseStopped."""
+        self.check_running()
+        if self._reservations.count >= self._settings.reservation_count_max:
+            yield None
+            return
+        reservation = self._reservations.ask(lost.reads, lost.index_writes(lost.begin_ts))
+        try:
+            async with asyncio.timeout(self._settings.reservation_wait_seconds_max) as deadline:
+                await reservation.turn
+                # What was admitted before the turn came will happen: begin after it.
+                if self._last_ts > self._snapshots.latest_ts:
+                    await self._waiters.wait(self._last_ts)
+        except TimeoutError:
+            self._reservations.end(reservation)
+            if not deadline.expired():
+                raise
+        self.check_running()
+        try:
+            yield reservation if reservation.is_held else None
+        finally:
+            self._reservations.end(reservation)
 
     def check_running(self) -> None:
         """Raises: DatabaseStopped."""
@@ -125,8 +159,12 @@ class Committer:
     async def close(self) -> None:
         """Finish what was accepted, then stop. A second call does nothing."""
         self._is_closing = True
+        self._reservations.close()
         self._has_work.set()
         await self._task
+
+    def check_invariants(self) -> None:
+        self._reservations.check_invariants()
 
     async def _run(self) -> None:
         try:
@@ -171,22 +209,42 @@ class Committer:
         self._trim()
 
     def _try_admit(self, request: _Request) -> _Admitted | None:
-        """The commit with its timestamp, or None if it failed, which only its caller learns."""
+        """The commit with its timestamp, or None: it failed, which only its caller learns, or it
+        waits for somebody's turn to end."""
         try:
+            self._check_conflict(request.commit)
+            if self._must_wait(request.commit):
+                self._parked.append(request)
+                return None
             return self._admit(request)
         except Exception as error:  # noqa: BLE001 - a bug in one commit must not fail the others
             request.result.set_exception(error)
             return None
 
-    def _admit(self, request: _Request) -> _Admitted:
-        """Validate and give a timestamp. Changes nothing if it raises: ConflictError,
-        OutOfRetention."""
-        commit = request.commit
+    def _check_conflict(self, commit: PreparedCommit) -> None:
+        """Raises: ConflictError, OutOfRetention."""
         conflict = self._log.first_overlap(
             commit.reads, after_ts=commit.begin_ts, through_ts=self._last_ts
         )
         if conflict is not None:
             raise self._conflict_error(conflict)
+
+    def _must_wait(self, commit: PreparedCommit) -> bool:
+        if self._reservations.count == 0:
+            return False
+        writes = commit.index_writes(commit.begin_ts)
+        return self._reservations.must_wait(writes, commit.reservation)
+
+    def _unpark(self) -> None:
+        """A turn has ended: everybody who waited for one tries again, before those who came
+        later."""
+        self._queue.extendleft(reversed(self._parked))
+        self._parked.clear()
+        self._has_work.set()
+
+    def _admit(self, request: _Request) -> _Admitted:
+        """Give the validated commit its timestamp. Changes nothing if it raises."""
+        commit = request.commit
         ts = Timestamp(max(self._last_ts + 1, self._runtime.clock.now_ns()))
         writes = commit.index_writes(ts)
         counts = self._counts_after(commit)
@@ -257,6 +315,7 @@ class Committer:
                 "is stored is unknown until the next start."
             )
             _log.critical("committer stopped", exc_info=error)
+        self._reservations.close()
         for request in self._queue:
             if not request.result.done():
                 request.result.set_exception(self.failure)
