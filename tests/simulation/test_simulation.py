@@ -61,7 +61,7 @@ def test_seeds_that_failed_before(name: str, seed: int) -> None:
     ],
 )
 def test_each_fault_strikes_and_harms_nothing(fault: str) -> None:
-    plan = FaultPlan(**{fault: 0.1})
+    plan = FaultPlan(**{fault: 0.25})
     report = simulate("list_append", SEEDS[0], plan=plan)
     assert report.fault_counts[fault] > 0
     assert (report.start_count > 1) == (fault not in ("slow_write", "failed_read"))
