@@ -204,6 +204,76 @@ async def test_a_long_line_turns_nobody_away(world: World) -> None:
 
 
 @simulated
+async def test_who_gives_up_waiting_leaves_the_line(world: World) -> None:
+    lost = [await world.lost() for _ in range(3)]
+
+    async def waiter(tx: Transaction) -> None:
+        async with world.database.reserve(tx) as reservation:
+            assert reservation is not None
+
+    async with world.database.reserve(lost[0]):
+        gone = asyncio.create_task(waiter(lost[1]), name="gone")
+        patient = asyncio.create_task(waiter(lost[2]), name="patient")
+        await world.clock.sleep(0.5)
+        gone.cancel()
+        await world.clock.sleep(0.5)
+        world.database.check_invariants()
+    started = world.clock.monotonic()
+    await patient
+    assert world.clock.monotonic() == started
+
+
+@simulated
+async def test_a_blind_write_is_not_held_up_by_turns_that_come_after_it(world: World) -> None:
+    """Inserts never lose, so they would wait as long as others stand in the line."""
+    seen: list[int] = []
+
+    async def counting(number: int, tx: Transaction) -> None:
+        async with world.database.reserve(tx) as reservation:
+            assert reservation is not None
+            counted = world.database.begin(reservation=reservation)
+            seen.append(len(await query(counted, scan("items"))))
+            await counted.user().insert("items", {"n": float(number)})
+            await world.clock.sleep(0.5)
+            await world.database.commit(counted)
+
+    counts = [world.database.begin() for _ in range(2)]
+    for number, tx in enumerate(counts):
+        await query(tx, scan("items"))
+        await tx.user().insert("items", {"n": float(number)})
+    async with asyncio.TaskGroup() as group:
+        start(group, counting(0, counts[0]))
+        await world.clock.sleep(0.1)
+        blind = start(group, insert(world.database, "items", {"n": 9.0}))
+        await world.clock.sleep(0.1)
+        start(group, counting(1, counts[1]))
+        await world.clock.sleep(0.1)
+        assert not blind.done()
+        world.database.check_invariants()
+    # Two documents; then those, the first counter's own and the blind one.
+    assert seen == [2, 4]
+
+
+@simulated
+async def test_a_commit_that_is_given_up_while_it_waits_holds_up_nobody(world: World) -> None:
+    lost = [await world.lost() for _ in range(2)]
+
+    async def contender() -> None:
+        async with world.database.reserve(lost[1]) as reservation:
+            assert reservation is not None
+            await world.database.commit(await world.incremented(reservation=reservation))
+
+    async with world.database.reserve(lost[0]):
+        gone = asyncio.create_task(world.increment(), name="gone")
+        await world.clock.sleep(0.5)
+        behind = asyncio.create_task(contender(), name="behind")
+        await world.clock.sleep(0.1)
+        gone.cancel()
+    await behind
+    assert await world.values() == [3.0, 0.0]
+
+
+@simulated
 async def test_closing_the_database_ends_all_turns(world: World) -> None:
     lost = [await world.lost() for _ in range(2)]
 

@@ -45,10 +45,13 @@ _log = logging.getLogger(__name__)
 _NANOSECONDS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Request:
+    """`place` starts None, and is set when the commit has to wait for somebody's turn to end."""
+
     commit: PreparedCommit
     result: asyncio.Future[Timestamp]
+    place: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,7 @@ class Committer:
         self._subscriptions = subscriptions
         self._waiters = waiters
         self._queue: deque[_Request] = deque()
-        # Commits that wait for a reservation's end, in the order of their arrival.
+        # Commits that wait for somebody's turn to end, in the order of their arrival.
         self._parked: list[_Request] = []
         self._reservations = Reservations(
             seconds_max=self._settings.reservation_seconds_max, on_end=self._unpark
@@ -130,20 +133,23 @@ class Committer:
             return
         reservation = self._reservations.ask(lost.reads, lost.index_writes(lost.begin_ts))
         try:
-            async with asyncio.timeout(self._settings.reservation_wait_seconds_max) as deadline:
+            has_turn = await self._wait_for_turn(reservation)
+            self.check_running()
+            yield reservation if has_turn else None
+        finally:
+            self._reservations.end(reservation)
+
+    async def _wait_for_turn(self, reservation: Reservation) -> bool:
+        """True once the turn has come and what was admitted before it is published; False, and out
+        of the line, if that takes too long."""
+        try:
+            async with asyncio.timeout(self._settings.reservation_wait_seconds_max):
                 await reservation.turn
-                # What was admitted before the turn came will happen: begin after it.
                 if self._last_ts > self._snapshots.latest_ts:
                     await self._waiters.wait(self._last_ts)
         except TimeoutError:
             self._reservations.end(reservation)
-            if not deadline.expired():
-                raise
-        self.check_running()
-        try:
-            yield reservation if reservation.is_held else None
-        finally:
-            self._reservations.end(reservation)
+        return reservation.is_held
 
     def check_running(self) -> None:
         """Raises: DatabaseStopped."""
@@ -188,7 +194,9 @@ class Committer:
         group: list[_Request] = []
         while self._queue and len(group) < self._settings.group_commit_count_max:
             request = self._queue.popleft()
-            if not request.result.done():
+            if request.result.done():
+                self._leave_line(request)
+            else:
                 group.append(request)
         return group
 
@@ -213,13 +221,15 @@ class Committer:
         waits for somebody's turn to end."""
         try:
             self._check_conflict(request.commit)
-            if self._must_wait(request.commit):
+            if self._must_wait(request):
                 self._parked.append(request)
                 return None
-            return self._admit(request)
+            admitted = self._admit(request)
         except Exception as error:  # noqa: BLE001 - a bug in one commit must not fail the others
             request.result.set_exception(error)
-            return None
+            admitted = None
+        self._leave_line(request)
+        return admitted
 
     def _check_conflict(self, commit: PreparedCommit) -> None:
         """Raises: ConflictError, OutOfRetention."""
@@ -229,11 +239,26 @@ class Committer:
         if conflict is not None:
             raise self._conflict_error(conflict)
 
-    def _must_wait(self, commit: PreparedCommit) -> bool:
+    def _must_wait(self, request: _Request) -> bool:
+        """Whether the commit would make somebody lose in his turn; it has a place in the line
+        then."""
+        commit = request.commit
         if self._reservations.count == 0:
             return False
         writes = commit.index_writes(commit.begin_ts)
-        return self._reservations.must_wait(writes, commit.reservation)
+        own = commit.reservation
+        place = own if own is not None and own.is_held else request.place
+        if not self._reservations.must_wait(writes, place):
+            return False
+        if request.place is None:
+            request.place = self._reservations.join(writes)
+        return True
+
+    def _leave_line(self, request: _Request) -> None:
+        """The commit waits no more; turns behind it may come."""
+        if request.place is not None:
+            self._reservations.end(request.place)
+            request.place = None
 
     def _unpark(self) -> None:
         """A turn has ended: everybody who waited for one tries again, before those who came

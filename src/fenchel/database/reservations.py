@@ -2,7 +2,8 @@
 
 Whoever has lost too often asks with the reads and writes of the lost attempt. While it holds its
 turn, commits of others that would touch those reads wait, so its next attempt cannot lose to them.
-Askers that do not conflict with each other hold at the same time. Decision 0009.
+Askers that do not conflict with each other hold at the same time. A commit that had to wait has its
+place in the same line, so turns that are asked for later cannot hold it up. Decision 0009.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ IndexWrites = Mapping[bytes, Sequence[IndexWrite]]
 
 
 class Reservation:
-    """One turn. `is_held` starts False, becomes True with the turn, and False for good at its end.
+    """One place in the line: a turn, or a commit that waits for turns (`is_turn` False).
 
-    `number` gives the order of asking.
+    `is_held` starts False, becomes True with the turn, and False for good at its end. `number`
+    gives the order of asking. `blocker` is the earlier place that a turn waits for.
     """
 
-    __slots__ = ("expiry", "is_held", "number", "reads", "turn", "writes")
+    __slots__ = ("blocker", "expiry", "is_held", "is_turn", "number", "reads", "turn", "writes")
 
-    def __init__(self, number: int, reads: ReadSet, writes: IndexWrites) -> None:
+    def __init__(self, number: int, reads: ReadSet, writes: IndexWrites, *, is_turn: bool) -> None:
         self.number = number
         self.reads = reads
         self.writes = writes
+        self.is_turn = is_turn
         self.is_held = False
+        self.blocker: Reservation | None = None
         self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.expiry: asyncio.TimerHandle | None = None
 
@@ -37,10 +41,9 @@ class Reservation:
 
 
 class Reservations:
-    """The line of those who hold or wait for a turn, in the order of asking.
+    """The line of those who hold or wait, in the order of asking.
 
-    Invariant: nobody waits who conflicts with no earlier one; holders among themselves do not
-    conflict.
+    Invariant: a turn is held exactly if it conflicts with nobody earlier in the line.
     """
 
     def __init__(self, *, seconds_max: float, on_end: Callable[[], None]) -> None:
@@ -55,39 +58,42 @@ class Reservations:
 
     def ask(self, reads: ReadSet, writes: IndexWrites) -> Reservation:
         """Join the line. `turn` is done when the turn has come, or when the line is closed."""
-        self._last_number += 1
-        reservation = Reservation(self._last_number, reads, writes)
-        self._line[reservation.number] = reservation
+        reservation = self._join(reads, writes, is_turn=True)
         self._grant_if_first(reservation)
         return reservation
+
+    def join(self, writes: IndexWrites) -> Reservation:
+        """The place of a commit that must wait: turns that are asked for later come after it."""
+        return self._join(ReadSet(), writes, is_turn=False)
 
     def end(self, reservation: Reservation) -> None:
         """Leave the line; those behind may get their turn. A second call does nothing."""
         if self._line.pop(reservation.number, None) is None:
             return
-        reservation.is_held = False
+        was_held, reservation.is_held = reservation.is_held, False
         if reservation.expiry is not None:
             reservation.expiry.cancel()
         for waiting in list(self._line.values()):
-            if waiting.number > reservation.number and not waiting.is_held:
+            if waiting.blocker is reservation:
                 self._grant_if_first(waiting)
-        self._on_end()
+        if was_held:
+            self._on_end()
 
     def close(self) -> None:
         """End all turns; whoever waits goes on without one."""
-        for reservation in list(self._line.values()):
-            del self._line[reservation.number]
+        for reservation in self._line.values():
             reservation.is_held = False
             if reservation.expiry is not None:
                 reservation.expiry.cancel()
             _resolve(reservation.turn)
+        self._line.clear()
         self._on_end()
 
-    def must_wait(self, writes: IndexWrites, own: Reservation | None) -> bool:
-        """Whether a commit would make a holder lose. Holders wait only for earlier ones, so two
-        never wait for each other."""
+    def must_wait(self, writes: IndexWrites, place: Reservation | None) -> bool:
+        """Whether a commit would make a holder lose who came before it. `place` is the commit's
+        own in the line; two holders never wait for each other."""
         for holder in self._line.values():
-            if own is not None and own.is_held and own.number <= holder.number:
+            if place is not None and holder.number >= place.number:
                 return False
             if holder.is_held and is_touched(holder.reads, writes):
                 return True
@@ -97,16 +103,24 @@ class Reservations:
         earlier: list[Reservation] = []
         for reservation in self._line.values():
             has_rival = any(reservation.conflicts_with(other) for other in earlier)
-            assert reservation.is_held != has_rival
+            assert reservation.is_held == (reservation.is_turn and not has_rival)
             earlier.append(reservation)
 
+    def _join(self, reads: ReadSet, writes: IndexWrites, *, is_turn: bool) -> Reservation:
+        self._last_number += 1
+        reservation = Reservation(self._last_number, reads, writes, is_turn=is_turn)
+        self._line[reservation.number] = reservation
+        return reservation
+
     def _grant_if_first(self, reservation: Reservation) -> None:
-        """Give the turn if no earlier one in the line conflicts."""
+        """Give the turn if nobody earlier in the line conflicts."""
         for earlier in self._line.values():
             if earlier is reservation:
                 break
             if reservation.conflicts_with(earlier):
+                reservation.blocker = earlier
                 return
+        reservation.blocker = None
         reservation.is_held = True
         loop = asyncio.get_running_loop()
         reservation.expiry = loop.call_later(self._seconds_max, self.end, reservation)
