@@ -158,7 +158,7 @@ async def test_retries_back_off_and_end_in_a_conflict() -> None:
 
 
 async def test_a_mutation_that_keeps_losing_gets_a_turn(backend: Backend) -> None:
-    """Rivals defeat it as long as they can (decision 0009)."""
+    """Rivals defeat it as long as they can (decision 0011)."""
     rivals: list[asyncio.Task[Value]] = []
 
     @backend.runner.mutation

@@ -1,4 +1,4 @@
-"""Turns: who holds one does not lose to others, and nobody waits for ever (decision 0009)."""
+"""Turns: who holds one does not lose to others, and nobody waits for ever (decision 0011)."""
 
 from __future__ import annotations
 

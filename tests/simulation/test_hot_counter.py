@@ -1,4 +1,4 @@
-"""One counter, many clients: every mutation gets through (decision 0009, execution 4.6)."""
+"""One counter, many clients: every mutation gets through (decision 0011, execution 4.6)."""
 
 from __future__ import annotations
 

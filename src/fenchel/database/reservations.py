@@ -3,7 +3,7 @@
 Whoever has lost too often asks with the reads and writes of the lost attempt. While it holds its
 turn, commits of others that would touch those reads wait, so its next attempt cannot lose to them.
 Askers that do not conflict with each other hold at the same time. A commit that had to wait has its
-place in the same line, so turns that are asked for later cannot hold it up. Decision 0009.
+place in the same line, so turns that are asked for later cannot hold it up. Decision 0011.
 """
 
 from __future__ import annotations
