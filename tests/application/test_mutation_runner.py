@@ -129,25 +129,53 @@ async def test_concurrent_increments_are_all_counted() -> None:
         assert backend.runner.runs["increment"] > 64
 
 
-async def test_retries_back_off_and_end_in_a_conflict(backend: Backend) -> None:
+async def test_retries_back_off_and_end_in_a_conflict() -> None:
+    """A function that outstays its turn each time loses even so."""
+    runner = functions()
+    running: list[Backend] = []
+
+    @runner.mutation
+    async def unlucky(ctx: Ctx, args: dict[str, Any]) -> Value:
+        id_text, value = await read_counter(ctx)
+        assert id_text is not None
+        await running[0].mutate("increment")
+        await ctx.tx.user().patch(id_text, {"value": value + 100})
+        return None
+
+    settings = Runtime().settings
+    brief = replace(settings, database=replace(settings.database, reservation_seconds_max=0.01))
+    clock = HastyClock()
+    async with running_backend(runner, runtime=Runtime(clock=clock, settings=brief)) as backend:
+        running.append(backend)
+        await backend.mutate("increment")
+        with pytest.raises(ConflictError) as caught:
+            await backend.application.run_mutation(call("unlucky"))
+    assert caught.value.code == "OptimisticConcurrencyControlFailure"
+    assert runner.runs["unlucky"] == 5
+    ceilings = [0.1, 0.2, 0.4, 0.8]
+    assert len(clock.slept_seconds) == len(ceilings)
+    assert all(s <= c for s, c in zip(clock.slept_seconds, ceilings, strict=True))
+
+
+async def test_a_mutation_that_keeps_losing_gets_a_turn(backend: Backend) -> None:
+    """Rivals defeat it as long as they can (decision 0011)."""
+    rivals: list[asyncio.Task[Value]] = []
+
     @backend.runner.mutation
     async def unlucky(ctx: Ctx, args: dict[str, Any]) -> Value:
         id_text, value = await read_counter(ctx)
         assert id_text is not None
-        await backend.mutate("increment")
+        rivals.append(asyncio.create_task(backend.mutate("increment"), name="rival"))
+        if ctx.tx.reservation is None:
+            await rivals[-1]
         await ctx.tx.user().patch(id_text, {"value": value + 100})
         return None
 
     await backend.mutate("increment")
-    with pytest.raises(ConflictError) as caught:
-        await backend.application.run_mutation(call("unlucky"))
-    assert caught.value.code == "OptimisticConcurrencyControlFailure"
-    assert backend.runner.runs["unlucky"] == 5
-    clock = backend.runtime.clock
-    assert isinstance(clock, HastyClock)
-    ceilings = [0.1, 0.2, 0.4, 0.8]
-    assert len(clock.slept_seconds) == len(ceilings)
-    assert all(s <= c for s, c in zip(clock.slept_seconds, ceilings, strict=True))
+    await backend.mutate("unlucky")
+    assert backend.runner.runs["unlucky"] == 4
+    await asyncio.gather(*rivals)
+    assert await backend.query("get") == 105.0
 
 
 async def test_failed_attempts_are_in_the_function_log(backend: Backend) -> None:

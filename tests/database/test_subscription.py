@@ -112,3 +112,15 @@ class TestTooMany:
         assert caught.value.code == "SubscriptionsWorkerFullError"
         first.close()
         await watch(database, "items", Calls())
+
+
+async def test_callbacks_come_in_the_order_of_subscribing(database: Database) -> None:
+    await insert(database, "items", {})
+    order: list[int] = []
+    for number in range(20):
+        tx = database.begin()
+        await query(tx, scan("items"))
+        database.subscribe(database.token(tx), lambda _, number=number: order.append(number))  # type: ignore[misc]
+    await insert(database, "items", {})
+    await settle()
+    assert order == list(range(20))

@@ -1,7 +1,7 @@
 """Document ids (database specification 1 and 11, item 1)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fenchel.documents import DocumentId, decode_document_id, encode_document_id
@@ -80,3 +80,14 @@ def test_a_table_number_in_more_bytes_than_it_needs_is_refused():
     standard = base64.b32encode(body + bytes([c0, c1])).decode().rstrip("=")
     text = standard.translate(str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET))
     assert reason(text) == "Invalid table number"
+
+
+@given(
+    st.text(alphabet=st.characters(), max_size=40)
+    | st.text(alphabet="0123456789abcdefghjkmnpqrstvwxyz\ud800é", min_size=31, max_size=37)
+)
+@example("0" * 30 + "\ud800")
+def test_any_other_text_is_refused_as_an_id(text):
+    """Lone surrogates too, which JSON can write."""
+    with pytest.raises(FenchelError, match="InvalidId"):
+        decode_document_id(text)

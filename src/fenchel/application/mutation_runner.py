@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fenchel.application.calls import SessionRequest
@@ -11,7 +13,7 @@ from fenchel.application.executions import Executions, Invocation
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.transactions import wait_after_conflict
 from fenchel.auth import KeyBroker
-from fenchel.database import Database, Transaction
+from fenchel.database import Database, Reservation, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError, FenchelError
 from fenchel.function_runner import FunctionRunner
@@ -41,17 +43,23 @@ class MutationRunner:
     ) -> MutationOutcome:
         """Run until it commits or fails by itself. A developer error is an outcome.
 
+        One that has lost several times waits for a turn, in which it cannot lose to others.
         Raises: ConflictError when the retries are used up; other FenchelError for system failures.
         """
         retries_max = self.runtime.settings.application.occ_retries_max
+        lost: Transaction | None = None
         attempt = 0
         while True:
-            try:
-                return await self._attempt(invocation, session, attempt)
-            except ConflictError as conflict:
-                if attempt >= retries_max:
-                    raise
-                await wait_after_conflict(self.database, self.runtime, conflict, attempt)
+            async with self._turn(lost, attempt) as reservation:
+                tx = self.database.begin(reservation=reservation)
+                try:
+                    return await self._attempt(invocation, session, tx, attempt)
+                except ConflictError as error:
+                    if attempt >= retries_max:
+                        raise
+                    conflict = error
+            await wait_after_conflict(self.database, self.runtime, conflict, attempt)
+            lost = tx
             attempt += 1
 
     async def execute(
@@ -107,10 +115,25 @@ class MutationRunner:
         )
         return MutationOutcome(outcome=outcome, ts=ts)
 
+    @asynccontextmanager
+    async def _turn(
+        self, lost: Transaction | None, attempt: int
+    ) -> AsyncIterator[Reservation | None]:
+        """A reservation once the retries without one are used up; None before, or if there is
+        none to have."""
+        if lost is None or attempt <= self.runtime.settings.application.occ_retries_unreserved:
+            yield None
+            return
+        async with self.database.reserve(lost) as reservation:
+            yield reservation
+
     async def _attempt(
-        self, invocation: Invocation, session: SessionRequest | None, attempt: int
+        self,
+        invocation: Invocation,
+        session: SessionRequest | None,
+        tx: Transaction,
+        attempt: int,
     ) -> MutationOutcome:
-        tx = self.database.begin()
         if session is not None:
             stored = await get_session_request(tx, session.session_id, session.request_id)
             if stored is not None:

@@ -14,6 +14,7 @@ from fenchel.database.pagination_types import (
 )
 from fenchel.database.query_stream import QueryStream, StreamPage
 from fenchel.database.read_set import ReadSet, Token
+from fenchel.database.reservations import Reservation
 from fenchel.database.schema_registry import Schema, SchemaState
 from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.schema_validator import SchemaValidator
@@ -38,6 +39,7 @@ __all__ = [
     "PageStatus",
     "QueryStream",
     "ReadSet",
+    "Reservation",
     "Schema",
     "SchemaState",
     "SchemaTables",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fenchel.database.metadata import Index, IndexKind, Metadata
 from fenchel.database.read_set import IndexWrite, ReadSet
+from fenchel.database.reservations import Reservation
 from fenchel.database.system_tables import TABLES
 from fenchel.database.types import StoredDocument
 from fenchel.database.write_set import index_key
@@ -41,7 +42,8 @@ class DocumentChange(NamedTuple):
 class PreparedCommit:
     """Everything the committer needs; it never looks at the transaction again.
 
-    `changes` is ordered so that tables come before what refers to them.
+    `changes` is ordered so that tables come before what refers to them. `reservation` is the turn
+    that the transaction began in, if any.
     """
 
     begin_ts: Timestamp
@@ -49,6 +51,7 @@ class PreparedCommit:
     changes: Sequence[DocumentChange]
     memory_tablets: frozenset[TabletId]
     write_source: str | None
+    reservation: Reservation | None
 
     def metadata_after(self, metadata: Metadata) -> Metadata:
         """`metadata` with this commit's system documents."""
@@ -140,6 +143,7 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
         changes=changes,
         memory_tablets=frozenset(t for t in written if tables[t].is_in_memory),
         write_source=write_source,
+        reservation=tx.reservation,
     )
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fenchel.database.commit import PreparedCommit
 from fenchel.database.commit_log import CommitLog
 from fenchel.database.metadata import Metadata
 from fenchel.database.read_set import IndexWrite
+from fenchel.database.reservations import Reservation, Reservations
 from fenchel.database.snapshot import SnapshotManager
 from fenchel.database.subscription import SubscriptionManager
 from fenchel.database.timestamp_waiters import TimestampWaiters
@@ -42,10 +45,13 @@ _log = logging.getLogger(__name__)
 _NANOSECONDS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Request:
+    """`place` starts None, and is set when the commit has to wait for somebody's turn to end."""
+
     commit: PreparedCommit
     result: asyncio.Future[Timestamp]
+    place: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,11 @@ class Committer:
         self._subscriptions = subscriptions
         self._waiters = waiters
         self._queue: deque[_Request] = deque()
+        # Commits that wait for somebody's turn to end, in the order of their arrival.
+        self._parked: list[_Request] = []
+        self._reservations = Reservations(
+            seconds_max=self._settings.reservation_seconds_max, on_end=self._unpark
+        )
         self._has_work = asyncio.Event()
         self._is_closing = False
         self._last_ts = snapshots.latest_ts
@@ -104,12 +115,41 @@ class Committer:
         OutOfRetention.
         """
         self.check_running()
-        if len(self._queue) >= self._settings.commit_queue_count_max:
+        waiting_count = len(self._queue) + len(self._parked)
+        if waiting_count >= self._settings.commit_queue_count_max:
             raise overloaded("CommitterFullError", "Too many concurrent commits. Try again later.")
         result: asyncio.Future[Timestamp] = asyncio.get_running_loop().create_future()
         self._queue.append(_Request(commit=commit, result=result))
         self._has_work.set()
         return await result
+
+    @asynccontextmanager
+    async def reserve(self, lost: PreparedCommit) -> AsyncIterator[Reservation | None]:
+        """A turn with the lost commit's reads and writes; None if it did not come in time, or if
+        too many wait. Raises: DatabaseStopped."""
+        self.check_running()
+        if self._reservations.count >= self._settings.reservation_count_max:
+            yield None
+            return
+        reservation = self._reservations.ask(lost.reads, lost.index_writes(lost.begin_ts))
+        try:
+            has_turn = await self._wait_for_turn(reservation)
+            self.check_running()
+            yield reservation if has_turn else None
+        finally:
+            self._reservations.end(reservation)
+
+    async def _wait_for_turn(self, reservation: Reservation) -> bool:
+        """True once the turn has come and what was admitted before it is published; False, and out
+        of the line, if that takes too long."""
+        try:
+            async with asyncio.timeout(self._settings.reservation_wait_seconds_max):
+                await reservation.turn
+                if self._last_ts > self._snapshots.latest_ts:
+                    await self._waiters.wait(self._last_ts)
+        except TimeoutError:
+            self._reservations.end(reservation)
+        return reservation.is_held
 
     def check_running(self) -> None:
         """Raises: DatabaseStopped."""
@@ -125,8 +165,12 @@ class Committer:
     async def close(self) -> None:
         """Finish what was accepted, then stop. A second call does nothing."""
         self._is_closing = True
+        self._reservations.close()
         self._has_work.set()
         await self._task
+
+    def check_invariants(self) -> None:
+        self._reservations.check_invariants()
 
     async def _run(self) -> None:
         try:
@@ -150,7 +194,9 @@ class Committer:
         group: list[_Request] = []
         while self._queue and len(group) < self._settings.group_commit_count_max:
             request = self._queue.popleft()
-            if not request.result.done():
+            if request.result.done():
+                self._leave_line(request)
+            else:
                 group.append(request)
         return group
 
@@ -171,22 +217,59 @@ class Committer:
         self._trim()
 
     def _try_admit(self, request: _Request) -> _Admitted | None:
-        """The commit with its timestamp, or None if it failed, which only its caller learns."""
+        """The commit with its timestamp, or None: it failed, which only its caller learns, or it
+        waits for somebody's turn to end."""
         try:
-            return self._admit(request)
+            self._check_conflict(request.commit)
+            if self._must_wait(request):
+                self._parked.append(request)
+                return None
+            admitted = self._admit(request)
         except Exception as error:  # noqa: BLE001 - a bug in one commit must not fail the others
             request.result.set_exception(error)
-            return None
+            admitted = None
+        self._leave_line(request)
+        return admitted
 
-    def _admit(self, request: _Request) -> _Admitted:
-        """Validate and give a timestamp. Changes nothing if it raises: ConflictError,
-        OutOfRetention."""
-        commit = request.commit
+    def _check_conflict(self, commit: PreparedCommit) -> None:
+        """Raises: ConflictError, OutOfRetention."""
         conflict = self._log.first_overlap(
             commit.reads, after_ts=commit.begin_ts, through_ts=self._last_ts
         )
         if conflict is not None:
             raise self._conflict_error(conflict)
+
+    def _must_wait(self, request: _Request) -> bool:
+        """Whether the commit would make somebody lose in his turn; it has a place in the line
+        then."""
+        commit = request.commit
+        if self._reservations.count == 0:
+            return False
+        writes = commit.index_writes(commit.begin_ts)
+        own = commit.reservation
+        place = own if own is not None and own.is_held else request.place
+        if not self._reservations.must_wait(writes, place):
+            return False
+        if request.place is None:
+            request.place = self._reservations.join(writes)
+        return True
+
+    def _leave_line(self, request: _Request) -> None:
+        """The commit waits no more; turns behind it may come."""
+        if request.place is not None:
+            self._reservations.end(request.place)
+            request.place = None
+
+    def _unpark(self) -> None:
+        """A turn has ended: everybody who waited for one tries again, before those who came
+        later."""
+        self._queue.extendleft(reversed(self._parked))
+        self._parked.clear()
+        self._has_work.set()
+
+    def _admit(self, request: _Request) -> _Admitted:
+        """Give the validated commit its timestamp. Changes nothing if it raises."""
+        commit = request.commit
         ts = Timestamp(max(self._last_ts + 1, self._runtime.clock.now_ns()))
         writes = commit.index_writes(ts)
         counts = self._counts_after(commit)
@@ -257,6 +340,7 @@ class Committer:
                 "is stored is unknown until the next start."
             )
             _log.critical("committer stopped", exc_info=error)
+        self._reservations.close()
         for request in self._queue:
             if not request.result.done():
                 request.result.set_exception(self.failure)

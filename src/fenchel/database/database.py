@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
 from fenchel.database.bootstrap import create_system_tables, load_state
 from fenchel.database.commit import prepare_commit
@@ -10,6 +11,7 @@ from fenchel.database.commit_log import CommitLog
 from fenchel.database.committer import Committer
 from fenchel.database.metadata import Metadata
 from fenchel.database.read_set import Token
+from fenchel.database.reservations import Reservation
 from fenchel.database.snapshot import SnapshotManager
 from fenchel.database.subscription import Subscription, SubscriptionManager
 from fenchel.database.timestamp_waiters import TimestampWaiters
@@ -86,14 +88,28 @@ class Database:
         """The newest published timestamp: what `begin` reads at."""
         return self._snapshots.latest_ts
 
-    def begin(self, *, ts: Timestamp | None = None) -> Transaction:
-        """A transaction at the newest snapshot, or at an older one that is still retained.
+    def begin(
+        self, *, ts: Timestamp | None = None, reservation: Reservation | None = None
+    ) -> Transaction:
+        """A transaction at the newest snapshot, or at an older one that is still retained; in the
+        turn of `reservation`.
 
         Raises: OutOfRetention, DatabaseStopped.
         """
         self._committer.check_running()
         snapshot = self._snapshots.at(self._snapshots.latest_ts if ts is None else ts)
-        return Transaction(snapshot, self.runtime, self._virtual_tables)
+        return Transaction(snapshot, self.runtime, self._virtual_tables, reservation)
+
+    @asynccontextmanager
+    async def reserve(self, lost: Transaction) -> AsyncIterator[Reservation | None]:
+        """A turn for the next attempt of a transaction whose commit conflicted.
+
+        Within it, commits of others that would touch what `lost` read wait, for a limited time; so
+        an attempt that reads the same cannot lose. Waits, for a limited time, until earlier turns
+        that conflict have ended; None means to go on without a turn. Raises: DatabaseStopped.
+        """
+        async with self._committer.reserve(prepare_commit(lost, None)) as reservation:
+            yield reservation
 
     async def commit(self, tx: Transaction, *, write_source: str | None = None) -> Timestamp:
         """The commit timestamp, once durable and published; its begin timestamp if it wrote
@@ -159,3 +175,4 @@ class Database:
         self._snapshots.check_invariants()
         self._log.check_invariants()
         self._subscriptions.check_invariants()
+        self._committer.check_invariants()

@@ -32,6 +32,18 @@ def _version_ts(version: _MetadataVersion | _CountVersion) -> Timestamp:
     return version.ts
 
 
+class Retention:
+    """From which timestamp on memory knows all snapshots; `start_ts` only grows."""
+
+    def __init__(self, start_ts: Timestamp) -> None:
+        self.start_ts = start_ts
+
+    def check(self, ts: Timestamp) -> None:
+        """Raises: OutOfRetention; also for a transaction that began in time and took too long."""
+        if ts < self.start_ts:
+            raise out_of_retention(ts)
+
+
 class TableCounts:
     """Number and size of live documents by table and timestamp. Versions of a table ascend by
     ts."""
@@ -68,12 +80,17 @@ class Snapshot:
     persistence: Persistence
     memory: MemoryStore
     counts: TableCounts
+    retention: Retention
 
     async def load_index_page(
         self, table: Table, index: Index, interval: Interval, *, is_descending: bool, limit: int
     ) -> IndexPage:
-        """Committed documents of the interval in scan order, at most `limit`."""
+        """Committed documents of the interval in scan order, at most `limit`.
+
+        Raises: OutOfRetention if memory has forgotten the snapshot in the meantime.
+        """
         if table.is_in_memory:
+            self.retention.check(self.ts)
             return self.memory.load_page(
                 index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
             )
@@ -82,6 +99,8 @@ class Snapshot:
         )
 
     def document_count(self, tablet_id: TabletId) -> int:
+        """Raises: OutOfRetention, like reading."""
+        self.retention.check(self.ts)
         return self.counts.at(tablet_id, self.ts)[0]
 
 
@@ -102,18 +121,22 @@ class SnapshotManager:
         counts: TableCounts,
     ) -> None:
         self.latest_ts = ts
-        self.start_ts = ts
+        self._retention = Retention(ts)
         self.latest_metadata = metadata
         self.counts = counts
         self._history = [_MetadataVersion(ts, metadata)]
         self._persistence = persistence
         self._memory = memory
 
+    @property
+    def start_ts(self) -> Timestamp:
+        """The oldest snapshot that can be read."""
+        return self._retention.start_ts
+
     def at(self, ts: Timestamp) -> Snapshot:
         """The snapshot at a published timestamp. Raises: OutOfRetention."""
         assert ts <= self.latest_ts, "a snapshot in the future"
-        if ts < self.start_ts:
-            raise out_of_retention(ts)
+        self._retention.check(ts)
         metadata = self.latest_metadata
         if ts < self._history[-1].ts:
             place = bisect_right(self._history, ts, key=_version_ts)
@@ -124,6 +147,7 @@ class SnapshotManager:
             persistence=self._persistence,
             memory=self._memory,
             counts=self.counts,
+            retention=self._retention,
         )
 
     def publish(
@@ -145,7 +169,7 @@ class SnapshotManager:
 
     def prune(self, before_ts: Timestamp) -> None:
         """Forget snapshots older than `before_ts`."""
-        self.start_ts = max(self.start_ts, before_ts)
+        self._retention.start_ts = max(self.start_ts, before_ts)
         place = bisect_right(self._history, self.start_ts, key=_version_ts)
         del self._history[: place - 1]
         self._memory.prune(self.start_ts)

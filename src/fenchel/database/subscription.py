@@ -23,8 +23,12 @@ class Subscription:
     becomes False with the first such commit and stays so. `invalid_ts` is that commit's timestamp.
     """
 
-    def __init__(self, token: Token, on_invalidate: Callable[[Subscription], None]) -> None:
+    def __init__(
+        self, token: Token, number: int, on_invalidate: Callable[[Subscription], None]
+    ) -> None:
         self.token = token
+        # The order of subscribing, which is the order of calling back.
+        self.number = number
         self.invalid_ts: Timestamp | None = None
         self._on_invalidate: Callable[[Subscription], None] | None = on_invalidate
         self._manager: SubscriptionManager | None = None
@@ -62,6 +66,7 @@ class SubscriptionManager:
         self._log = log
         self._count_max = count_max
         self._count = 0
+        self._last_number = 0
         self._maps: dict[bytes, IntervalMap[Subscription]] = {}
 
     @property
@@ -83,7 +88,8 @@ class SubscriptionManager:
             raise overloaded(
                 "SubscriptionsWorkerFullError", "Too many subscriptions. Try again later."
             )
-        subscription = Subscription(token, on_invalidate)
+        self._last_number += 1
+        subscription = Subscription(token, self._last_number, on_invalidate)
         overlap = self._log.first_overlap(token.reads, after_ts=token.ts, through_ts=latest_ts)
         if overlap is not None:
             subscription._invalidate(overlap.ts)
@@ -97,14 +103,15 @@ class SubscriptionManager:
         return subscription
 
     def advance(self, ts: Timestamp, writes: Mapping[bytes, Sequence[IndexWrite]]) -> None:
-        """Invalidate every subscription that the commit at `ts` touches. Called in commit order."""
+        """Invalidate every subscription that the commit at `ts` touches, in the order of their
+        numbers. Called in commit order."""
         touched: set[Subscription] = set()
         for index_id, index_writes in writes.items():
             index_map = self._maps.get(index_id)
             if index_map is not None:
                 for key in _keys(index_writes):
                     touched |= index_map.find(key)
-        for subscription in touched:
+        for subscription in sorted(touched, key=_number):
             self._remove(subscription)
             subscription._manager = None
             subscription._invalidate(ts)
@@ -122,6 +129,10 @@ class SubscriptionManager:
             if not index_map:
                 del self._maps[index_id]
         self._count -= 1
+
+
+def _number(subscription: Subscription) -> int:
+    return subscription.number
 
 
 def _keys(writes: Iterable[IndexWrite]) -> Iterable[bytes]:

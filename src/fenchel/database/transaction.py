@@ -17,6 +17,7 @@ from fenchel.database.metadata import (
     index_rows_interval,
 )
 from fenchel.database.read_set import ReadSet, Token
+from fenchel.database.reservations import Reservation
 from fenchel.database.snapshot import Snapshot
 from fenchel.database.system_access import SystemTables
 from fenchel.database.system_tables import (
@@ -68,8 +69,15 @@ class Transaction:
     Reads never leave the read set; writes of a level vanish with its rollback.
     """
 
-    def __init__(self, snapshot: Snapshot, runtime: Runtime, virtual_tables: VirtualTables) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        runtime: Runtime,
+        virtual_tables: VirtualTables,
+        reservation: Reservation | None = None,
+    ) -> None:
         self.begin_ts: Timestamp = snapshot.ts
+        self.reservation = reservation
         self.reads = ReadSet()
         self.usage = TransactionUsage(limits=runtime.settings.transaction, reads=self.reads)
         self.settings = runtime.settings.database

@@ -59,8 +59,8 @@ def decode_document_id(text: str) -> DocumentId:
 def _decode_base32(text: str) -> bytes:
     if not _LENGTH_MIN <= len(text) <= _LENGTH_MAX:
         raise _invalid(f"Invalid ID length {len(text)}")
-    letters = text.encode()
-    if letters.translate(None, _CROCKFORD):
+    letters = text.encode(errors="replace")
+    if not text.isascii() or letters.translate(None, _CROCKFORD):
         raise _invalid("ID wasn't valid base32")
     byte_count, filler_bits = divmod(5 * len(letters), 8)
     number = int(letters.translate(_TO_DIGITS), 32)

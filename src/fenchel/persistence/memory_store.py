@@ -88,7 +88,9 @@ class MemoryStore:
         document = None
         if not row.is_deleted:
             document = self._documents[row.tablet_id, row.internal_id, row.ts]
-        index = self._indexes.setdefault(row.index_id, SortedDict())
+        index = self._indexes.get(row.index_id)
+        if index is None:
+            index = self._indexes[row.index_id] = SortedDict()
         versions = index.setdefault(row.key, [])
         place = bisect_right(versions, row.ts, key=_version_ts)
         if place > 0 and versions[place - 1].ts == row.ts:

@@ -2,7 +2,7 @@
 
 from fenchel.runtime.clock import Clock, SystemClock
 from fenchel.runtime.faults import FaultPoints
-from fenchel.runtime.randomness import Randomness, SystemRandomness
+from fenchel.runtime.randomness import Randomness, SeededRandomness, SystemRandomness
 from fenchel.runtime.runtime import Runtime
 from fenchel.runtime.settings import Settings
 
@@ -11,6 +11,7 @@ __all__ = [
     "FaultPoints",
     "Randomness",
     "Runtime",
+    "SeededRandomness",
     "Settings",
     "SystemClock",
     "SystemRandomness",

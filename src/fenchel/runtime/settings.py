@@ -34,6 +34,11 @@ class DatabaseSettings:
     commit_queue_count_max: int = 512
     # Commits that one durable write may carry.
     group_commit_count_max: int = 128
+    # Fairness, ours (decision 0011). How long others wait for a transaction that has its turn, how
+    # long it waits for the turns before its own, and how many may stand in the line.
+    reservation_seconds_max: float = 2.0
+    reservation_wait_seconds_max: float = 10.0
+    reservation_count_max: int = 1_024
     # The in-memory commit log keeps at least this much history for conflict checks and tokens.
     commit_log_seconds_min: float = 30.0
     commit_log_seconds_max: float = 300.0
@@ -96,6 +101,8 @@ class ApplicationSettings:
     """Retries, caches and background work."""
 
     occ_retries_max: int = 4
+    # The retries after these reserve their turn, so that they do not lose again (decision 0011).
+    occ_retries_unreserved: int = 2
     occ_backoff_seconds_initial: float = 0.1
     occ_backoff_seconds_max: float = 2.0
     query_cache_bytes_max: int = 100 * MEBIBYTE

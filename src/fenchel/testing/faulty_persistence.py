@@ -1,0 +1,149 @@
+"""A persistence whose disk is slow, full or broken, and whose process may die around each write.
+
+What was stored stays in the `Persistence` below, over which the next process opens its database.
+Every fault is a probability or a time in `FaultPlan`; a seeded source decides.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from fenchel.documents import Interval
+from fenchel.persistence import IndexPage, Persistence, SummaryRow, WriteBatch
+from fenchel.runtime import Clock, FaultPoints
+from fenchel.testing.simulated_process import SimulatedProcess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPlan:
+    """Probabilities are per durable write, or per read; times are the longest in seconds."""
+
+    read_seconds: float = 0.002
+    write_seconds: float = 0.005
+    slow_write: float = 0.0
+    slow_write_seconds: float = 5.0
+    # The process dies: with the validated group in memory; in the write, which the disk finished or
+    # not; with the group durable and nobody told.
+    crash_before_persist: float = 0.0
+    crash_in_write: float = 0.0
+    crash_before_publish: float = 0.0
+    # The write fails and the disk says so; it may have happened all the same.
+    failed_write: float = 0.0
+    # The disk takes nothing for a while.
+    disk_full: float = 0.0
+    disk_full_seconds: float = 2.0
+    failed_read: float = 0.0
+
+    def without_faults(self) -> FaultPlan:
+        """The same times, but nothing fails."""
+        return FaultPlan(read_seconds=self.read_seconds, write_seconds=self.write_seconds)
+
+    @classmethod
+    def drawn(cls, source: random.Random) -> FaultPlan:
+        """Some faults often, others never: each draw looks into another corner."""
+        names = (
+            *("slow_write", "crash_before_persist", "crash_in_write", "crash_before_publish"),
+            *("failed_write", "disk_full", "failed_read"),
+        )
+        chosen = {name: source.choice((0.0, 0.0, 0.004, 0.03)) for name in names}
+        times = {
+            "read_seconds": source.choice((0.0, 0.002, 0.05)),
+            "write_seconds": source.choice((0.0, 0.005, 0.2)),
+        }
+        return replace(cls(), **chosen, **times)
+
+
+class SimulatedDisk:
+    """What outlives processes: the stored content and until when the disk is full."""
+
+    def __init__(self, content: Persistence, clock: Clock, source: random.Random) -> None:
+        self.content = content
+        self._clock = clock
+        self.plan = FaultPlan()
+        self.source = source
+        self.full_until = 0.0
+        self.fault_counts: dict[str, int] = {}
+
+    def happens(self, name: str) -> bool:
+        """Whether the fault strikes this time; counted if so."""
+        if self.source.random() >= getattr(self.plan, name):
+            return False
+        self.fault_counts[name] = self.fault_counts.get(name, 0) + 1
+        return True
+
+    async def wait(self, seconds_max: float) -> None:
+        """Somebody else's turn, or some time."""
+        await self._clock.sleep(self.source.uniform(0.0, seconds_max))
+
+    def is_full(self) -> bool:
+        now = self._clock.monotonic()
+        if self.happens("disk_full"):
+            self.full_until = now + self.plan.disk_full_seconds
+        return now < self.full_until
+
+
+class FaultyPersistence:
+    """`Persistence` of one process over the disk. A dead process writes nothing any more."""
+
+    def __init__(self, disk: SimulatedDisk, process: SimulatedProcess) -> None:
+        self._disk = disk
+        self._process = process
+
+    async def write(self, batch: WriteBatch) -> None:
+        disk, plan = self._disk, self._disk.plan
+        await disk.wait(plan.write_seconds)
+        if disk.happens("slow_write"):
+            await disk.wait(plan.slow_write_seconds)
+        if disk.is_full():
+            raise OSError(28, "No space left on device")
+        if disk.happens("crash_in_write"):
+            if disk.source.random() < 0.5:
+                await self._store(batch)
+            await self._process.crash_here()
+        if disk.happens("failed_write"):
+            if disk.source.random() < 0.5:
+                await self._store(batch)
+            raise OSError(5, "Input/output error")
+        await self._store(batch)
+
+    async def load_index_page(
+        self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
+    ) -> IndexPage:
+        await self._disk.wait(self._disk.plan.read_seconds)
+        if self._disk.happens("failed_read"):
+            raise OSError(5, "Input/output error")
+        return await self._disk.content.load_index_page(
+            index_id, interval, ts=ts, is_descending=is_descending, limit=limit
+        )
+
+    async def load_latest_ts(self) -> int:
+        return await self._disk.content.load_latest_ts()
+
+    async def load_summaries(self) -> list[SummaryRow]:
+        return await self._disk.content.load_summaries()
+
+    async def load_globals(self) -> dict[str, str]:
+        return await self._disk.content.load_globals()
+
+    async def close(self) -> None:
+        """The content stays open for the next process."""
+
+    async def _store(self, batch: WriteBatch) -> None:
+        assert self._process.is_alive, "a dead process writes"
+        await self._disk.content.write(batch)
+
+
+def arm_crashes(faults: FaultPoints, disk: SimulatedDisk, process: SimulatedProcess) -> None:
+    """Let the process die at the committer's named places as the disk's plan says."""
+
+    async def before_persist() -> None:
+        if disk.happens("crash_before_persist"):
+            await process.crash_here()
+
+    async def before_publish() -> None:
+        if disk.happens("crash_before_publish"):
+            await process.crash_here()
+
+    faults.arm("committer.before_persist", before_persist)
+    faults.arm("committer.before_publish", before_publish)
