@@ -36,7 +36,7 @@ from tests.database.helpers import scan
 CLIENT_COUNT = 6
 REQUESTS_PER_CLIENT = 8
 _SEED_TEXT = os.environ.get("FENCHEL_SIMULATION_SEED")
-SEEDS = [int(_SEED_TEXT)] if _SEED_TEXT else list(range(8))
+SEEDS = [int(_SEED_TEXT)] if _SEED_TEXT else list(range(3))
 
 
 def functions() -> FakeFunctionRunner:

@@ -14,15 +14,15 @@ from tests.simulation.hot_counter import HotCounterReport, run_hot_counter
 ATTEMPTS_MAX = 5
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_sixty_four_clients_increment_once_each(seed: int) -> None:
     report = run_virtual(run_hot_counter(client_count=64, increments_per_client=1, seed=seed))
     check_all_through(report, count=64)
 
 
 def test_sixty_four_clients_that_never_rest() -> None:
-    report = run_virtual(run_hot_counter(client_count=64, increments_per_client=6))
-    check_all_through(report, count=384)
+    report = run_virtual(run_hot_counter(client_count=64, increments_per_client=3))
+    check_all_through(report, count=192)
     # Their turn comes within the time that 64 executions and writes take, and the backoff.
     assert max(report.latencies) < 64 * 0.0125 * 1.3 + 0.1 + 0.2 + 0.4
 
