@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fenchel.database import Database, SchemaState, SchemaTables, schema_validator
+from fenchel.database.background import walk_table
 from fenchel.database.metadata import Table
 from tests.database.helpers import (
     insert,
@@ -35,11 +36,10 @@ NUMBERS_OR_NULL = {
 def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the tables that the worker walks."""
     names: list[str] = []
-    original = schema_validator.walk_table
 
     def note(database: Database, table: Table) -> AsyncIterator[Any]:
         names.append(table.name)
-        return original(database, table)
+        return walk_table(database, table)
 
     monkeypatch.setattr(schema_validator, "walk_table", note)
     return names
