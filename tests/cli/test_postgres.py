@@ -58,7 +58,7 @@ def test_the_next_server_takes_over_and_the_last_one_says_so(url: str, tmp_path:
     with serving(url, tmp_path / "first") as (first, first_address):
         set_variable(first_address, "A", "1")
         with serving(url, tmp_path / "second") as (second, second_address):
-            # Refused; or the server has noticed by itself while the second one started, and is gone.
+            # Refused; or the server has noticed by itself meanwhile, and is gone.
             with pytest.raises(OSError):
                 set_variable(first_address, "B", "2")
             assert first.wait(SECONDS_MAX) == 1

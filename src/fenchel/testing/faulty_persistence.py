@@ -39,7 +39,7 @@ class FaultPlan:
     crash_before_publish: float = 0.0
     # The write fails and the disk says so; it may have happened all the same.
     failed_write: float = 0.0
-    # The disk takes nothing for a while.
+    # The disk takes nothing for a while, and surely keeps nothing of what it refused.
     disk_full: float = 0.0
     disk_full_seconds: float = 2.0
     failed_read: float = 0.0
