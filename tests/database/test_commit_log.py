@@ -73,3 +73,19 @@ def test_a_large_log_forgets_sooner() -> None:
         log.append(Timestamp(ts), {A: [write(ts, b"k")]})
     assert log.trim(30 * SECOND + 4) == 2
     log.check_invariants()
+
+
+def test_commits_that_were_not_stored_leave_no_trace(log: CommitLog) -> None:
+    log.discard_after(Timestamp(20))
+    log.check_invariants()
+    assert overlap_ts(log, reading((A, b"z"), (B, b"y")), 10, 40) is None
+    assert overlap_ts(log, reading((A, b"x")), 10, 40) == 20
+    log.append(Timestamp(50), {B: [write(50, b"y")]})
+    assert overlap_ts(log, reading((B, b"y")), 10, 50) == 50
+
+
+def test_a_commit_without_writes_does_not_age_tokens(log: CommitLog) -> None:
+    log.append(Timestamp(50), {})
+    log.trim(10_000 * SECOND)
+    log.check_invariants()
+    assert log.start_ts == 40

@@ -11,7 +11,12 @@ from fenchel.database import Database, Transaction
 from fenchel.database.commit import PreparedCommit
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError, FenchelError
-from fenchel.persistence import MemoryPersistence, SqlitePersistence, WriteBatch
+from fenchel.persistence import (
+    MemoryPersistence,
+    NotStoredError,
+    SqlitePersistence,
+    WriteBatch,
+)
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import DatabaseSettings
 from tests.database.helpers import insert, query, scan
@@ -200,6 +205,57 @@ async def test_a_failed_write_stops_the_database(
     assert (await database.wait_failed()).code == "DatabaseStopped"
     with pytest.raises(FenchelError):
         database.begin()
+    await database.close()
+
+
+async def test_a_refused_write_fails_its_group_and_nothing_else(
+    database: Database, persistence: GatedPersistence
+) -> None:
+    group = Group(database, persistence)
+    await group.hold()
+    before, tables_before = database.latest_ts(), database.metadata.tables
+    creating = database.begin()
+    await creating.user().insert("created", {"n": 1.0})
+    group.add(creating)
+    reading = await inserting(database, 5.0)
+    await query(reading, scan("items"))
+    group.add(reading)
+    await group.queued(2)
+    persistence.error = NotStoredError("full")
+    persistence.gate.set()
+    results = await asyncio.gather(*group.tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [NotStoredError, NotStoredError, NotStoredError]
+    assert database.latest_ts() == before
+    assert database.metadata.tables == tables_before
+    database.check_invariants()
+    persistence.error = None
+    # What they had read is as it was, so they can be committed as they are.
+    await database.commit(creating)
+    await database.commit(reading)
+    assert await query(database.begin(), scan("items")) == [0.0, 5.0]
+    assert await database.begin().user().count("items") == 2
+    assert await database.begin().user().count("created") == 1
+    await database.close()
+
+
+async def test_who_conflicted_with_a_refused_commit_need_not_wait_for_it(
+    database: Database, persistence: GatedPersistence
+) -> None:
+    group = Group(database, persistence)
+    await group.hold()
+    group.add(await inserting(database, 2.0))
+    conflicting = await inserting(database, 3.0)
+    await query(conflicting, scan("items"))
+    conflicting_task = group.add(conflicting)
+    await group.queued(2)
+    persistence.error = NotStoredError("full")
+    persistence.gate.set()
+    with pytest.raises(ConflictError) as caught:
+        await conflicting_task
+    results = await asyncio.gather(*group.tasks, return_exceptions=True)
+    assert [type(result) for result in results[:2]] == [NotStoredError, NotStoredError]
+    assert database.latest_ts() < caught.value.source.write_ts
+    await database.wait_for_ts(Timestamp(caught.value.source.write_ts))
     await database.close()
 
 

@@ -1,5 +1,6 @@
 from fenchel.documents import Document, InternalId, TabletId
-from fenchel.persistence.document_cache import DocumentCache, RevisionKey
+from fenchel.persistence import RevisionKey
+from fenchel.persistence.document_cache import DocumentCache
 
 TABLET = TabletId(b"t" * 16)
 

@@ -20,6 +20,7 @@ from fenchel.documents import (
 from fenchel.persistence import (
     DocumentRow,
     IndexRow,
+    IndexRowKey,
     MemoryPersistence,
     Persistence,
     PostgresPersistence,
@@ -34,6 +35,8 @@ TABLET = TabletId(b"t" * 16)
 INDEX = IndexId(b"i" * 16)
 NUMBER = 10_001
 _LENGTHS = (*range(2_460, 2_505, 4), 2_599, 10_000)
+# Before every revision.
+START = (0, b"", b"")
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
@@ -249,6 +252,61 @@ class TestBounds:
         )
         assert [revision.document for revision in page.revisions] == [large[23], large[22]]
         assert await persistence.load_globals() == {"key": "value"}
+
+
+class TestTheLog:
+    """What retention and change streams read."""
+
+    async def test_pages_follow_each_other_in_log_order(self, persistence: Persistence) -> None:
+        first, second = document(1, "a"), document(1, "b")
+        await persistence.write(batch(10, first))
+        await persistence.write(batch(20, second, (10, first)))
+        await persistence.write(deletion(30, (20, second)))
+        await persistence.write(batch(30, document(2, "c")))
+        await persistence.write(batch(40, document(3, "d")))
+        found, has_more = await persistence.load_log_page(START, through_ts=30, limit=2)
+        assert has_more
+        while has_more:
+            rows, has_more = await persistence.load_log_page(
+                found[-1].position, through_ts=30, limit=2
+            )
+            found += rows
+        ids = [row.internal_id[0] for row in found]
+        assert [(row.ts, place) for row, place in zip(found, ids, strict=True)] == [
+            *((10, 1), (20, 1), (30, 1), (30, 2))
+        ]
+        assert [row.document for row in found] == [first, second, None, document(2, "c")]
+        assert [row.previous for row in found] == [None, first, second, None]
+        assert [row.prev_ts for row in found] == [None, 10, 20, None]
+
+    async def test_a_replaced_revision_may_be_gone(self, persistence: Persistence) -> None:
+        first, second = document(1, "a"), document(1, "b")
+        await persistence.write(batch(10, first))
+        await persistence.write(batch(20, second, (10, first)))
+        key_of_first = (10, TABLET, first.internal_id)
+        await persistence.write(WriteBatch(expired_documents=[key_of_first]))
+        (row,), has_more = await persistence.load_log_page(START, through_ts=50, limit=5)
+        assert (row.document, row.prev_ts, row.previous, has_more) == (second, 10, None, False)
+
+    async def test_index_rows_show_all_versions_until_they_expire(
+        self, persistence: Persistence
+    ) -> None:
+        first, second = document(1, "a"), document(1, "b")
+        await persistence.write(batch(10, first))
+        await persistence.write(batch(20, second, (10, first)))
+        rows = await persistence.load_index_rows(INDEX, limit=10)
+        assert [(row.key, row.ts, row.is_deleted) for row in rows] == [
+            (key(first), 10, False),
+            (key(first), 20, True),
+            (key(second), 20, False),
+        ]
+        assert {(row.tablet_id, row.internal_id) for row in rows} == {(TABLET, first.internal_id)}
+        assert await persistence.load_index_rows(INDEX, limit=1) == rows[:1]
+        expired = [IndexRowKey(row.index_id, row.key, row.ts) for row in rows[:2]]
+        for _ in range(2):
+            await persistence.write(WriteBatch(expired_index_rows=expired))
+        assert await persistence.load_index_rows(INDEX, limit=10) == rows[2:]
+        assert await names(persistence, 25) == ["b"]
 
 
 class TestTheRest:

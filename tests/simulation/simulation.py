@@ -27,7 +27,7 @@ from tests.simulation.models import SCHEMA, Attempt, Model
 _SETTLE_SECONDS = 120.0
 _TOLERATED_CODES = {
     *("OutOfRetention", "CommitterFullError", "OptimisticConcurrencyControlFailure"),
-    *("SubscriptionsWorkerFullError",),
+    *("SubscriptionsWorkerFullError", "DataNotStored"),
 }
 
 

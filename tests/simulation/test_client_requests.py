@@ -133,7 +133,7 @@ class Clients:
             except (ProcessCrashed, ConflictError, OSError):
                 self.repeat_count += 1
             except FenchelError as error:
-                if error.code not in ("CommitterFullError", "CommitTooSlow"):
+                if error.code not in ("CommitterFullError", "CommitTooSlow", "DataNotStored"):
                     raise
                 self.repeat_count += 1
             else:

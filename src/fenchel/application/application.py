@@ -31,7 +31,15 @@ from fenchel.application.query_runner import QueryRunner
 from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import KeyBroker, check_may_write
-from fenchel.database import Database, IndexBackfiller, SchemaValidator, Subscription, Token
+from fenchel.database import (
+    Database,
+    IndexBackfiller,
+    RepeatableTimestamp,
+    Retention,
+    SchemaValidator,
+    Subscription,
+    Token,
+)
 from fenchel.definitions import AuthProvider
 from fenchel.documents import Timestamp
 from fenchel.file_storage import FileStorage
@@ -139,6 +147,8 @@ class Application:
             "index backfiller": IndexBackfiller(self._database).run,
             "schema validator": SchemaValidator(self._database).run,
             "cleaner": cleaner.run,
+            "repeatable timestamp": RepeatableTimestamp(self._database).run,
+            "retention": (await Retention.load(self._database)).run,
         }
         for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))

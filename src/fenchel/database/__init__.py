@@ -14,7 +14,9 @@ from fenchel.database.pagination_types import (
 )
 from fenchel.database.query_stream import QueryStream, StreamPage
 from fenchel.database.read_set import ReadSet, Token
+from fenchel.database.repeatable_timestamp import RepeatableTimestamp
 from fenchel.database.reservations import Reservation
+from fenchel.database.retention import Retention
 from fenchel.database.schema_registry import Schema, SchemaState
 from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.schema_validator import SchemaValidator
@@ -39,7 +41,9 @@ __all__ = [
     "PageStatus",
     "QueryStream",
     "ReadSet",
+    "RepeatableTimestamp",
     "Reservation",
+    "Retention",
     "Schema",
     "SchemaState",
     "SchemaTables",

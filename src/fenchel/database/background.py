@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from fenchel.database.metadata import Table
+from fenchel.database.metadata import Table, TableState
 from fenchel.database.read_set import Token
 from fenchel.database.transaction import Transaction
 from fenchel.database.types import rest_after
@@ -33,7 +33,8 @@ async def walk_table(
     rest, has_more = ALL_KEYS, True
     while has_more:
         tx = database.begin()
-        if table.tablet_id not in tx.metadata.tables:
+        current = tx.metadata.tables.get(table.tablet_id)
+        if current is None or current.state is TableState.DELETING:
             return
         index = tx.metadata.by_id_index(table.tablet_id)
         revisions, has_more = await tx.load_page(

@@ -11,6 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fenchel.database.metadata import Index, IndexKind, IndexState, Metadata, Table, TableState
+from fenchel.database.persisted_timestamps import (
+    MAX_REPEATABLE_TS,
+    decode_global_ts,
+    encode_global_ts,
+)
 from fenchel.database.snapshot import SnapshotManager, TableCounts
 from fenchel.database.system_tables import (
     INDEXES,
@@ -53,7 +58,6 @@ if TYPE_CHECKING:
 
 _PAGE_ROWS = 1_000
 _INTERNAL_ID_BYTES = 16
-_MAX_REPEATABLE_TS = "max_repeatable_ts"
 _SEED_TABLES = (TABLES, INDEXES)
 
 
@@ -122,11 +126,10 @@ def _insert_seed_rows(tx: Transaction, table: Table) -> None:
 async def _bump_max_repeatable_ts(
     persistence: Persistence, runtime: Runtime, global_values: dict[str, str], ids: SeedIds
 ) -> Timestamp:
-    promised = decode_json(global_values.get(_MAX_REPEATABLE_TS, "null")) or 0
-    assert isinstance(promised, int)
+    promised = decode_global_ts(global_values, MAX_REPEATABLE_TS)
     newest = max(promised, await persistence.load_latest_ts())
     ts = Timestamp(max(newest + 1, runtime.clock.now_ns()))
-    values = {**_encode_seed_ids(ids), _MAX_REPEATABLE_TS: encode_json(ts)}
+    values = {**_encode_seed_ids(ids), MAX_REPEATABLE_TS: encode_global_ts(ts)}
     await persistence.write(WriteBatch(global_values=values))
     return ts
 

@@ -42,8 +42,8 @@ class DocumentChange(NamedTuple):
 class PreparedCommit:
     """Everything the committer needs; it never looks at the transaction again.
 
-    `changes` is ordered so that tables come before what refers to them. `reservation` is the turn
-    that the transaction began in, if any.
+    `changes` is ordered so that tables come before what refers to them; without any the commit only
+    moves the repeatable timestamp. `reservation` is the turn that the transaction began in, if any.
     """
 
     begin_ts: Timestamp
@@ -116,6 +116,18 @@ class PreparedCommit:
 
 
 _NO_ROWS = WriteBatch()
+
+
+def prepare_bump(begin_ts: Timestamp) -> PreparedCommit:
+    """A commit that reads and writes nothing (specification 9.3)."""
+    return PreparedCommit(
+        begin_ts=begin_ts,
+        reads=ReadSet(),
+        changes=(),
+        memory_tablets=frozenset(),
+        write_source=None,
+        reservation=None,
+    )
 
 
 def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:

@@ -46,8 +46,13 @@ class CommitLog:
         self._size_bytes = 0
 
     def append(self, ts: Timestamp, writes: Mapping[bytes, Sequence[IndexWrite]]) -> None:
-        """Add the commit at `ts`, which is newer than all others."""
+        """Add the commit at `ts`, which is newer than all others.
+
+        One without writes needs no entry, and must not let older tokens run out of retention.
+        """
         assert ts > (self._commits[-1].ts if self._commits else self.start_ts)
+        if not writes:
+            return
         size_bytes = 0
         for index_id, index_writes in writes.items():
             self._by_index.setdefault(index_id, []).extend(index_writes)
@@ -56,6 +61,17 @@ class CommitLog:
             size_bytes += _ENTRY_OVERHEAD_BYTES * len(index_writes)
         self._commits.append(_Commit(ts, size_bytes, tuple(writes)))
         self._size_bytes += size_bytes
+
+    def discard_after(self, ts: Timestamp) -> None:
+        """Remove the commits behind `ts`: they were not stored."""
+        while self._commits and self._commits[-1].ts > ts:
+            commit = self._commits.pop()
+            self._size_bytes -= commit.size_bytes
+            for index_id in commit.index_ids:
+                writes = self._by_index[index_id]
+                del writes[bisect_right(writes, ts, key=_write_ts) :]
+        for index_id in [index_id for index_id, writes in self._by_index.items() if not writes]:
+            del self._by_index[index_id]
 
     def first_overlap(
         self, reads: ReadSet, *, after_ts: Timestamp, through_ts: Timestamp

@@ -1,8 +1,9 @@
 """The one task that commits: checks, timestamps, durable group write, publication in order.
 
 Commits that arrive while a write is running form the next group. A transaction that conflicts, or
-whose caller has gone, costs only itself. A failed durable write has an unknown outcome, so it stops
-the database; the next start recovers from the log. Source: database specification 7.5.
+whose caller has gone, costs only itself. A durable write that the storage surely refused costs its
+group. Any other failed write has an unknown outcome, so it stops the database; the next start
+recovers from the log. Source: database specification 7.5.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from dataclasses import dataclass
 from fenchel.database.commit import PreparedCommit
 from fenchel.database.commit_log import CommitLog
 from fenchel.database.metadata import Metadata
+from fenchel.database.persisted_timestamps import MAX_REPEATABLE_TS, encode_global_ts
 from fenchel.database.read_set import IndexWrite
 from fenchel.database.reservations import Reservation, Reservations
 from fenchel.database.snapshot import SnapshotManager
 from fenchel.database.subscription import SubscriptionManager
+from fenchel.database.system_tables import TABLES
 from fenchel.database.timestamp_waiters import TimestampWaiters
 from fenchel.documents import TabletId, Timestamp, encode_document_id
 from fenchel.errors import (
@@ -34,6 +37,7 @@ from fenchel.persistence import (
     DocumentRow,
     IndexRow,
     LeaseLostError,
+    NotStoredError,
     Persistence,
     SummaryRow,
     WriteBatch,
@@ -111,8 +115,8 @@ class Committer:
         """The commit's timestamp, once it is durable and published.
 
         A caller that is cancelled while its commit waits in the queue withdraws it; later the
-        commit happens all the same. Raises: ConflictError, CommitterFullError, DatabaseStopped,
-        OutOfRetention.
+        commit happens all the same. Raises: ConflictError, CommitterFullError, NotStoredError,
+        DatabaseStopped, OutOfRetention.
         """
         self.check_running()
         waiting_count = len(self._queue) + len(self._parked)
@@ -209,6 +213,8 @@ class Committer:
                 await self._runtime.faults.reach("committer.before_publish")
             for entry in admitted:
                 self._publish(entry)
+        except NotStoredError as error:
+            self._refuse(admitted, error)
         except BaseException:
             # The callers of this group are no longer in the queue; `_stop` must find them.
             self._queue.extendleft(reversed(group))
@@ -273,7 +279,9 @@ class Committer:
         ts = Timestamp(max(self._last_ts + 1, self._runtime.clock.now_ns()))
         writes = commit.index_writes(ts)
         counts = self._counts_after(commit)
+        is_bump = not commit.changes
         batch = WriteBatch(
+            global_values={MAX_REPEATABLE_TS: encode_global_ts(ts)} if is_bump else {},
             documents=commit.document_rows(ts),
             index_rows=commit.index_rows(ts),
             summaries=[SummaryRow(tablet_id, *sums) for tablet_id, sums in counts.items()],
@@ -309,23 +317,35 @@ class Committer:
         if not entry.request.result.done():
             entry.request.result.set_result(entry.ts)
 
+    def _refuse(self, admitted: list[_Admitted], error: NotStoredError) -> None:
+        """Nothing of the group is stored: be as before it. Its timestamps are never used again."""
+        _log.warning("commits refused count=%d error=%s", len(admitted), error.message)
+        self._log.discard_after(self._snapshots.latest_ts)
+        self._pending_metadata = self._snapshots.latest_metadata
+        for entry in admitted:
+            if not entry.request.result.done():
+                entry.request.result.set_exception(error)
+        # Who conflicted with one of these commits waits for its timestamp.
+        self._waiters.advance(self._last_ts)
+
     def _trim(self) -> None:
-        """Forget old history, at most once a second."""
+        """Forget old commits, at most once a second."""
         now_ns = self._runtime.clock.now_ns()
         if now_ns - self._last_trim_ns < _NANOSECONDS:
             return
         self._last_trim_ns = now_ns
-        self._snapshots.prune(self._log.trim(now_ns))
+        self._log.trim(now_ns)
 
     def _conflict_error(self, write: IndexWrite) -> ConflictError:
-        table = self._pending_metadata.tables[TabletId(write.tablet_id)]
+        table = self._pending_metadata.tables.get(TabletId(write.tablet_id))
         return ConflictError(
             ConflictSource(
-                table_name=table.name,
-                document_id=encode_document_id(table.number, write.internal_id),
+                # A table may have been removed since the write.
+                table_name=table.name if table else TABLES,
+                document_id=encode_document_id(table.number, write.internal_id) if table else None,
                 write_ts=write.ts,
                 write_source=write.write_source,
-                is_system_table=not table.is_user,
+                is_system_table=table is None or not table.is_user,
             )
         )
 
@@ -360,11 +380,16 @@ def _group_batch(admitted: list[_Admitted]) -> WriteBatch:
     documents: list[DocumentRow] = []
     index_rows: list[IndexRow] = []
     summaries: dict[bytes, SummaryRow] = {}
+    global_values: dict[str, str] = {}
     for entry in admitted:
+        global_values.update(entry.batch.global_values)
         documents.extend(entry.batch.documents)
         index_rows.extend(entry.batch.index_rows)
         for row in entry.batch.summaries:
             summaries[row.tablet_id] = row
     return WriteBatch(
-        documents=documents, index_rows=index_rows, summaries=list(summaries.values())
+        documents=documents,
+        index_rows=index_rows,
+        summaries=list(summaries.values()),
+        global_values=global_values,
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 from fenchel.database.bootstrap import create_system_tables, load_state
-from fenchel.database.commit import prepare_commit
+from fenchel.database.commit import prepare_bump, prepare_commit
 from fenchel.database.commit_log import CommitLog
 from fenchel.database.committer import Committer
 from fenchel.database.metadata import Metadata
@@ -24,7 +24,10 @@ from fenchel.runtime import Runtime
 
 
 class Database:
-    """A serializable multi-version database. One per persistence; used from one event loop."""
+    """A serializable multi-version database. One per persistence; used from one event loop.
+
+    `snapshots` is for the room's own workers.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,7 @@ class Database:
         self.persistence = persistence
         self.runtime = runtime
         self._virtual_tables = {table.name: table for table in virtual_tables}
-        self._snapshots = snapshots
+        self.snapshots = snapshots
         self._log = CommitLog(snapshots.latest_ts, settings)
         self._subscriptions = SubscriptionManager(
             self._log, count_max=settings.subscription_count_max
@@ -82,11 +85,11 @@ class Database:
     @property
     def metadata(self) -> Metadata:
         """Tables, indexes and schemas at the newest published timestamp."""
-        return self._snapshots.latest_metadata
+        return self.snapshots.latest_metadata
 
     def latest_ts(self) -> Timestamp:
         """The newest published timestamp: what `begin` reads at."""
-        return self._snapshots.latest_ts
+        return self.snapshots.latest_ts
 
     def begin(
         self, *, ts: Timestamp | None = None, reservation: Reservation | None = None
@@ -97,7 +100,7 @@ class Database:
         Raises: OutOfRetention, DatabaseStopped.
         """
         self._committer.check_running()
-        snapshot = self._snapshots.at(self._snapshots.latest_ts if ts is None else ts)
+        snapshot = self.snapshots.at(self.snapshots.latest_ts if ts is None else ts)
         return Transaction(snapshot, self.runtime, self._virtual_tables, reservation)
 
     @asynccontextmanager
@@ -117,13 +120,29 @@ class Database:
 
         The transaction must not be used afterwards, but its token may. `write_source` names the
         function in conflict messages. Raises: ConflictError, OutOfRetention, CommitterFullError,
-        DatabaseStopped.
+        NotStoredError, DatabaseStopped.
         """
         tx.check_levels_closed()
         prepared = prepare_commit(tx, write_source)
         if not prepared.changes:
             return tx.begin_ts
         return await self._committer.commit(prepared)
+
+    def hold_snapshot(self, ts: Timestamp | None = None) -> AbstractContextManager[Timestamp]:
+        """A block in which the snapshot at `ts`, or the newest, stays readable however long it
+        takes: for exports and the like. It holds back the deletion of all history after it.
+
+        Raises: OutOfRetention.
+        """
+        return self.snapshots.bounds.hold(self.snapshots.latest_ts if ts is None else ts)
+
+    async def bump_repeatable_ts(self) -> Timestamp:
+        """A new published timestamp at which nothing changed, promised to be before all later
+        commits, also those after a crash (specification 9.3).
+
+        Raises: CommitterFullError, NotStoredError, DatabaseStopped.
+        """
+        return await self._committer.commit(prepare_bump(self.snapshots.latest_ts))
 
     def token(self, tx: Transaction) -> Token:
         """What the transaction has read, at its begin timestamp. It must not read any more."""
@@ -135,7 +154,7 @@ class Database:
 
         Raises: OutOfRetention if the commits since the token are no longer known.
         """
-        assert ts <= self._snapshots.latest_ts, "refresh to the future"
+        assert ts <= self.snapshots.latest_ts, "refresh to the future"
         if ts <= token.ts:
             return token
         overlap = self._log.first_overlap(token.reads, after_ts=token.ts, through_ts=ts)
@@ -150,11 +169,12 @@ class Database:
 
         Raises: SubscriptionsWorkerFullError, OutOfRetention.
         """
-        return self._subscriptions.subscribe(token, self._snapshots.latest_ts, on_invalidate)
+        return self._subscriptions.subscribe(token, self.snapshots.latest_ts, on_invalidate)
 
     async def wait_for_ts(self, ts: Timestamp) -> None:
-        """Return when `ts` is published. The caller sets the deadline. Raises: DatabaseStopped."""
-        if ts > self._snapshots.latest_ts:
+        """Return when `ts` is published, or will never be because its commit was refused. The
+        caller sets the deadline. Raises: DatabaseStopped."""
+        if ts > self.snapshots.latest_ts:
             self._committer.check_running()
             await self._waiters.wait(ts)
 
@@ -172,7 +192,7 @@ class Database:
 
     def check_invariants(self) -> None:
         """Raise AssertionError if a structure contradicts itself; for tests and simulation."""
-        self._snapshots.check_invariants()
+        self.snapshots.check_invariants()
         self._log.check_invariants()
         self._subscriptions.check_invariants()
         self._committer.check_invariants()

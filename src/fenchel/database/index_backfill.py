@@ -47,7 +47,9 @@ class IndexBackfiller:
             if _current(tx.metadata, index) is None:
                 return
             rows = [_index_row(index, revision) for revision in revisions]
-            await self._database.persistence.write(WriteBatch(index_rows=rows))
+            # An entry that arrived after retention had passed its successor would stay for ever.
+            with self._database.hold_snapshot(tx.begin_ts):
+                await self._database.persistence.write(WriteBatch(index_rows=rows))
         await self._finish(index)
         _log.info("index backfill finished index=%s", index.name)
 

@@ -5,14 +5,15 @@ Only the committer publishes; everybody else opens a `Snapshot` at a timestamp a
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from fenchel.database.commit_log import out_of_retention
 from fenchel.database.metadata import Index, Metadata, Table
+from fenchel.database.snapshot_bounds import SnapshotBounds
 from fenchel.documents import Interval, TabletId, Timestamp
 from fenchel.persistence import IndexPage, MemoryStore, Persistence, SummaryRow, WriteBatch
 
@@ -22,53 +23,58 @@ class _MetadataVersion(NamedTuple):
     metadata: Metadata
 
 
-class _CountVersion(NamedTuple):
-    ts: Timestamp
-    document_count: int
-    size_bytes: int
-
-
-def _version_ts(version: _MetadataVersion | _CountVersion) -> Timestamp:
+def _version_ts(version: _MetadataVersion) -> Timestamp:
     return version.ts
 
 
-class Retention:
-    """From which timestamp on memory knows all snapshots; `start_ts` only grows."""
+class _CountHistory:
+    """Versions of one table's sums, ascending by timestamp: 24 bytes for each."""
 
-    def __init__(self, start_ts: Timestamp) -> None:
-        self.start_ts = start_ts
+    __slots__ = ("document_counts", "size_bytes", "timestamps")
 
-    def check(self, ts: Timestamp) -> None:
-        """Raises: OutOfRetention; also for a transaction that began in time and took too long."""
-        if ts < self.start_ts:
-            raise out_of_retention(ts)
+    def __init__(self) -> None:
+        self.timestamps = array("q")
+        self.document_counts = array("q")
+        self.size_bytes = array("q")
+
+    def append(self, ts: Timestamp, row: SummaryRow) -> None:
+        self.timestamps.append(ts)
+        self.document_counts.append(row.document_count)
+        self.size_bytes.append(row.size_bytes)
+
+    def at(self, ts: Timestamp) -> tuple[int, int]:
+        place = bisect_right(self.timestamps, ts) - 1
+        return (self.document_counts[place], self.size_bytes[place]) if place >= 0 else (0, 0)
+
+    def prune(self, before_ts: Timestamp) -> None:
+        place = bisect_right(self.timestamps, before_ts) - 1
+        if place > 0:
+            del self.timestamps[:place], self.document_counts[:place], self.size_bytes[:place]
 
 
 class TableCounts:
-    """Number and size of live documents by table and timestamp. Versions of a table ascend by
-    ts."""
+    """Number and size of live documents by table and timestamp."""
 
     def __init__(self, summaries: Iterable[SummaryRow], ts: Timestamp) -> None:
-        self._by_tablet: dict[bytes, list[_CountVersion]] = {
-            row.tablet_id: [_CountVersion(ts, row.document_count, row.size_bytes)]
-            for row in summaries
-        }
+        self._by_tablet: dict[bytes, _CountHistory] = {}
+        for row in summaries:
+            self.append(ts, row)
 
     def at(self, tablet_id: bytes, ts: Timestamp) -> tuple[int, int]:
         """(documents, bytes) of the table in the snapshot at `ts`; zero if it had none."""
-        versions = self._by_tablet.get(tablet_id, ())
-        place = bisect_right(versions, ts, key=_version_ts)
-        return versions[place - 1][1:] if place else (0, 0)
+        history = self._by_tablet.get(tablet_id)
+        return (0, 0) if history is None else history.at(ts)
 
     def append(self, ts: Timestamp, row: SummaryRow) -> None:
-        version = _CountVersion(ts, row.document_count, row.size_bytes)
-        self._by_tablet.setdefault(row.tablet_id, []).append(version)
+        history = self._by_tablet.get(row.tablet_id)
+        if history is None:
+            history = self._by_tablet[row.tablet_id] = _CountHistory()
+        history.append(ts, row)
 
     def prune(self, before_ts: Timestamp) -> None:
         """Keep what snapshots at or after `before_ts` see."""
-        for versions in self._by_tablet.values():
-            place = bisect_right(versions, before_ts, key=_version_ts)
-            del versions[: max(place - 1, 0)]
+        for history in self._by_tablet.values():
+            history.prune(before_ts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,27 +86,34 @@ class Snapshot:
     persistence: Persistence
     memory: MemoryStore
     counts: TableCounts
-    retention: Retention
+    bounds: SnapshotBounds
 
     async def load_index_page(
         self, table: Table, index: Index, interval: Interval, *, is_descending: bool, limit: int
     ) -> IndexPage:
         """Committed documents of the interval in scan order, at most `limit`.
 
-        Raises: OutOfRetention if memory has forgotten the snapshot in the meantime.
+        Raises: OutOfRetention if the snapshot was given up before the read had ended.
         """
         if table.is_in_memory:
-            self.retention.check(self.ts)
+            self.bounds.check(self.ts)
             return self.memory.load_page(
                 index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
             )
-        return await self.persistence.load_index_page(
-            index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
-        )
+        try:
+            page = await self.persistence.load_index_page(
+                index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
+            )
+        except Exception:
+            # An index entry may lead to a document that was deleted under the reader.
+            self.bounds.check(self.ts)
+            raise
+        self.bounds.check(self.ts)
+        return page
 
     def document_count(self, tablet_id: TabletId) -> int:
-        """Raises: OutOfRetention, like reading."""
-        self.retention.check(self.ts)
+        """Raises: OutOfRetention."""
+        self.bounds.check(self.ts)
         return self.counts.at(tablet_id, self.ts)[0]
 
 
@@ -108,7 +121,7 @@ class SnapshotManager:
     """All retained snapshots, sharing what did not change.
 
     `latest_ts` starts at the opened timestamp and only grows, in `publish`. Invariant: metadata
-    versions ascend, and the first is at or before `start_ts`.
+    versions ascend, and the first is at or before `bounds.min_ts`.
     """
 
     def __init__(
@@ -121,22 +134,17 @@ class SnapshotManager:
         counts: TableCounts,
     ) -> None:
         self.latest_ts = ts
-        self._retention = Retention(ts)
+        self.bounds = SnapshotBounds(ts)
         self.latest_metadata = metadata
         self.counts = counts
         self._history = [_MetadataVersion(ts, metadata)]
         self._persistence = persistence
         self._memory = memory
 
-    @property
-    def start_ts(self) -> Timestamp:
-        """The oldest snapshot that can be read."""
-        return self._retention.start_ts
-
     def at(self, ts: Timestamp) -> Snapshot:
         """The snapshot at a published timestamp. Raises: OutOfRetention."""
         assert ts <= self.latest_ts, "a snapshot in the future"
-        self._retention.check(ts)
+        self.bounds.check(ts)
         metadata = self.latest_metadata
         if ts < self._history[-1].ts:
             place = bisect_right(self._history, ts, key=_version_ts)
@@ -147,7 +155,7 @@ class SnapshotManager:
             persistence=self._persistence,
             memory=self._memory,
             counts=self.counts,
-            retention=self._retention,
+            bounds=self.bounds,
         )
 
     def publish(
@@ -167,15 +175,17 @@ class SnapshotManager:
             self.latest_metadata = metadata
         self.latest_ts = ts
 
-    def prune(self, before_ts: Timestamp) -> None:
-        """Forget snapshots older than `before_ts`."""
-        self._retention.start_ts = max(self.start_ts, before_ts)
-        place = bisect_right(self._history, self.start_ts, key=_version_ts)
+    def give_up(self, before_ts: Timestamp) -> None:
+        """Forget snapshots before `before_ts`, which nobody holds and the persistence knows of."""
+        self.bounds.advance(before_ts)
+        min_ts = self.bounds.min_ts
+        place = bisect_right(self._history, min_ts, key=_version_ts)
         del self._history[: place - 1]
-        self._memory.prune(self.start_ts)
-        self.counts.prune(self.start_ts)
+        self._memory.prune(min_ts)
+        self.counts.prune(min_ts)
 
     def check_invariants(self) -> None:
-        assert self._history[0].ts <= self.start_ts <= self.latest_ts
+        assert self._history[0].ts <= self.bounds.min_ts <= self.latest_ts
         assert all(a.ts < b.ts for a, b in pairwise(self._history))
         self._memory.check_invariants()
+        self.bounds.check_invariants()

@@ -13,6 +13,7 @@ from fenchel.definitions.validator import (
     Validator,
 )
 from fenchel.definitions.validator_check import TableNames, check_validator
+from fenchel.definitions.validator_subset import is_subset
 from fenchel.documents import (
     CREATION_TIME_FIELD,
     CREATION_TIME_PATH,
@@ -71,6 +72,13 @@ class TableDefinition:
         if self.document_type is None:
             return None
         return check_validator(self.document_type, without_system_fields(value), tables)
+
+    def accepts_all_of(self, other: TableDefinition | None) -> bool:
+        """True only if every document that `other` (None: any schema or none) accepts matches."""
+        if self.document_type is None:
+            return True
+        enforced = None if other is None else other.document_type
+        return is_subset(enforced or Scalar.ANY, self.document_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from fenchel.documents import Document
+from fenchel.persistence.persistence import RevisionKey
 
 # What an entry holds beyond its text: objects, key and map slot.
 _ENTRY_OVERHEAD_BYTES = 600
 # The text, and the value that is decoded from it when somebody asks for it.
 _BYTES_PER_BYTE = 4
-
-
-# Timestamp, tablet id, internal id: the primary key of the document log.
-RevisionKey = tuple[int, bytes, bytes]
 
 
 class DocumentCache:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
+from sortedcontainers import SortedDict  # type: ignore[import-untyped]  # ships no types
+
 from fenchel.documents import Interval
 from fenchel.persistence.memory_store import MemoryStore
-from fenchel.persistence.persistence import IndexPage, SummaryRow, WriteBatch
+from fenchel.persistence.persistence import (
+    DocumentRow,
+    IndexPage,
+    IndexRow,
+    LogPage,
+    LogRow,
+    RevisionKey,
+    SummaryRow,
+    WriteBatch,
+)
 
 
 class MemoryPersistence:
@@ -12,14 +25,16 @@ class MemoryPersistence:
 
     def __init__(self) -> None:
         self._store = MemoryStore(keeps_history=True)
-        self._latest_ts = 0
+        self._log: SortedDict[RevisionKey, DocumentRow] = SortedDict()
         self._summaries: dict[bytes, SummaryRow] = {}
         self._globals: dict[str, str] = {}
 
     async def write(self, batch: WriteBatch) -> None:
         self._store.apply(batch)
         for row in batch.documents:
-            self._latest_ts = max(self._latest_ts, row.ts)
+            self._log[row.ts, row.tablet_id, row.internal_id] = row
+        for position in batch.expired_documents:
+            self._log.pop(position, None)
         for summary in batch.summaries:
             self._summaries[summary.tablet_id] = summary
         self._globals.update(batch.global_values)
@@ -31,8 +46,16 @@ class MemoryPersistence:
             index_id, interval, ts=ts, is_descending=is_descending, limit=limit
         )
 
+    async def load_log_page(self, after: RevisionKey, *, through_ts: int, limit: int) -> LogPage:
+        positions = self._log.irange(after, (through_ts + 1,), inclusive=(False, False))
+        rows = [self._log_row(self._log[position]) for position in islice(positions, limit + 1)]
+        return LogPage(rows[:limit], len(rows) > limit)
+
+    async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
+        return self._store.load_rows(index_id, limit)
+
     async def load_latest_ts(self) -> int:
-        return self._latest_ts
+        return self._log.peekitem(-1)[0][0] if self._log else 0
 
     async def load_summaries(self) -> list[SummaryRow]:
         return list(self._summaries.values())
@@ -42,3 +65,9 @@ class MemoryPersistence:
 
     async def close(self) -> None:
         """Keeps its content, so that a test can open a second database over it."""
+
+    def _log_row(self, row: DocumentRow) -> LogRow:
+        previous = None
+        if row.prev_ts is not None:
+            previous = self._store.find_document(row.tablet_id, row.internal_id, row.prev_ts)
+        return LogRow(*row, previous)

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]  # ships no types
 
 from fenchel.documents import Document, Interval
-from fenchel.persistence.persistence import IndexPage, IndexRow, Revision, WriteBatch
+from fenchel.persistence.persistence import (
+    IndexPage,
+    IndexRow,
+    IndexRowKey,
+    Revision,
+    WriteBatch,
+)
 
 
 class _Version(NamedTuple):
     ts: int
     document: Document | None
+    row: IndexRow
 
 
 def _version_ts(version: _Version) -> int:
@@ -42,7 +49,8 @@ class MemoryStore:
         self._superseded: deque[tuple[int, bytes, bytes]] = deque()
 
     def apply(self, batch: WriteBatch) -> None:
-        """Add the batch's documents and index rows; a repeated index row replaces itself."""
+        """Add the batch's documents and index rows; a repeated index row replaces itself. Then
+        remove what it says is expired."""
         for row in batch.documents:
             if row.document is not None:
                 self._documents[row.tablet_id, row.internal_id, row.ts] = row.document
@@ -50,6 +58,10 @@ class MemoryStore:
                 self._documents.pop((row.tablet_id, row.internal_id, row.prev_ts), None)
         for index_row in batch.index_rows:
             self._apply_index_row(index_row)
+        for ts, tablet_id, internal_id in batch.expired_documents:
+            self._documents.pop((tablet_id, internal_id, ts), None)
+        for expired in batch.expired_index_rows:
+            self._expire_index_row(expired)
 
     def load_page(
         self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
@@ -70,6 +82,16 @@ class MemoryStore:
                 return IndexPage(revisions, True)
             revisions.append(Revision(key, version.ts, version.document))
         return IndexPage(revisions, False)
+
+    def find_document(self, tablet_id: bytes, internal_id: bytes, ts: int) -> Document | None:
+        """The content of the revision of exactly that timestamp."""
+        return self._documents.get((tablet_id, internal_id, ts))
+
+    def load_rows(self, index_id: bytes, limit: int) -> list[IndexRow]:
+        """The first rows of an index, all versions of its keys."""
+        index = self._indexes.get(index_id, {})
+        rows = (version.row for versions in index.values() for version in versions)
+        return list(islice(rows, limit))
 
     def prune(self, before_ts: int) -> None:
         """Forget what only snapshots older than `before_ts` can see."""
@@ -94,11 +116,18 @@ class MemoryStore:
         versions = index.setdefault(row.key, [])
         place = bisect_right(versions, row.ts, key=_version_ts)
         if place > 0 and versions[place - 1].ts == row.ts:
-            versions[place - 1] = _Version(row.ts, document)
+            versions[place - 1] = _Version(row.ts, document, row)
             return
-        versions.insert(place, _Version(row.ts, document))
+        versions.insert(place, _Version(row.ts, document, row))
         if not self._keeps_history and (len(versions) > 1 or document is None):
             self._superseded.append((row.ts, row.index_id, row.key))
+
+    def _expire_index_row(self, expired: IndexRowKey) -> None:
+        index = self._indexes.get(expired.index_id, {})
+        versions = index.get(expired.key, [])
+        versions[:] = [version for version in versions if version.ts != expired.ts]
+        if not versions:
+            index.pop(expired.key, None)
 
     @staticmethod
     def _prune_key(index: SortedDict[bytes, list[_Version]], key: bytes, before_ts: int) -> None:

@@ -13,6 +13,21 @@ from typing import NamedTuple, Protocol
 from fenchel.documents import Document, Interval
 from fenchel.errors import ErrorKind, FenchelError
 
+# Timestamp, tablet id, internal id: the primary key of the document log, and its order.
+RevisionKey = tuple[int, bytes, bytes]
+
+
+class NotStoredError(FenchelError):
+    """The storage refused a batch and surely keeps nothing of it: try again later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            ErrorKind.OVERLOADED,
+            "DataNotStored",
+            f"The data could not be stored ({reason}). Nothing was changed. Look at the free space "
+            "and the state of the disk, then try again.",
+        )
+
 
 class DocumentRow(NamedTuple):
     """One revision in the log. `document` None is a tombstone; `prev_ts` is what it replaces."""
@@ -33,6 +48,36 @@ class IndexRow(NamedTuple):
     is_deleted: bool
     tablet_id: bytes
     internal_id: bytes
+
+
+class IndexRowKey(NamedTuple):
+    """The primary key of an index row."""
+
+    index_id: bytes
+    key: bytes
+    ts: int
+
+
+class LogRow(NamedTuple):
+    """A revision in the log with the content of the one it replaced, None if that is gone."""
+
+    ts: int
+    tablet_id: bytes
+    internal_id: bytes
+    document: Document | None
+    prev_ts: int | None
+    previous: Document | None
+
+    @property
+    def position(self) -> RevisionKey:
+        return self.ts, self.tablet_id, self.internal_id
+
+
+class LogPage(NamedTuple):
+    """Revisions in log order. `has_more` False: nothing that was asked for lies behind the last."""
+
+    rows: list[LogRow]
+    has_more: bool
 
 
 class SummaryRow(NamedTuple):
@@ -60,12 +105,17 @@ class IndexPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteBatch:
-    """What one durable write carries: the rows of one or more commits, in timestamp order."""
+    """What one durable write carries: the rows of one or more commits, in timestamp order.
+
+    Retention fills `expired_documents` and `expired_index_rows`: rows to remove, stored or not.
+    """
 
     documents: Sequence[DocumentRow] = ()
     index_rows: Sequence[IndexRow] = ()
     summaries: Sequence[SummaryRow] = ()
     global_values: Mapping[str, str] = field(default_factory=dict)
+    expired_documents: Sequence[RevisionKey] = ()
+    expired_index_rows: Sequence[IndexRowKey] = ()
 
 
 class LeaseLostError(FenchelError):
@@ -90,9 +140,9 @@ class Persistence(Protocol):
     async def write(self, batch: WriteBatch) -> None:
         """Make the whole batch durable, or nothing of it.
 
-        Raises: LeaseLostError, and then nothing is stored. Any other exception leaves the outcome
-        unknown to the caller. Index rows that exist already (same index, key and timestamp) are
-        overwritten, so that a backfill may repeat a page.
+        Raises: NotStoredError and LeaseLostError, and then nothing is stored. Any other exception
+        leaves the outcome unknown to the caller. Index rows that exist already (same index, key and
+        timestamp) are overwritten, so that a backfill may repeat a page.
         """
         ...
 
@@ -100,6 +150,15 @@ class Persistence(Protocol):
         self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
     ) -> IndexPage:
         """Live documents of the interval at snapshot `ts`: at most `limit` and some MiB of them."""
+        ...
+
+    async def load_log_page(self, after: RevisionKey, *, through_ts: int, limit: int) -> LogPage:
+        """Revisions and tombstones behind `after` with timestamps up to `through_ts`, in the order
+        of (timestamp, tablet id, internal id): at most `limit` and some MiB of them."""
+        ...
+
+    async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
+        """The first rows of the index by key and timestamp: all versions, deletions too."""
         ...
 
     async def load_latest_ts(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fenchel.persistence.page import PAGE_BYTES_MAX
-from fenchel.persistence.persistence import DocumentRow, IndexRow, WriteBatch
+from fenchel.persistence.persistence import DocumentRow, IndexRow, IndexRowKey, WriteBatch
 
 LAYOUT_VERSION: Final = 1
 KEY_PREFIX_BYTES: Final = 2_500
@@ -108,6 +108,14 @@ new_globals AS (
 SELECT count(*) FROM lease
 """
 
+# In the transaction of a WRITE_BATCH, which has checked and locked the lease. One row at a time by
+# primary key: most writes delete nothing, and no plan can prefer to read a whole table.
+DELETE_DOCUMENT: Final = "DELETE FROM fenchel.documents WHERE ts = $1 AND table_id = $2 AND id = $3"
+DELETE_INDEX_ROW: Final = """
+DELETE FROM fenchel.indexes
+WHERE index_id = $1 AND key_prefix = $2 AND key_sha256 = $3 AND ts = $4
+"""
+
 # The newest visible version of each key, its document, and no more documents than a page may hold.
 # The index gives the order of prefixes; the incremental sort looks only at rows of one prefix, so
 # LIMIT stops the walk. Measured: the running sum costs nothing visible beside a round trip.
@@ -135,6 +143,31 @@ ORDER BY key_prefix {order}, key_suffix {order}
 """
 SELECT_ASCENDING: Final = _SELECT_PAGE.format(order="ASC", bytes_max=PAGE_BYTES_MAX)
 SELECT_DESCENDING: Final = _SELECT_PAGE.format(order="DESC", bytes_max=PAGE_BYTES_MAX)
+
+# Revisions, each with the one it replaced, and no more of both than a page may hold.
+SELECT_LOG: Final = f"""
+SELECT ts, table_id, id, prev_ts, json_value, size_bytes, creation_time,
+    old_json_value, old_size_bytes, old_creation_time
+FROM (
+    SELECT new.*, old.json_value AS old_json_value, old.size_bytes AS old_size_bytes,
+        old.creation_time AS old_creation_time,
+        sum(new.size_bytes + coalesce(old.size_bytes, 0)) OVER (
+            ORDER BY new.ts, new.table_id, new.id ROWS UNBOUNDED PRECEDING
+        ) - new.size_bytes - coalesce(old.size_bytes, 0) AS bytes_before
+    FROM (
+        SELECT * FROM fenchel.documents
+        WHERE (ts, table_id, id) > ($1, $2, $3) AND ts <= $4
+        ORDER BY ts, table_id, id LIMIT $5
+    ) new LEFT JOIN fenchel.documents old
+        ON old.ts = new.prev_ts AND old.table_id = new.table_id AND old.id = new.id
+) page
+WHERE bytes_before <= {PAGE_BYTES_MAX}
+ORDER BY ts, table_id, id
+"""
+SELECT_INDEX_ROWS: Final = """
+SELECT index_id, key_prefix || key_suffix, ts, deleted, table_id, document_id FROM fenchel.indexes
+WHERE index_id = $1 ORDER BY key_prefix, key_suffix, ts LIMIT $2
+"""
 
 LOAD_LATEST_TS: Final = "SELECT coalesce(max(ts), 0) AS ts FROM fenchel.documents"
 LOAD_SUMMARIES: Final = "SELECT table_id, document_count, size_bytes FROM fenchel.table_summaries"
@@ -173,6 +206,12 @@ def split_batch(batch: WriteBatch) -> Iterator[list[object]]:
     )
 
 
+def index_row_key(row: IndexRowKey) -> tuple[object, ...]:
+    """Arguments of DELETE_INDEX_ROW."""
+    prefix, suffix = split_key(row.key)
+    return row.index_id, prefix, _digest(row.key, suffix), row.ts
+
+
 def _arguments(batch: WriteBatch) -> list[object]:
     """One list per column, in the order of WRITE_BATCH."""
     return [
@@ -201,6 +240,11 @@ def _document_values(row: DocumentRow) -> tuple[object, ...]:
 
 def _index_values(row: IndexRow) -> tuple[object, ...]:
     prefix, suffix = split_key(row.key)
-    sha256 = hashlib.sha256(row.key).digest() if suffix else b""
+    digest = _digest(row.key, suffix)
     ids = (row.tablet_id, row.internal_id)
-    return row.index_id, prefix, suffix, sha256, row.ts, row.is_deleted, *ids
+    return row.index_id, prefix, suffix, digest, row.ts, row.is_deleted, *ids
+
+
+def _digest(key: bytes, suffix: bytes) -> bytes:
+    """What tells long keys with the same prefix apart."""
+    return hashlib.sha256(key).digest() if suffix else b""

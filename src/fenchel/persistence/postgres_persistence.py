@@ -22,12 +22,18 @@ from fenchel.persistence.document_cache import DocumentCache
 from fenchel.persistence.page import AFTER_ALL_KEYS, PAGE_BYTES_MAX, id_text_of_key
 from fenchel.persistence.persistence import (
     IndexPage,
+    IndexRow,
     LeaseLostError,
+    LogPage,
+    LogRow,
+    NotStoredError,
     Revision,
+    RevisionKey,
     SummaryRow,
     WriteBatch,
 )
 from fenchel.persistence.postgres_readers import PostgresReaders
+from fenchel.persistence.stored_document import decode_stored_document
 from fenchel.runtime import Runtime
 
 _log = logging.getLogger(__name__)
@@ -50,6 +56,8 @@ _LOST: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
 )
+# The server rolled back and says why; it does not fail in this way once it has begun to commit.
+_REFUSED: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 _DRIVER_ERRORS: Final = (
     OSError,
     asyncpg.PostgresError,
@@ -97,8 +105,11 @@ class PostgresPersistence:
 
     async def write(self, batch: WriteBatch) -> None:
         async with self._write_lock:
+            connection = await self._connected_writer()
             try:
-                await self._write(await self._connected_writer(), batch)
+                await self._write(connection, batch)
+            except _REFUSED as error:
+                raise NotStoredError(str(error)) from error
             except TimeoutError as error:
                 raise self._address.error(error) from error
         for ts, tablet_id, internal_id, document, _ in batch.documents:
@@ -121,6 +132,22 @@ class PostgresPersistence:
         page_bytes = sum(revision.document.size_bytes for revision in revisions)
         return IndexPage(revisions, len(revisions) == limit or page_bytes > PAGE_BYTES_MAX)
 
+    async def load_log_page(self, after: RevisionKey, *, through_ts: int, limit: int) -> LogPage:
+        rows: list[LogRow] = []
+        page_bytes = 0
+        for record in await self._fetch(layout.SELECT_LOG, *after, through_ts, limit):
+            ts, tablet_id, internal_id, prev_ts, *contents = record
+            ids = (tablet_id, internal_id)
+            document = _stored_document(*ids, *contents[:3])
+            previous = _stored_document(*ids, *contents[3:])
+            rows.append(LogRow(ts, *ids, document, prev_ts, previous))
+            page_bytes += sum(found.size_bytes for found in (document, previous) if found)
+        return LogPage(rows, len(rows) == limit or page_bytes > PAGE_BYTES_MAX)
+
+    async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
+        records = await self._fetch(layout.SELECT_INDEX_ROWS, index_id, limit)
+        return [IndexRow(*record) for record in records]
+
     async def load_latest_ts(self) -> int:
         return cast("int", (await self._fetch(layout.LOAD_LATEST_TS))[0][0])
 
@@ -140,12 +167,17 @@ class PostgresPersistence:
 
     async def _write(self, connection: Any, batch: WriteBatch) -> None:
         parts = list(layout.split_batch(batch))
-        if len(parts) == 1:
+        if len(parts) == 1 and not batch.expired_documents and not batch.expired_index_rows:
             await self._write_part(connection, parts[0])
             return
         async with connection.transaction():
             for part in parts:
                 await self._write_part(connection, part)
+            await connection.executemany(
+                layout.DELETE_DOCUMENT, batch.expired_documents, timeout=_WRITE_SECONDS_MAX
+            )
+            keys = list(map(layout.index_row_key, batch.expired_index_rows))
+            await connection.executemany(layout.DELETE_INDEX_ROW, keys, timeout=_WRITE_SECONDS_MAX)
 
     async def _write_part(self, connection: Any, arguments: list[object]) -> None:
         lease_count = await connection.fetchval(
@@ -205,6 +237,17 @@ class PostgresPersistence:
             )
             self._documents.add((ts, tablet_id, internal_id), document)
         return Revision(key, ts, document)
+
+
+def _stored_document(
+    tablet_id: bytes,
+    internal_id: bytes,
+    value: bytes | None,
+    size_bytes: int | None,
+    creation_time: float | None,
+) -> Document | None:
+    value_json = None if value is None else value.decode()
+    return decode_stored_document(tablet_id, internal_id, value_json, size_bytes, creation_time)
 
 
 class _Address:

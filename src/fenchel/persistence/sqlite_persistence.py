@@ -17,9 +17,20 @@ import apsw
 from fenchel.documents import Document, InternalId, Interval, TabletId
 from fenchel.errors import ErrorKind, FenchelError, internal_error
 from fenchel.persistence.data_directory import DataDirectoryLock, not_writable
-from fenchel.persistence.document_cache import DocumentCache, RevisionKey
+from fenchel.persistence.document_cache import DocumentCache
 from fenchel.persistence.page import AFTER_ALL_KEYS, PAGE_BYTES_MAX, id_text_of_key
-from fenchel.persistence.persistence import IndexPage, Revision, SummaryRow, WriteBatch
+from fenchel.persistence.persistence import (
+    IndexPage,
+    IndexRow,
+    LogPage,
+    LogRow,
+    NotStoredError,
+    Revision,
+    RevisionKey,
+    SummaryRow,
+    WriteBatch,
+)
+from fenchel.persistence.stored_document import decode_stored_document
 from fenchel.runtime.settings import DatabaseSettings
 
 _FILE_NAME: Final = "fenchel.sqlite3"
@@ -51,6 +62,8 @@ _INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 _INSERT_INDEX_ROW: Final = "INSERT OR REPLACE INTO indexes VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_SUMMARY: Final = "INSERT OR REPLACE INTO table_summaries VALUES (?, ?, ?)"
 _INSERT_GLOBAL: Final = "INSERT OR REPLACE INTO persistence_globals VALUES (?, ?)"
+_DELETE_DOCUMENT: Final = "DELETE FROM documents WHERE ts = ? AND table_id = ? AND id = ?"
+_DELETE_INDEX_ROW: Final = "DELETE FROM indexes WHERE index_id = ? AND key = ? AND ts = ?"
 
 # The newest visible version of each key. SQLite takes the bare columns from the row that holds
 # max(ts) and walks the primary key, so LIMIT stops the walk. Measured against NOT EXISTS: 20 %
@@ -65,6 +78,19 @@ _SELECT_DESCENDING: Final = _SELECT_PAGE.format(order="DESC")
 _SELECT_DOCUMENT: Final = """
 SELECT json_value, size_bytes, creation_time FROM documents
 WHERE ts = ? AND table_id = ? AND id = ?
+"""
+_SELECT_LOG: Final = """
+SELECT new.ts, new.table_id, new.id, new.prev_ts,
+    new.json_value, new.size_bytes, new.creation_time,
+    old.json_value, old.size_bytes, old.creation_time
+FROM documents AS new LEFT JOIN documents AS old
+    ON old.ts = new.prev_ts AND old.table_id = new.table_id AND old.id = new.id
+WHERE (new.ts, new.table_id, new.id) > (?, ?, ?) AND new.ts <= ?
+ORDER BY new.ts, new.table_id, new.id LIMIT ?
+"""
+_SELECT_INDEX_ROWS: Final = """
+SELECT index_id, key, ts, deleted, table_id, document_id FROM indexes
+WHERE index_id = ? ORDER BY key, ts LIMIT ?
 """
 # Key, timestamp, tablet id, internal id, deleted.
 _IndexedRow = tuple[bytes, int, bytes, bytes, int]
@@ -135,6 +161,27 @@ class SqlitePersistence:
                 return IndexPage(revisions, True)
         return IndexPage(revisions, len(revisions) == limit)
 
+    async def load_log_page(self, after: RevisionKey, *, through_ts: int, limit: int) -> LogPage:
+        cursor = self._reader.execute(_SELECT_LOG, (*after, through_ts, limit))
+        rows: list[LogRow] = []
+        page_bytes = 0
+        try:
+            for ts, tablet_id, internal_id, prev_ts, *contents in cursor:
+                ids = (tablet_id, internal_id)
+                document = decode_stored_document(*ids, *contents[:3])
+                previous = decode_stored_document(*ids, *contents[3:])
+                rows.append(LogRow(ts, *ids, document, prev_ts, previous))
+                page_bytes += sum(found.size_bytes for found in (document, previous) if found)
+                if page_bytes > PAGE_BYTES_MAX:
+                    return LogPage(rows, True)
+        finally:
+            cursor.close()
+        return LogPage(rows, len(rows) == limit)
+
+    async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
+        rows: list[Any] = self._reader.execute(_SELECT_INDEX_ROWS, (index_id, limit)).fetchall()
+        return [IndexRow(i, k, ts, bool(d), t, doc) for i, k, ts, d, t, doc in rows]
+
     async def load_latest_ts(self) -> int:
         rows = self._select("SELECT coalesce(max(ts), 0) FROM documents")
         return cast("int", rows[0][0])
@@ -178,21 +225,48 @@ class SqlitePersistence:
     def _write(self, batch: WriteBatch) -> None:
         """Runs in the writer thread: one database transaction, synced before it returns."""
         writer = self._writer
-        writer.execute("BEGIN IMMEDIATE")
+        is_committing = False
         try:
-            if batch.documents:
-                writer.executemany(_INSERT_DOCUMENT, _document_bindings(batch))
-            if batch.index_rows:
-                writer.executemany(_INSERT_INDEX_ROW, batch.index_rows)
-            if batch.summaries:
-                writer.executemany(_INSERT_SUMMARY, batch.summaries)
-            if batch.global_values:
-                writer.executemany(_INSERT_GLOBAL, batch.global_values.items())
+            writer.execute("BEGIN IMMEDIATE")
+            self._execute(batch)
+            is_committing = True
             writer.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
+            if _is_surely_not_stored(error, is_committing):
+                raise NotStoredError(str(error)) from error
             raise
+
+    def _execute(self, batch: WriteBatch) -> None:
+        writer = self._writer
+        if batch.documents:
+            writer.executemany(_INSERT_DOCUMENT, _document_bindings(batch))
+        if batch.index_rows:
+            writer.executemany(_INSERT_INDEX_ROW, batch.index_rows)
+        if batch.summaries:
+            writer.executemany(_INSERT_SUMMARY, batch.summaries)
+        if batch.global_values:
+            writer.executemany(_INSERT_GLOBAL, batch.global_values.items())
+        if batch.expired_documents:
+            writer.executemany(_DELETE_DOCUMENT, batch.expired_documents)
+        if batch.expired_index_rows:
+            writer.executemany(_DELETE_INDEX_ROW, batch.expired_index_rows)
+
+
+def _is_surely_not_stored(error: BaseException, is_committing: bool) -> bool:
+    """Whether the storage refused the transaction, which was rolled back without a trace.
+
+    Before COMMIT no frame of it counts. During COMMIT the last frame makes it valid, so a frame
+    that could not be written is certain; but after a failed sync or a failed update of the shared
+    index the next start may find all frames: that stays unknown.
+    """
+    if not is_committing:
+        return isinstance(error, apsw.FullError | apsw.IOError | apsw.BusyError | apsw.NoMemError)
+    if isinstance(error, apsw.IOError):
+        # The driver's type stubs do not know the attribute.
+        return getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE
+    return isinstance(error, apsw.FullError)
 
 
 def _open_writer(path: str) -> apsw.Connection:

@@ -43,6 +43,21 @@ class DatabaseSettings:
     commit_log_seconds_min: float = 30.0
     commit_log_seconds_max: float = 300.0
     commit_log_bytes_max: int = 50 * MEBIBYTE
+    # How old a snapshot can be read; index entries that only older ones see are deleted
+    # (database specification 9.4).
+    snapshot_retention_seconds: float = 240.0
+    # How far back the log has every revision: what change streams can ask for. The reference keeps
+    # two weeks; a small deployment need not.
+    document_retention_seconds: float = 172_800.0
+    # Pause between two rounds of deletion, half of it to one and a half with jitter.
+    retention_pause_seconds: float = 30.0
+    # Revisions that one step of deletion looks at: a bounded hold-up for commits.
+    retention_rows_per_step: int = 128
+    # The repeatable timestamp follows a commit after this; without commits it moves on after a
+    # random time between the other two (database specification 9.3).
+    repeatable_ts_seconds: float = 5.0
+    repeatable_ts_idle_seconds_min: float = 3_600.0
+    repeatable_ts_idle_seconds_max: float = 7_200.0
     # Rows fetched from an index at once when a query does not say how many it wants.
     query_prefetch_rows: int = 100
     query_prefetch_rows_max: int = 1024

@@ -10,7 +10,16 @@ import random
 from dataclasses import dataclass, replace
 
 from fenchel.documents import Interval
-from fenchel.persistence import IndexPage, Persistence, SummaryRow, WriteBatch
+from fenchel.persistence import (
+    IndexPage,
+    IndexRow,
+    LogPage,
+    NotStoredError,
+    Persistence,
+    RevisionKey,
+    SummaryRow,
+    WriteBatch,
+)
 from fenchel.runtime import Clock, FaultPoints
 from fenchel.testing.simulated_process import SimulatedProcess
 
@@ -30,7 +39,7 @@ class FaultPlan:
     crash_before_publish: float = 0.0
     # The write fails and the disk says so; it may have happened all the same.
     failed_write: float = 0.0
-    # The disk takes nothing for a while.
+    # The disk takes nothing for a while, and surely keeps nothing of what it refused.
     disk_full: float = 0.0
     disk_full_seconds: float = 2.0
     failed_read: float = 0.0
@@ -96,7 +105,7 @@ class FaultyPersistence:
         if disk.happens("slow_write"):
             await disk.wait(plan.slow_write_seconds)
         if disk.is_full():
-            raise OSError(28, "No space left on device")
+            raise NotStoredError("No space left on device")
         if disk.happens("crash_in_write"):
             if disk.source.random() < 0.5:
                 await self._store(batch)
@@ -110,12 +119,18 @@ class FaultyPersistence:
     async def load_index_page(
         self, index_id: bytes, interval: Interval, *, ts: int, is_descending: bool, limit: int
     ) -> IndexPage:
-        await self._disk.wait(self._disk.plan.read_seconds)
-        if self._disk.happens("failed_read"):
-            raise OSError(5, "Input/output error")
+        await self._read()
         return await self._disk.content.load_index_page(
             index_id, interval, ts=ts, is_descending=is_descending, limit=limit
         )
+
+    async def load_log_page(self, after: RevisionKey, *, through_ts: int, limit: int) -> LogPage:
+        await self._read()
+        return await self._disk.content.load_log_page(after, through_ts=through_ts, limit=limit)
+
+    async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
+        await self._read()
+        return await self._disk.content.load_index_rows(index_id, limit=limit)
 
     async def load_latest_ts(self) -> int:
         return await self._disk.content.load_latest_ts()
@@ -128,6 +143,11 @@ class FaultyPersistence:
 
     async def close(self) -> None:
         """The content stays open for the next process."""
+
+    async def _read(self) -> None:
+        await self._disk.wait(self._disk.plan.read_seconds)
+        if self._disk.happens("failed_read"):
+            raise OSError(5, "Input/output error")
 
     async def _store(self, batch: WriteBatch) -> None:
         assert self._process.is_alive, "a dead process writes"
