@@ -22,7 +22,7 @@ from fenchel.application.waiting import wait_for_change
 from fenchel.auth import KeyBroker
 from fenchel.database import Database
 from fenchel.errors import FenchelError
-from fenchel.file_storage import LocalFileStorage
+from fenchel.file_storage import LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
 from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
 from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, get_job
@@ -82,6 +82,8 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
         database=database,
         function_runner=runner,
         file_storage=file_storage,
+        export_storage=MemoryFileStorage(),
+        import_storage=MemoryFileStorage(),
         key_broker=KeyBroker("test-instance", bytes(32)),
         canonical_urls=URLS,
         runtime=runtime,

@@ -38,6 +38,46 @@ async def test_unknown_keys_are_not_found(storage: FileStorage, key: str) -> Non
     assert caught.value.kind is ErrorKind.NOT_FOUND
 
 
+async def test_what_is_written_piece_by_piece_is_the_same_blob(storage: FileStorage) -> None:
+    async with storage.create() as blob:
+        blob.file.write(b"one ")
+        blob.file.write(b"two")
+        key = await blob.finish()
+    assert key == await storage.store(b"one two")
+
+
+async def test_a_blob_that_is_not_finished_leaves_nothing(
+    storage: FileStorage, tmp_path: Path
+) -> None:
+    async with storage.create() as blob:
+        blob.file.write(b"half")
+    assert await storage.list_keys() == []
+    assert files_below(tmp_path) == []
+
+
+async def test_a_blob_can_be_read_from_anywhere_in_it(storage: FileStorage) -> None:
+    with await storage.open(await storage.store(b"0123456789")) as file:
+        file.seek(5)
+        assert file.read(2) == b"56"
+
+
+@pytest.mark.parametrize("key", ["0" * 64, "../../etc/passwd"])
+async def test_unknown_blobs_cannot_be_opened(storage: FileStorage, key: str) -> None:
+    with pytest.raises(FenchelError, match="FileNotFound"):
+        await storage.open(key)
+
+
+async def test_deleted_blobs_are_gone_but_open_ones_stay_readable(storage: FileStorage) -> None:
+    key, other = await storage.store(b"goes"), await storage.store(b"stays")
+    with await storage.open(key) as file:
+        await storage.delete(key)
+        assert file.read() == b"goes"
+    assert await storage.list_keys() == [other]
+    await storage.delete(key)
+    await storage.delete("../" + other)
+    assert await storage.load(other) == b"stays"
+
+
 async def test_content_survives_a_restart(tmp_path: Path) -> None:
     key = await LocalFileStorage(tmp_path).store(b"kept")
     assert await LocalFileStorage(tmp_path).load(key) == b"kept"
@@ -47,8 +87,11 @@ async def test_half_written_files_are_removed_at_the_next_start(tmp_path: Path) 
     key = await LocalFileStorage(tmp_path).store(b"kept")
     leftover = tmp_path / key[:2] / ".writing-abc"
     leftover.write_bytes(b"half")
+    streamed = tmp_path / ".writing-def"
+    streamed.write_bytes(b"half")
     LocalFileStorage(tmp_path)
     assert not leftover.exists()
+    assert not streamed.exists()
 
 
 async def test_damaged_content_is_an_internal_error(tmp_path: Path) -> None:

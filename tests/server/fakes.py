@@ -42,7 +42,7 @@ from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
 from fenchel.server.metrics import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
-from fenchel.server.routing import Router
+from fenchel.server.routing import Router, Routes
 from fenchel.server.shutdown import Shutdown
 from fenchel.server.site import HTTP_ACTION_ROUTES
 from fenchel.server.sync_socket import SyncSockets
@@ -196,7 +196,10 @@ class Edge:
 
 @asynccontextmanager
 async def open_edge(
-    *, runtime: Runtime | None = None, backend: FunctionBackend | None = None
+    *,
+    runtime: Runtime | None = None,
+    backend: FunctionBackend | None = None,
+    more_routes: Callable[[RequestAuthenticator], Sequence[Routes]] = lambda _: (),
 ) -> AsyncIterator[Edge]:
     runtime = runtime or Runtime()
     application = FakeApplication()
@@ -211,7 +214,10 @@ async def open_edge(
         authenticator=authenticator,
         runtime=runtime,
     )
-    router = _router(cast(Application, application), authenticator, shutdown, runtime)
+    router = Router(
+        *_routes(cast(Application, application), authenticator, shutdown, runtime),
+        *more_routes(authenticator),
+    )
     api = ApiApplication(router=router, sync_sockets=sync_sockets, runtime=runtime)
     listener = Listener(bind("127.0.0.1", 0, option="--port"), api, runtime.settings.sync)
     await listener.start()
@@ -231,14 +237,14 @@ async def open_edge(
             await listener.close()
 
 
-def _router(
+def _routes(
     application: Application,
     authenticator: RequestAuthenticator,
     shutdown: Shutdown,
     runtime: Runtime,
-) -> Router:
+) -> list[Routes]:
     bytes_max = runtime.settings.server.function_body_bytes_max
-    return Router(
+    return [
         FunctionHandlers(
             application=application, authenticator=authenticator, body_bytes_max=bytes_max
         ).routes,
@@ -259,4 +265,4 @@ def _router(
         ProbeHandlers(instance_name="test-instance", authenticator=authenticator).routes,
         MetricsHandlers(CollectorRegistry()).routes,
         HTTP_ACTION_ROUTES,
-    )
+    ]

@@ -25,7 +25,9 @@ from fenchel.application.deploy_messages import (
 )
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
+from fenchel.application.exports import ExportFile, ExportService
 from fenchel.application.function_log import FunctionLog, FunctionLogPage
+from fenchel.application.imports import ImportRequest, ImportService
 
 __all__ = [
     "ActionRun",
@@ -38,12 +40,16 @@ __all__ = [
     "EnvironmentService",
     "EvaluatePushResponse",
     "EvaluateSchemaResponse",
+    "ExportFile",
+    "ExportService",
     "FinishPushRequest",
     "FinishPushResponse",
     "FunctionCall",
     "FunctionCaller",
     "FunctionLog",
     "FunctionLogPage",
+    "ImportRequest",
+    "ImportService",
     "MutationRun",
     "QueryRun",
     "SchemaStatus",

@@ -23,7 +23,9 @@ from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
 from fenchel.application.executions import Executions, Invocation, decode_call
+from fenchel.application.exports import ExportService, ExportWorker
 from fenchel.application.function_log import FunctionLog
+from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
 from fenchel.application.job_executor import JobExecutor
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
@@ -67,6 +69,8 @@ class Application:
         database: Database,
         function_runner: FunctionRunner,
         file_storage: FileStorage,
+        export_storage: FileStorage,
+        import_storage: FileStorage,
         key_broker: KeyBroker,
         canonical_urls: CanonicalUrls,
         runtime: Runtime,
@@ -128,6 +132,16 @@ class Application:
             runtime=runtime,
         )
 
+        self.exports = ExportService(database=database, storage=export_storage, runtime=runtime)
+        uploads = ImportUploads(storage=import_storage, runtime=runtime)
+        self.imports = ImportService(database=database, uploads=uploads, runtime=runtime)
+        self._export_worker = ExportWorker(
+            database=database, storage=export_storage, runtime=runtime
+        )
+        self._import_worker = ImportWorker(
+            database=database, storage=import_storage, uploads=uploads, runtime=runtime
+        )
+
     async def start(self) -> None:
         """Recover what a former process left unfinished, then bring up the background loops."""
         jobs = JobExecutor(
@@ -149,6 +163,8 @@ class Application:
             "cleaner": cleaner.run,
             "repeatable timestamp": RepeatableTimestamp(self._database).run,
             "retention": (await Retention.load(self._database)).run,
+            "export worker": self._export_worker.run,
+            "import worker": self._import_worker.run,
         }
         for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))

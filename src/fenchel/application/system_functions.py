@@ -17,13 +17,17 @@ from fenchel.definitions import AnalyzedFunction
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import (
     get_environment_variable,
+    get_import_document,
+    get_latest_export_document,
     list_environment_variable_documents,
+    list_import_documents,
     list_modules,
 )
 from fenchel.runtime import Randomness
 from fenchel.values import Value, parse_json
 
 _PAGE_SIZE_MAX = 32_000
+_IMPORTS_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +131,24 @@ async def _get_schemas(call: SystemCall) -> Value:
     return found
 
 
+async def _get_latest_export(call: SystemCall) -> Value:
+    document = await get_latest_export_document(call.transaction)
+    return None if document is None else document.value
+
+
+async def _get_import(call: SystemCall) -> Value:
+    try:
+        document = await get_import_document(call.transaction, _text(call, "importId"))
+    except FenchelError as error:
+        raise bad_request(error.code, error.message) from error
+    return document.value
+
+
+async def _list_imports(call: SystemCall) -> Value:
+    documents = await list_import_documents(call.transaction, limit=_IMPORTS_LISTED)
+    return [document.value for document in documents]
+
+
 async def _list_components(_call: SystemCall) -> Value:
     """This deployment has no components besides the app."""
     return []
@@ -141,6 +163,9 @@ SYSTEM_QUERIES: Mapping[str, SystemQuery] = {
     "_system/cli/tableSize.js:default": _count_table,
     "_system/cli/modules.js:apiSpec": _describe_functions,
     "_system/cli/convexUrl.js:cloudUrl": _get_cloud_url,
+    "_system/cli/exports.js:getLatest": _get_latest_export,
+    "_system/cli/queryImport.js:default": _get_import,
+    "_system/cli/queryImport.js:list": _list_imports,
     "_system/frontend/components.js:list": _list_components,
     "_system/frontend/getSchemas.js:default": _get_schemas,
 }

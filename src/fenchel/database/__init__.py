@@ -1,8 +1,10 @@
 """Transactions, commit, subscriptions: the multi-version database over a persistence."""
 
+from fenchel.database.bulk_insert import BulkInserter, FutureTableNames
 from fenchel.database.database import Database
 from fenchel.database.index_backfill import IndexBackfiller
 from fenchel.database.index_tables import IndexDiff, IndexTables
+from fenchel.database.metadata import Table
 from fenchel.database.pagination_types import (
     Cursor,
     PageRequest,
@@ -20,8 +22,11 @@ from fenchel.database.retention import Retention
 from fenchel.database.schema_registry import Schema, SchemaState
 from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.schema_validator import SchemaValidator
+from fenchel.database.snapshot_reader import SnapshotReader, TableSize
 from fenchel.database.subscription import Subscription
 from fenchel.database.system_access import SystemTables
+from fenchel.database.table_admin import TableAdmin
+from fenchel.database.table_creation import check_user_table_name
 from fenchel.database.transaction import Transaction
 from fenchel.database.types import ROOT, Namespace
 from fenchel.database.usage import TransactionUsage
@@ -30,8 +35,10 @@ from fenchel.database.virtual_tables import VirtualTable
 
 __all__ = [
     "ROOT",
+    "BulkInserter",
     "Cursor",
     "Database",
+    "FutureTableNames",
     "IndexBackfiller",
     "IndexDiff",
     "IndexTables",
@@ -48,14 +55,19 @@ __all__ = [
     "SchemaState",
     "SchemaTables",
     "SchemaValidator",
+    "SnapshotReader",
     "StreamPage",
     "Subscription",
     "SystemTables",
+    "Table",
+    "TableAdmin",
+    "TableSize",
     "Token",
     "Transaction",
     "TransactionUsage",
     "UserTables",
     "VirtualTable",
+    "check_user_table_name",
     "decode_cursor",
     "encode_cursor",
     "invalid_cursor",

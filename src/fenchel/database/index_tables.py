@@ -196,7 +196,7 @@ async def set_index_state(
     assert document is not None
     value = dict(document.value)
     config = cast("dict[str, Value]", value["config"])
-    value["config"] = {**config, "onDiskState": _encode_state(index.kind, state, is_staged)}
+    value["config"] = {**config, "onDiskState": encode_index_state(index.kind, state, is_staged)}
     await rows.replace(INDEXES, index.id_text, value)
 
 
@@ -226,14 +226,16 @@ def _new_config(definition: IndexDefinition) -> dict[str, Value]:
             return {
                 "type": IndexKind.DATABASE.value,
                 "fields": [encode_field_path(path) for path in definition.key_fields],
-                "onDiskState": _encode_state(IndexKind.DATABASE, IndexState.BACKFILLING, staged),
+                "onDiskState": encode_index_state(
+                    IndexKind.DATABASE, IndexState.BACKFILLING, staged
+                ),
             }
         case SearchIndex():
             return {
                 "type": IndexKind.SEARCH.value,
                 "searchField": encode_field_path(definition.search_field),
                 "filterFields": _encode_paths(definition.filter_fields),
-                "onDiskState": _encode_state(IndexKind.SEARCH, IndexState.BACKFILLED, staged),
+                "onDiskState": encode_index_state(IndexKind.SEARCH, IndexState.BACKFILLED, staged),
             }
         case VectorIndex():
             return {
@@ -241,7 +243,7 @@ def _new_config(definition: IndexDefinition) -> dict[str, Value]:
                 "vectorField": encode_field_path(definition.vector_field),
                 "dimensions": definition.dimensions,
                 "filterFields": _encode_paths(definition.filter_fields),
-                "onDiskState": _encode_state(IndexKind.VECTOR, IndexState.BACKFILLED, staged),
+                "onDiskState": encode_index_state(IndexKind.VECTOR, IndexState.BACKFILLED, staged),
             }
         case _:
             assert_never(definition)
@@ -251,7 +253,7 @@ def _encode_paths(paths: frozenset[FieldPath]) -> list[Value]:
     return [*sorted(map(encode_field_path, paths))]
 
 
-def _encode_state(kind: IndexKind, state: IndexState, is_staged: bool) -> dict[str, Value]:
+def encode_index_state(kind: IndexKind, state: IndexState, is_staged: bool) -> dict[str, Value]:
     if kind is not IndexKind.DATABASE:
         names = {
             IndexState.BACKFILLING: "backfilling",

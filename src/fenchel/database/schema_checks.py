@@ -13,6 +13,7 @@ from fenchel.database.schema_registry import Schema, SchemaState
 from fenchel.database.system_tables import SCHEMAS
 from fenchel.database.types import Namespace
 from fenchel.database.virtual_tables import VirtualTables, find_by_physical_name
+from fenchel.definitions import TableNames
 from fenchel.errors import bad_request
 from fenchel.values import Value
 
@@ -38,15 +39,19 @@ class NamespaceTableNames:
         return table.name if view is None else view.name
 
 
-async def check_against_schemas(tx: Transaction, table: Table, value: dict[str, Value]) -> None:
+async def check_against_schemas(
+    tx: Transaction, table: Table, value: dict[str, Value], names: TableNames | None = None
+) -> None:
     """Refuse what the active schema refuses; mark the pending schema failed if it would refuse.
 
+    `names` are the tables that ids in the value belong to; the namespace's own unless given.
     Raises: SchemaEnforcementError.
     """
     schemas = tx.metadata.schemas.of(table.namespace)
     if schemas.active is None and schemas.pending is None:
         return
-    names = NamespaceTableNames(tx.metadata, table.namespace, tx.virtual_tables)
+    if names is None:
+        names = NamespaceTableNames(tx.metadata, table.namespace, tx.virtual_tables)
     if schemas.active is not None:
         detail = schemas.active.definition.check_document(table.name, value, names)
         if detail is not None:

@@ -78,7 +78,11 @@ _ALL: Final = (
         memory=True,
         component=True,
     ),
-    _table("_exports", 4, {"by_state_and_ts": ("state", "start_ts")}),
+    _table(
+        "_exports",
+        4,
+        {"by_state_and_ts": ("state", "start_ts"), "by_requestor": ("requestor",)},
+    ),
     _table("_backend_info", 5, memory=True),
     _table("_udf_config", 6, memory=True, component=True),
     _table("_auth", 7, memory=True),
@@ -103,7 +107,7 @@ _ALL: Final = (
         component=True,
     ),
     _table("_file_storage", 28, {"by_storage_id": ("storageId",)}, component=True),
-    _table("_snapshot_imports", 29),
+    _table("_snapshot_imports", 29, {"by_state": ("state.state",)}),
     _table("_function_handles", 33, {"by_component_path": ("component", "path")}),
     _table("_canonical_urls", 34, {"by_request_destination": ("requestDestination",)}, memory=True),
     _table(

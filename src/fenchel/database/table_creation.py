@@ -54,7 +54,7 @@ def create_table(tx: Transaction, namespace: Namespace, name: str) -> Table:
     """
     tables = tx.metadata.root_table(TABLES)
     tx.record(tables, tx.metadata.by_id_index(tables.tablet_id), ALL_KEYS)
-    value = table_row(namespace, name, _free_number(tx, namespace, name))
+    value = table_row(namespace, name, free_table_number(tx, namespace, name))
     row = insert_system_document(tx, tables, value)
     for index_name, fields in indexes_of_new_table(name).items():
         insert_index(tx, row.id_text, index_name, enabled_index_config(fields))
@@ -80,9 +80,11 @@ def insert_system_document(
     return tx.insert_document(table, internal_id, full)
 
 
-def table_row(namespace: Namespace, name: str, number: int) -> dict[str, Value]:
-    """The fields of an active table's `_tables` row."""
-    value: dict[str, Value] = {"name": name, "number": number, "state": TableState.ACTIVE.value}
+def table_row(
+    namespace: Namespace, name: str, number: int, state: TableState = TableState.ACTIVE
+) -> dict[str, Value]:
+    """The fields of a table's `_tables` row."""
+    value: dict[str, Value] = {"name": name, "number": number, "state": state.value}
     namespace_value = encode_namespace(namespace)
     if namespace_value is not None:
         value["namespace"] = namespace_value
@@ -99,7 +101,7 @@ def enabled_index_config(fields: tuple[str, ...]) -> dict[str, Value]:
     return {"type": "database", "fields": list(fields), "onDiskState": {"type": "Enabled"}}
 
 
-def _free_number(tx: Transaction, namespace: Namespace, name: str) -> int:
+def free_table_number(tx: Transaction, namespace: Namespace, name: str) -> int:
     """The system table's own number, or the smallest free one (rows of every state occupy one)."""
     rows = tx.metadata.tables.values()
     used = {table.number for table in rows if table.namespace == namespace}

@@ -208,6 +208,10 @@ class Transaction:
         committed = self._snapshot.document_count(table.tablet_id)
         return committed + self.writes.live_count_delta(table.tablet_id)
 
+    def committed_size(self, table: Table) -> tuple[int, int]:
+        """(documents, bytes) of the table in the snapshot. Records nothing."""
+        return self._snapshot.counts.at(table.tablet_id, self.begin_ts)
+
     def insert_document(
         self, table: Table, internal_id: InternalId, value: dict[str, Value]
     ) -> Document:

@@ -11,6 +11,8 @@ from fenchel.definitions.validator import (
     Scalar,
     UnionValidator,
     Validator,
+    optional_fields,
+    referenced_tables,
 )
 from fenchel.definitions.validator_check import TableNames, check_validator
 from fenchel.definitions.validator_subset import is_subset
@@ -66,6 +68,16 @@ class TableDefinition:
     name: str
     indexes: Mapping[str, Index]
     document_type: Validator | None
+
+    @property
+    def referenced_tables(self) -> frozenset[str]:
+        """The tables whose ids its documents may hold, as far as the schema says so."""
+        return frozenset() if self.document_type is None else referenced_tables(self.document_type)
+
+    @property
+    def optional_fields(self) -> frozenset[str]:
+        """The top-level fields that the schema lists and that documents may lack."""
+        return frozenset() if self.document_type is None else optional_fields(self.document_type)
 
     def check_document(self, value: dict[str, Value], tables: TableNames) -> str | None:
         """None if the document (with or without system fields) matches, else the detail text."""

@@ -105,6 +105,35 @@ def decode_validator(parsed: Any) -> Validator:
     return _decode(parsed, 0)
 
 
+def referenced_tables(validator: Validator) -> frozenset[str]:
+    """The tables whose ids the validator accepts anywhere inside."""
+    match validator:
+        case Scalar() | LiteralValidator():
+            return frozenset()
+        case IdValidator(table_name):
+            return frozenset({table_name})
+        case ArrayValidator(element):
+            return referenced_tables(element)
+        case RecordValidator(keys, values):
+            return referenced_tables(keys) | referenced_tables(values)
+        case ObjectValidator(fields):
+            found = (referenced_tables(field.validator) for field in fields.values())
+            return frozenset().union(*found)
+        case UnionValidator(members):
+            return frozenset().union(*map(referenced_tables, members))
+
+
+def optional_fields(validator: Validator) -> frozenset[str]:
+    """The top-level fields that an object of this type may lack."""
+    match validator:
+        case ObjectValidator(fields):
+            return frozenset(name for name, field in fields.items() if field.is_optional)
+        case UnionValidator(members):
+            return frozenset().union(*map(optional_fields, members))
+        case _:
+            return frozenset()
+
+
 def render_validator(validator: Validator) -> str:
     """The builder expression that error messages show (database specification 5.4)."""
     match validator:

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import BinaryIO, Protocol
+
+from fenchel.errors import ErrorKind, FenchelError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class BlobWriter(Protocol):
+    """A blob that is being written."""
+
+    @property
+    def file(self) -> BinaryIO:
+        """Where its bytes go, seekable; may block, so large writes belong into a thread."""
+        ...
+
+    async def finish(self) -> str:
+        """The key of what was written, once it is durable. Nothing may be written afterwards."""
+        ...
 
 
 class FileStorage(Protocol):
@@ -25,7 +41,33 @@ class FileStorage(Protocol):
         """
         ...
 
+    def create(self) -> AbstractAsyncContextManager[BlobWriter]:
+        """A blob to be written piece by piece, without holding it in memory.
+
+        Leaving the context without `finish` leaves nothing behind.
+        """
+        ...
+
+    async def open(self, key: str) -> BinaryIO:
+        """The blob as a seekable file, which the caller closes. Its digest is not checked.
+
+        Raises: FenchelError NOT_FOUND `FileNotFound` for an unknown key.
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget the blob; files that are open on it stay readable. Unknown keys do nothing."""
+        ...
+
+    async def list_keys(self) -> list[str]:
+        """The keys of all blobs, in no order."""
+        ...
+
 
 def is_key(text: str) -> bool:
     """True for a well-formed key; anything else never touches the file system."""
     return _KEY.fullmatch(text) is not None
+
+
+def file_not_found(key: str) -> FenchelError:
+    return FenchelError(ErrorKind.NOT_FOUND, "FileNotFound", f"No stored file {key!r}.")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import BinaryIO
 
-from fenchel.errors import ErrorKind, FenchelError
+from fenchel.file_storage.file_storage import BlobWriter, file_not_found
 
 
 class MemoryFileStorage:
@@ -21,5 +25,31 @@ class MemoryFileStorage:
     async def load(self, key: str) -> bytes:
         content = self._blobs.get(key)
         if content is None:
-            raise FenchelError(ErrorKind.NOT_FOUND, "FileNotFound", f"No stored file {key!r}.")
+            raise file_not_found(key)
         return content
+
+    @asynccontextmanager
+    async def create(self) -> AsyncIterator[BlobWriter]:
+        yield _MemoryWriter(self)
+
+    async def open(self, key: str) -> BinaryIO:
+        return io.BytesIO(await self.load(key))
+
+    async def delete(self, key: str) -> None:
+        self._blobs.pop(key, None)
+
+    async def list_keys(self) -> list[str]:
+        return list(self._blobs)
+
+
+class _MemoryWriter:
+    def __init__(self, storage: MemoryFileStorage) -> None:
+        self._storage = storage
+        self._buffer = io.BytesIO()
+
+    @property
+    def file(self) -> BinaryIO:
+        return self._buffer
+
+    async def finish(self) -> str:
+        return await self._storage.store(self._buffer.getvalue())

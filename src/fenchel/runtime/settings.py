@@ -129,6 +129,32 @@ class ApplicationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSettings:
+    """Exports and imports of whole deployments (database specification 10)."""
+
+    # Rows that an export holds in memory at once.
+    export_page_rows: int = 1_000
+    # How long a finished export can be downloaded, unless the caller sets another time.
+    export_seconds_kept: int = 7 * 86_400
+    # One transaction of an import: small enough that other requests do not notice its work.
+    import_batch_rows: int = 500
+    import_batch_bytes: int = 4 * MEBIBYTE
+    # The CLI sends parts of 5 MiB, and larger ones if a file would need more than 9,999 of them.
+    import_part_bytes_max: int = 64 * MEBIBYTE
+    import_part_count_max: int = 9_999
+    # Uploads that are not finished; the oldest is forgotten when one too many starts.
+    import_uploads_max: int = 16
+    # A JSON array is parsed as a whole.
+    import_json_array_bytes_max: int = 16 * MEBIBYTE
+    # One line of a JSONL file or one cell of a CSV file: a document of 1 MiB has escapes and names.
+    import_line_bytes_max: int = 16 * MEBIBYTE
+    # An import that is older fails.
+    import_seconds_max: int = 7 * 86_400
+    # Failures of the system without progress in between; then the import fails.
+    import_attempts_max: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
     """One client connection."""
 
@@ -161,5 +187,6 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     isolate: IsolateSettings = field(default_factory=IsolateSettings)
     application: ApplicationSettings = field(default_factory=ApplicationSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
     server: ServerSettings = field(default_factory=ServerSettings)

@@ -13,7 +13,7 @@ from fenchel.server.cors import cors_headers, is_preflight, preflight_response
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import REQUEST_SECONDS, REQUESTS_REFUSED, REQUESTS_RUNNING
 from fenchel.server.request import Receive, Request, Scope, Send
-from fenchel.server.response import Response
+from fenchel.server.response import Response, send_response
 from fenchel.server.routing import Router
 from fenchel.server.sync_socket import SyncSockets
 
@@ -41,7 +41,7 @@ class ApiApplication:
         request = Request(scope, receive, self._runtime)
         start = self._runtime.clock.monotonic()
         response = await self._respond(request)
-        await _send(response, cors_headers(request), send)
+        await send_response(response, cors_headers(request), send)
         self._report(request, response, self._runtime.clock.monotonic() - start)
 
     async def drain(self, *, seconds_max: float) -> None:
@@ -99,14 +99,3 @@ class ApiApplication:
             response.error_code or "-",
             seconds * 1000,
         )
-
-
-async def _send(response: Response, cors: tuple[tuple[bytes, bytes], ...], send: Send) -> None:
-    headers = [
-        (b"content-type", response.content_type.encode("latin-1")),
-        (b"content-length", str(len(response.body)).encode()),
-        *response.headers,
-        *cors,
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})

@@ -31,7 +31,9 @@ from fenchel.server.authentication import RequestAuthenticator
 from fenchel.server.bundled_runtime import check_bundled_runtime
 from fenchel.server.deploy_routes import DeployHandlers
 from fenchel.server.environment_routes import EnvironmentHandlers
+from fenchel.server.export_routes import ExportHandlers
 from fenchel.server.function_routes import FunctionHandlers
+from fenchel.server.import_routes import ImportHandlers
 from fenchel.server.instance import Instance, open_key_broker
 from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
@@ -46,6 +48,8 @@ from fenchel.server.unavailable_routes import unavailable_routes
 logger = logging.getLogger(__name__)
 
 _FILES_FOLDER = "files"
+_EXPORTS_FOLDER = "exports"
+_IMPORTS_FOLDER = "imports"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +183,7 @@ async def _running_engine(
         database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
         stack.push_async_callback(database.close)
         # After the persistence, which says that no other process uses the folder.
-        file_storage = _open_file_storage(options.data_dir)
+        file_storage = _open_storage(options.data_dir, _FILES_FOLDER)
         metrics = FunctionRunnerMetrics()
         runner = _function_runner(options, urls, database, file_storage, metrics, runtime)
         stack.push_async_callback(runner.close)
@@ -188,6 +192,8 @@ async def _running_engine(
             database=database,
             function_runner=runner,
             file_storage=file_storage,
+            export_storage=_open_storage(options.data_dir, _EXPORTS_FOLDER),
+            import_storage=_open_storage(options.data_dir, _IMPORTS_FOLDER),
             key_broker=key_broker,
             canonical_urls=urls,
             runtime=runtime,
@@ -215,8 +221,9 @@ async def _open_persistence(options: ServeOptions, runtime: Runtime) -> Persiste
     return MemoryPersistence()
 
 
-def _open_file_storage(data_dir: Path | None) -> FileStorage:
-    return MemoryFileStorage() if data_dir is None else LocalFileStorage(data_dir / _FILES_FOLDER)
+def _open_storage(data_dir: Path | None, folder: str) -> FileStorage:
+    """One storage for each kind of file, because each owner deletes what it does not know."""
+    return MemoryFileStorage() if data_dir is None else LocalFileStorage(data_dir / folder)
 
 
 def _function_runner(
@@ -262,6 +269,18 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
             environment=application.environment,
             authenticator=authenticator,
             body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
+        ExportHandlers(
+            exports=application.exports,
+            instance_name=engine.key_broker.instance_name,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
+        ImportHandlers(
+            imports=application.imports,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+            part_bytes_max=runtime.settings.snapshot.import_part_bytes_max,
         ).routes,
         LogHandlers(
             function_log=application.function_log, authenticator=authenticator, shutdown=shutdown

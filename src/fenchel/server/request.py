@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -48,30 +48,26 @@ class Request:
         """
         chunks: list[bytes] = []
         size = 0
+        body = self.stream_body()
+        async for chunk in body:
+            size += len(chunk)
+            if size > bytes_max:
+                await _discard_rest(body)
+                raise body_too_large(bytes_max, code)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def stream_body(self) -> AsyncIterator[bytes]:
+        """The body as it was sent, piece by piece. Raises: ClientDisconnect."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise FenchelError(
                     ErrorKind.CLIENT_DISCONNECT, "ClientDisconnect", "The client went away."
                 )
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > bytes_max:
-                await self._discard_rest(is_last=not message.get("more_body", False))
-                raise body_too_large(bytes_max, code)
-            chunks.append(chunk)
+            yield message.get("body", b"")
             if not message.get("more_body", False):
-                return b"".join(chunks)
-
-    async def _discard_rest(self, *, is_last: bool) -> None:
-        """Read on without keeping anything: most clients read the answer only after they have sent
-        all, and closing with unread data would reset the connection before they see it.
-        """
-        discarded = 0
-        while not is_last and discarded < _DISCARDED_BYTES_MAX:
-            message = await self._receive()
-            discarded += len(message.get("body", b""))
-            is_last = not message.get("more_body", False)
+                return
 
     async def read_json(self, body_type: type[_Body], *, bytes_max: int) -> _Body:
         """The JSON body, decompressed if it says so. Raises: BadJsonBody (client-protocol 2.1)."""
@@ -82,6 +78,17 @@ class Request:
         body = await self.read_body(bytes_max)
         encoding = self.headers.get("content-encoding", "identity")
         return decode_json_body(decode_body(body, encoding, bytes_max=bytes_max), body_type)
+
+
+async def _discard_rest(body: AsyncIterator[bytes]) -> None:
+    """Read on without keeping anything: most clients read the answer only after they have sent
+    all, and closing with unread data would reset the connection before they see it.
+    """
+    discarded = 0
+    async for chunk in body:
+        discarded += len(chunk)
+        if discarded >= _DISCARDED_BYTES_MAX:
+            return
 
 
 def decode_json_body(body: bytes, body_type: type[_Body]) -> _Body:

@@ -1,18 +1,26 @@
-"""One HTTP response, complete before it is sent."""
+"""One HTTP response: complete before it is sent, or a file that is sent piece by piece."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
+
+from fenchel.server.request import Send
+
+_PIECE_BYTES = 1 << 18
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """`error_code` and `function` are for the request log only."""
+    """`error_code` and `function` are for the request log only.
+
+    With a `file`, that is the body, and sending it closes it.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -20,6 +28,46 @@ class Response:
     headers: Headers = ()
     error_code: str | None = None
     function: str | None = None
+    file: FileBody | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileBody:
+    """`size_bytes` from the beginning of `file`, which may be larger than memory."""
+
+    file: BinaryIO
+    size_bytes: int
+
+
+async def send_response(response: Response, headers: Headers, send: Send) -> None:
+    """Send it with these headers besides its own."""
+    file = response.file
+    size_bytes = len(response.body) if file is None else file.size_bytes
+    all_headers = [
+        (b"content-type", response.content_type.encode("latin-1")),
+        (b"content-length", str(size_bytes).encode()),
+        *response.headers,
+        *headers,
+    ]
+    try:
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": all_headers}
+        )
+        if file is not None:
+            await _send_file(file, send)
+        await send({"type": "http.response.body", "body": response.body})
+    finally:
+        if file is not None:
+            file.file.close()
+
+
+async def _send_file(body: FileBody, send: Send) -> None:
+    rest_bytes = body.size_bytes
+    while rest_bytes > 0:
+        piece = await asyncio.to_thread(body.file.read, min(rest_bytes, _PIECE_BYTES))
+        assert piece, "the stored file is shorter than its row says"
+        rest_bytes -= len(piece)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 def text_response(text: str, *, status: int = 200) -> Response:

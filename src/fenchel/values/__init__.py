@@ -1,6 +1,7 @@
 """Convex values: types, limits, JSON forms, sizes and order. Pure."""
 
 from fenchel.values.identifier import is_identifier
+from fenchel.values.import_decoding import decode_export_json, decode_plain_json
 from fenchel.values.json_decoding import (
     decode_json,
     decode_optional_value,
@@ -10,6 +11,7 @@ from fenchel.values.json_decoding import (
 )
 from fenchel.values.json_encoding import (
     canonical_json,
+    convert_to_export_json,
     encode_clean_json,
     encode_export_json,
     encode_json,
@@ -22,6 +24,7 @@ from fenchel.values.value import (
     UNDEFINED,
     UndefinedType,
     Value,
+    check_field_name,
     check_value,
     check_value_size,
     value_nesting,
@@ -35,12 +38,16 @@ __all__ = [
     "UndefinedType",
     "Value",
     "canonical_json",
+    "check_field_name",
     "check_value",
     "check_value_size",
     "compare_values",
+    "convert_to_export_json",
+    "decode_export_json",
     "decode_json",
     "decode_optional_value",
     "decode_patch",
+    "decode_plain_json",
     "decode_value",
     "encode_clean_json",
     "encode_export_json",

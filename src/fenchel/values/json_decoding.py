@@ -40,7 +40,7 @@ def decode_json(text: str | bytes) -> Value:
     Raises: InvalidJson for text that is not JSON (also NaN tokens, lone surrogates, numbers out of
     range), InvalidConvexValue for bad `$` escapes, and the limits of execution specification 4.2.
     """
-    if _may_hold_escapes(text):
+    if may_hold_escapes(text):
         return decode_value(parse_json(text))
     try:
         value = cast("Value", _plain_decoder.decode(text))
@@ -82,7 +82,7 @@ def decode_patch(parsed: Any) -> dict[str, Value | UndefinedType]:
     return {name: decode_optional_value(item) for name, item in parsed.items()}
 
 
-def _may_hold_escapes(text: str | bytes) -> bool:
+def may_hold_escapes(text: str | bytes) -> bool:
     """False if no field name can start with `$`, spelled as itself or as `\\u0024`."""
     if isinstance(text, str):
         return '"$' in text or "\\u0024" in text
@@ -131,12 +131,12 @@ def _decode(parsed: Any, level: int) -> Value:
     if kind is str or kind is float or kind is bool or parsed is None:
         return cast("Value", parsed)
     if kind is int:
-        return _decode_number(parsed)
+        return decode_number(parsed)
     if kind is dict:
         return _decode_object(parsed, level)
     if kind is list:
         check_array_length(len(parsed))
-        _check_level(level)
+        check_level(level)
         return [_decode(item, level + 1) for item in parsed]
     raise AssertionError(f"not parsed JSON: {kind.__name__}")
 
@@ -148,18 +148,20 @@ def _decode_object(parsed: dict[str, Any], level: int) -> Value:
         if decode_escape is not None:
             return decode_escape(payload)
     check_field_count(len(parsed))
-    _check_level(level)
+    check_level(level)
     for name in parsed:
         check_field_name(name)
     return {name: _decode(item, level + 1) for name, item in parsed.items()}
 
 
-def _check_level(level: int) -> None:
+def check_level(level: int) -> None:
+    """`level` counts the arrays and objects around one. Raises: TooNestedError."""
     if level == VALUE_NESTING_MAX:
         raise too_nested(level + 1)
 
 
-def _decode_number(number: int) -> float:
+def decode_number(number: int) -> float:
+    """A plain JSON number that was spelled as an integer. Raises: InvalidJson."""
     try:
         return float(number)
     except OverflowError as error:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from fenchel.values.json_decoding import decode_json
 from fenchel.values.value import INT64_MAX, INT64_MIN, Value
 
 # "deterministic" sorts the names of every object.
@@ -43,6 +44,15 @@ def encode_clean_json(value: Value) -> str:
 def encode_export_json(value: Value) -> str:
     """`export_json`: Int64 as bare number; lossless for readers that tell `5` from `5.0`."""
     return _encode(_convert(value, _export_scalar)).decode()
+
+
+def convert_to_export_json(text: str) -> str:
+    """`encode_export_json(decode_json(text))` for a text that `encode_json` made.
+
+    The two forms differ in Int64 and in -0.0 only, and inside of strings the quote of `{"$` would
+    have a backslash: most texts are in the other form already.
+    """
+    return encode_export_json(decode_json(text)) if '{"$' in text else text
 
 
 def _lossless(value: Value) -> Any:

@@ -1,0 +1,105 @@
+"""An uploaded file as tables of rows, whatever its format; parsed in a thread, batch by batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO, assert_never
+
+from fenchel.application.imports.text_rows import ImportedRow, TextRowReader
+from fenchel.application.imports.zip_tables import open_zip
+from fenchel.file_storage import FileStorage
+from fenchel.model import ImportFormat
+from fenchel.runtime.settings import SnapshotSettings
+
+_Read = Callable[[], Iterator[ImportedRow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTable:
+    """`number` is what the file says of the table's number, apart from its ids."""
+
+    name: str
+    number: int | None
+    read_rows: _Read
+    settings: SnapshotSettings
+
+    async def load_batches(self, *, skipped_rows: int = 0) -> AsyncIterator[list[ImportedRow]]:
+        """The rows after the first `skipped_rows`, in the order of the file; no batch is empty.
+
+        A batch is bounded in rows and bytes. Raises: the errors of specification 10.6.
+        """
+        rows = self.read_rows()
+        await asyncio.to_thread(deque, islice(rows, skipped_rows), maxlen=0)
+        while batch := await asyncio.to_thread(self._take_batch, rows):
+            yield batch
+
+    def _take_batch(self, rows: Iterator[ImportedRow]) -> list[ImportedRow]:
+        batch: list[ImportedRow] = []
+        rest_bytes = self.settings.import_batch_bytes
+        for row in rows:
+            batch.append(row)
+            rest_bytes -= row.size_bytes
+            if rest_bytes <= 0 or len(batch) == self.settings.import_batch_rows:
+                break
+        return batch
+
+
+@asynccontextmanager
+async def open_source(
+    storage: FileStorage,
+    key: str,
+    import_format: ImportFormat,
+    settings: SnapshotSettings,
+    *,
+    dropped_if_empty: frozenset[str],
+) -> AsyncIterator[list[SourceTable]]:
+    """The tables of the stored file. `dropped_if_empty`: see `TextRowReader`.
+
+    Raises: FileNotFound, the errors of specification 10.6.
+    """
+    reader = TextRowReader(settings=settings, dropped_if_empty=dropped_if_empty)
+    file = await storage.open(key)
+    try:
+        yield await asyncio.to_thread(_open, file, import_format, reader)
+    finally:
+        file.close()
+
+
+def _open(file: BinaryIO, import_format: ImportFormat, reader: TextRowReader) -> list[SourceTable]:
+    if import_format.format == "zip":
+        tables = open_zip(file, reader)
+        return [
+            SourceTable(
+                name=name,
+                number=tables.numbers.get(name),
+                read_rows=lambda name=name: tables.read_rows(name),  # type: ignore[misc]
+                settings=reader.settings,
+            )
+            for name in tables.documents
+        ]
+    assert import_format.table is not None
+
+    def read_rows() -> Iterator[ImportedRow]:
+        file.seek(0)
+        match import_format.format:
+            case "csv":
+                return reader.read_csv(file)
+            case "jsonLines":
+                return reader.read_json_lines(file)
+            case "jsonArray":
+                return reader.read_json_array(file)
+            case "zip":
+                raise AssertionError("a ZIP archive has many tables")
+            case _:
+                assert_never(import_format.format)
+
+    return [
+        SourceTable(
+            name=import_format.table, number=None, read_rows=read_rows, settings=reader.settings
+        )
+    ]
