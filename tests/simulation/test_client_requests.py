@@ -77,6 +77,8 @@ async def start_backend(persistence: Persistence, runtime: Runtime) -> Backend:
         database=database,
         function_runner=runner,
         file_storage=file_storage,
+        export_storage=MemoryFileStorage(),
+        import_storage=MemoryFileStorage(),
         key_broker=KeyBroker("test-instance", bytes(32)),
         canonical_urls=URLS,
         runtime=runtime,
