@@ -156,13 +156,8 @@ def test_function_spec_lists_functions_with_their_arguments(app: ConvexApp) -> N
     assert functions["probe.js:hidden"]["visibility"] == {"kind": "internal"}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("run", "--inline-query", "await ctx.db.query('notes').collect()"), ("export", "--path", "x")],
-    ids=["inline query", "export"],
-)
-def test_what_is_not_offered_is_refused_at_once(app: ConvexApp, command: tuple[str, ...]) -> None:
-    done = app.convex(*command)
+def test_what_is_not_offered_is_refused_at_once(app: ConvexApp) -> None:
+    done = app.convex("run", "--inline-query", "await ctx.db.query('notes').collect()")
     assert done.returncode == 1
     assert "not available on this server" in done.stderr
 

@@ -15,19 +15,7 @@ def unavailable_routes() -> Routes:
         "Inline queries are not available on this server. Deploy the query as a function and run "
         "that."
     )
-    export = _refuse("Exports are not available on this server.")
-    imports = _refuse("Imports are not available on this server.")
-    return Routes(
-        exact={
-            ("POST", "/api/run_test_function"): inline_query,
-            ("POST", "/api/import"): imports,
-        },
-        prefixes={
-            ("POST", "/api/export/"): export,
-            ("GET", "/api/export/"): export,
-            ("POST", "/api/import/"): imports,
-        },
-    )
+    return Routes(exact={("POST", "/api/run_test_function"): inline_query})
 
 
 def _refuse(message: str) -> Handler:
