@@ -46,7 +46,7 @@ BANNED_CALLS = {
 EXEMPT_ROOMS = {"runtime"}
 
 MACHINE_TRACES = re.compile(
-    r"/work/|/root/|/home/\w|/opt/pypi|/opt/wheels"
+    r"/(?:work|root)/|/home/\w|/opt/(?:pypi|wheels)"
     r"|registry\.npmjs|registry\.yarnpkg|pypi\.org|pythonhosted|deb\.debian"
 )
 TEXT_SUFFIXES = {
