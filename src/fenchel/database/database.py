@@ -14,9 +14,10 @@ from fenchel.database.read_set import Token
 from fenchel.database.reservations import Reservation
 from fenchel.database.snapshot import SnapshotManager
 from fenchel.database.subscription import Subscription, SubscriptionManager
+from fenchel.database.system_upgrade import complete_system_indexes
 from fenchel.database.timestamp_waiters import TimestampWaiters
 from fenchel.database.transaction import Transaction
-from fenchel.database.virtual_tables import VirtualTable
+from fenchel.database.virtual_tables import VirtualTable, VirtualTables
 from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError
 from fenchel.persistence import Persistence
@@ -34,12 +35,12 @@ class Database:
         persistence: Persistence,
         runtime: Runtime,
         snapshots: SnapshotManager,
-        virtual_tables: Iterable[VirtualTable],
+        virtual_tables: VirtualTables,
     ) -> None:
         settings = runtime.settings.database
         self.persistence = persistence
         self.runtime = runtime
-        self._virtual_tables = {table.name: table for table in virtual_tables}
+        self._virtual_tables = virtual_tables
         self.snapshots = snapshots
         self._log = CommitLog(snapshots.latest_ts, settings)
         self._subscriptions = SubscriptionManager(
@@ -64,9 +65,29 @@ class Database:
     ) -> Database:
         """Open what is stored, or start a fresh database. It owns the persistence from here on.
 
-        Reads only metadata and the system tables that are kept in memory. Raises: FenchelError, and
+        Reads only metadata and the system tables that are kept in memory; a database of an older
+        version first gets the system tables and indexes that it lacks. Raises: FenchelError, and
         whatever the persistence raises; the persistence is closed then.
         """
+        views = {table.name: table for table in virtual_tables}
+        database = await cls._load(persistence, runtime, views)
+        try:
+            if not await complete_system_indexes(database):
+                return database
+            await database._committer.close()
+        except BaseException:
+            await database.close()
+            raise
+        # What is kept in memory was loaded by the indexes that there were.
+        return await cls._load(persistence, runtime, views)
+
+    @classmethod
+    async def _load(
+        cls,
+        persistence: Persistence,
+        runtime: Runtime,
+        virtual_tables: VirtualTables,
+    ) -> Database:
         try:
             state = await load_state(persistence, runtime)
         except BaseException:

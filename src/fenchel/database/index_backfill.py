@@ -8,15 +8,19 @@ the meantime is older than the replacement and changes nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from fenchel.database.background import try_commit, wait_for_change, walk_table
-from fenchel.database.database import Database
 from fenchel.database.index_tables import set_index_state
 from fenchel.database.metadata import Index, IndexKind, IndexState, Metadata
 from fenchel.database.system_tables import INDEXES
 from fenchel.database.write_set import index_key
 from fenchel.documents import ALL_KEYS
 from fenchel.persistence import IndexRow, Revision, WriteBatch
+
+if TYPE_CHECKING:
+    from fenchel.database.database import Database
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +46,9 @@ class IndexBackfiller:
 
     async def _backfill(self, index: Index) -> None:
         _log.info("index backfill started index=%s", index.name)
-        table = self._database.metadata.tables[index.tablet_id]
-        async for tx, revisions in walk_table(self._database, table):
-            if _current(tx.metadata, index) is None:
+        async for metadata in fill_index(self._database, index):
+            if _current(metadata, index) is None:
                 return
-            rows = [_index_row(index, revision) for revision in revisions]
-            # An entry that arrived after retention had passed its successor would stay for ever.
-            with self._database.hold_snapshot(tx.begin_ts):
-                await self._database.persistence.write(WriteBatch(index_rows=rows))
         await self._finish(index)
         _log.info("index backfill finished index=%s", index.name)
 
@@ -63,6 +62,20 @@ class IndexBackfiller:
             await set_index_state(tx, current, IndexState.BACKFILLED, is_staged=current.is_staged)
             if await try_commit(self._database, tx):
                 return
+
+
+async def fill_index(database: Database, index: Index) -> AsyncIterator[Metadata]:
+    """Write entries for all documents of the index's table, a page at a time.
+
+    Before each page it gives the metadata by which the caller decides whether to go on.
+    """
+    table = database.metadata.tables[index.tablet_id]
+    async for tx, revisions in walk_table(database, table):
+        yield tx.metadata
+        rows = [_index_row(index, revision) for revision in revisions]
+        # An entry that arrived after retention had passed its successor would stay for ever.
+        with database.hold_snapshot(tx.begin_ts):
+            await database.persistence.write(WriteBatch(index_rows=rows))
 
 
 def _backfilling(metadata: Metadata) -> list[Index]:

@@ -101,6 +101,12 @@ def enabled_index_config(fields: tuple[str, ...]) -> dict[str, Value]:
     return {"type": "database", "fields": list(fields), "onDiskState": {"type": "Enabled"}}
 
 
+def backfilling_index_config(fields: tuple[str, ...]) -> dict[str, Value]:
+    """The `config` of a database index that does not hold the table's older documents yet."""
+    state: dict[str, Value] = {"type": "Backfilling", "backfillState": {"staged": False}}
+    return {"type": "database", "fields": list(fields), "onDiskState": state}
+
+
 def free_table_number(tx: Transaction, namespace: Namespace, name: str) -> int:
     """The system table's own number, or the smallest free one (rows of every state occupy one)."""
     rows = tx.metadata.tables.values()
