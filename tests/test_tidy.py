@@ -159,6 +159,24 @@ def test_no_function_is_longer_than_agreed() -> None:
     assert not too_long, "\n".join(too_long)
 
 
+def test_private_functions_are_called() -> None:
+    """A merge once dropped the call of a function and nobody noticed but the slowest requests."""
+    unused = []
+    for path, tree in python_trees(SOURCE):
+        nodes = list(ast.walk(tree))
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
+        used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        unused += [
+            f"{name_of(path)}:{node.lineno} {node.name}"
+            for node in nodes
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and node.name.startswith("_")
+            and not node.name.startswith("__")
+            and node.name not in used
+        ]
+    assert not unused, unused
+
+
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines from the first to the last statement, without the docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body

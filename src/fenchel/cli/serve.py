@@ -49,6 +49,7 @@ async def _serve(arguments: ServeArguments, runtime: Runtime) -> None:
     if backend is None:
         return
     try:
+        _tame_garbage_collector()
         click.echo(_welcome(backend, arguments))
         await backend.wait_until(stop)
     finally:
