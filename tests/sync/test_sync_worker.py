@@ -15,9 +15,9 @@ from fenchel.application import FunctionCall
 from fenchel.auth import Anonymous
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError, overloaded
-from fenchel.runtime import Runtime, Settings
+from fenchel.runtime import BackgroundTasks, Runtime, Settings
 from fenchel.runtime.settings import SyncSettings
-from fenchel.sync import Authenticate, BackgroundTasks, ClientInfo, Ending, SyncWorker
+from fenchel.sync import Authenticate, ClientInfo, Ending, SyncWorker
 from fenchel.sync.function_calls import session_request_id
 from tests.sync.fakes import FakeAuthenticator, FakeBackend, FakeSocket, JsonObject
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 
 from fenchel.application.action_runner import ActionRunner
 from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
-from fenchel.application.background import BackgroundTasks
 from fenchel.application.calls import (
     ActionRun,
     ClientResult,
@@ -47,7 +46,7 @@ from fenchel.documents import Timestamp
 from fenchel.file_storage import FileStorage
 from fenchel.function_runner import AllowedVisibility, FunctionRunner
 from fenchel.model import list_auth_providers
-from fenchel.runtime import Runtime
+from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.udf import JsError, UdfOutcome
 
 _log = logging.getLogger(__name__)

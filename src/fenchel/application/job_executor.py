@@ -14,7 +14,6 @@ from collections.abc import Callable
 import msgspec
 
 from fenchel.application.action_runner import ActionRunner
-from fenchel.application.background import BackgroundTasks
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.mutation_runner import MutationRunner
@@ -34,7 +33,7 @@ from fenchel.model import (
     load_args,
     replace_job,
 )
-from fenchel.runtime import Runtime
+from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.udf import JsError
 
 _log = logging.getLogger(__name__)

@@ -11,11 +11,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from fenchel.application.background import BackgroundTasks
 from fenchel.database import Database, Token
 from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError
-from fenchel.runtime import Runtime
+from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.udf import FunctionResult, UdfOutcome
 
 # Bookkeeping of one entry beyond its texts: objects, read set, map slots.

@@ -1,5 +1,6 @@
-"""Clock, randomness, fault points and settings: what the system takes from its surroundings."""
+"""Clock, randomness, tasks, fault points and settings: what comes from the surroundings."""
 
+from fenchel.runtime.background_tasks import BackgroundTasks
 from fenchel.runtime.clock import Clock, SystemClock
 from fenchel.runtime.faults import FaultPoints
 from fenchel.runtime.randomness import Randomness, SeededRandomness, SystemRandomness
@@ -7,6 +8,7 @@ from fenchel.runtime.runtime import Runtime
 from fenchel.runtime.settings import Settings
 
 __all__ = [
+    "BackgroundTasks",
     "Clock",
     "FaultPoints",
     "Randomness",

@@ -7,14 +7,13 @@ import logging
 import re
 
 from fenchel.errors import FenchelError, bad_request, overloaded
-from fenchel.runtime import Runtime
+from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.server.client_version import decode_release, takes_chunks
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import SYNC_CONNECTIONS
 from fenchel.server.request import Receive, Scope, Send, collapse_slashes, decode_headers
 from fenchel.sync import (
     Authenticator,
-    BackgroundTasks,
     ClientInfo,
     FunctionBackend,
     SocketClosed,

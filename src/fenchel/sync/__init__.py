@@ -7,7 +7,6 @@ from fenchel.sync.backend import (
     Socket,
     SocketClosed,
 )
-from fenchel.sync.background_tasks import BackgroundTasks
 from fenchel.sync.closing import Ending
 from fenchel.sync.protocol import Authenticate
 from fenchel.sync.sync_worker import SyncWorker
@@ -15,7 +14,6 @@ from fenchel.sync.sync_worker import SyncWorker
 __all__ = [
     "Authenticate",
     "Authenticator",
-    "BackgroundTasks",
     "ClientInfo",
     "Ending",
     "FunctionBackend",

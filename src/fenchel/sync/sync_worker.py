@@ -29,9 +29,8 @@ from fenchel.application import (
 from fenchel.auth import Identity, check_not_expired
 from fenchel.documents import encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError, internal_error, overloaded
-from fenchel.runtime import Runtime
+from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.sync.backend import Authenticator, ClientInfo, FunctionBackend, Socket, SocketClosed
-from fenchel.sync.background_tasks import BackgroundTasks
 from fenchel.sync.client_results import failed_result
 from fenchel.sync.closing import SHUTDOWN, Ending, auth_update_failed, ending_for
 from fenchel.sync.function_calls import random_request_id, run_with_retries, session_request_id
@@ -226,7 +225,7 @@ class SyncWorker:
         check_not_expired(identity, self._runtime.clock.now_ns())
         call = self._call(request, identity)
         self._action_count += 1
-        running = self._background.start(self._run_action(call), name=f"action {call.request_id}")
+        running = self._background.spawn(f"action {call.request_id}", self._run_action(call))
         group.create_task(self._answer_action(request.request_id, running), name="sync action")
 
     async def _run_action(self, call: FunctionCall) -> ClientResult:

@@ -9,19 +9,25 @@ from typing import Any, TypeVar
 
 from fenchel.errors import FenchelError
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 class BackgroundTasks:
-    """Start value: empty. `spawn` adds a task, its end removes it, `close` cancels what is left."""
+    """Start value: empty. `spawn` adds a task, its end removes it, after `close` there is none.
+
+    The callers bound the number.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
-    def spawn(self, name: str, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
         """Run `work` as a task. Unexpected exceptions are logged even if nobody awaits it."""
         assert not self._is_closed, "the owner of background tasks is closed"
         task = asyncio.create_task(work, name=name)
@@ -29,8 +35,11 @@ class BackgroundTasks:
         task.add_done_callback(self._forget)
         return task
 
-    async def close(self) -> None:
-        """Cancel all tasks and wait until each has cleaned up."""
+    async def close(self, *, wait_seconds: float = 0.0) -> None:
+        """Give running tasks `wait_seconds` to end, then cancel them and wait until each has
+        cleaned up. Tasks may start others while they are waited for, but not after that."""
+        if self._tasks and wait_seconds > 0.0:
+            await asyncio.wait(self._tasks, timeout=wait_seconds)
         self._is_closed = True
         tasks = list(self._tasks)
         for task in tasks:
@@ -41,4 +50,4 @@ class BackgroundTasks:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, FenchelError):
-            _log.error("background task failed task=%s", task.get_name(), exc_info=error)
+            logger.error("background task failed task=%s", task.get_name(), exc_info=error)
