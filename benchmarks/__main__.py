@@ -1,4 +1,7 @@
-"""`python -m benchmarks [QUESTION ...] [--peer NAME ...] [--quick]`: measures, prints, records."""
+"""`python -m benchmarks [QUESTION ...] [--peer NAME ...] [--quick]`: measures, prints, records.
+
+Questions to servers are put to all peers, questions to the engine to Fenchel and the raw driver.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import cached_list, generator_ceiling, list_query, live_fanout, send_mutation
+from benchmarks.engine import ENGINE_QUESTIONS, RAW, EnginePlan
+from benchmarks.engine import FULL as ENGINE_FULL
+from benchmarks.engine import LARGE as ENGINE_LARGE
+from benchmarks.engine import QUICK as ENGINE_QUICK
 from benchmarks.peers import OPENERS, REFERENCE_PEER, open_peers
 from benchmarks.results_file import append_lines, describe_commit, format_table, result_lines
 from benchmarks.rounds import FULL, QUICK, Bench, Measurement, Plan
@@ -33,16 +40,32 @@ def main() -> None:
     # As Ctrl-C: servers that were started must end with the run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = QUICK if options.quick else FULL
-    names = [name for name in QUESTIONS if not options.questions or name in options.questions]
+    chosen = options.questions or [*QUESTIONS, *ENGINE_QUESTIONS]
     _warn_if_busy()
     commit = describe_commit()  # Now: the tree may change while the run lasts.
-    measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
-    lines = result_lines(measurements, reference=REFERENCE_PEER, commit=commit)
+    if names := [name for name in QUESTIONS if name in chosen]:
+        measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
+        _report(measurements, REFERENCE_PEER, commit, is_recorded=not options.quick)
+    if names := [name for name in ENGINE_QUESTIONS if name in chosen]:
+        measurements = asyncio.run(_measure_engine(names, _engine_plan(options)))
+        _report(measurements, RAW, commit, is_recorded=not options.quick)
+
+
+def _report(
+    measurements: Sequence[Measurement], reference: str, commit: str, *, is_recorded: bool
+) -> None:
+    lines = result_lines(measurements, reference=reference, commit=commit)
     print(format_table(lines))
-    if options.quick:
-        print("A quick run is not recorded.")
-    else:
+    if is_recorded:
         print(f"Recorded in {append_lines(lines)}")
+    else:
+        print("A quick run is not recorded.")
+
+
+def _engine_plan(options: argparse.Namespace) -> EnginePlan:
+    if options.quick:
+        return ENGINE_QUICK
+    return ENGINE_LARGE if options.large else ENGINE_FULL
 
 
 def _warn_if_busy() -> None:
@@ -54,9 +77,11 @@ def _warn_if_busy() -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("questions", nargs="*", choices=[*QUESTIONS, []], metavar="QUESTION")
+    names = [*QUESTIONS, *ENGINE_QUESTIONS, []]
+    parser.add_argument("questions", nargs="*", choices=names, metavar="QUESTION")
     parser.add_argument("--peer", action="append", choices=list(OPENERS))
     parser.add_argument("--quick", action="store_true", help="one short round, not recorded")
+    parser.add_argument("--large", action="store_true", help="growth to 5 million documents, too")
     return parser.parse_args()
 
 
@@ -68,6 +93,14 @@ async def _measure(names: Sequence[str], peers: Sequence[str], plan: Plan) -> li
             for name in names:
                 print(f"{name} ...", flush=True)
                 measurements += await QUESTIONS[name](bench)
+    return measurements
+
+
+async def _measure_engine(names: Sequence[str], plan: EnginePlan) -> list[Measurement]:
+    measurements: list[Measurement] = []
+    for name in names:
+        print(f"{name} ...", flush=True)
+        measurements += await ENGINE_QUESTIONS[name](plan)
     return measurements
 
 
