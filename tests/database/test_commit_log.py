@@ -68,7 +68,7 @@ def test_old_commits_are_forgotten(log: CommitLog) -> None:
 
 
 def test_a_large_log_forgets_sooner() -> None:
-    log = CommitLog(Timestamp(0), DatabaseSettings(commit_log_bytes_max=200))
+    log = CommitLog(Timestamp(0), DatabaseSettings(commit_log_bytes_max=400))
     for ts in (1, 2, 3):
         log.append(Timestamp(ts), {A: [write(ts, b"k")]})
     assert log.trim(30 * SECOND + 4) == 2

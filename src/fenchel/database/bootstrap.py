@@ -98,6 +98,7 @@ async def load_state(persistence: Persistence, runtime: Runtime) -> LoadedState:
         persistence=persistence,
         memory=memory,
         counts=TableCounts(await persistence.load_summaries(), ts),
+        latest_documents_bytes_max=runtime.settings.database.latest_documents_bytes_max,
     )
     return LoadedState(snapshots=snapshots, is_fresh=stored is None)
 

@@ -6,20 +6,19 @@ Source: database specification 8.2.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
-from fenchel.database.read_set import IndexWrite, ReadSet, touches
+from fenchel.database.index_write_log import IndexWriteLog
+from fenchel.database.read_set import IndexWrite, ReadSet
 from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime.settings import DatabaseSettings
 
 _NANOSECONDS = 1_000_000_000
-# Rough size of an entry's tuple, references and timestamp beside its keys.
-_ENTRY_OVERHEAD_BYTES = 120
+# Rough size of an entry's tuple, references, timestamp and place in the search by key.
+_ENTRY_OVERHEAD_BYTES = 240
 
 
 class _Commit(NamedTuple):
@@ -28,20 +27,16 @@ class _Commit(NamedTuple):
     index_ids: tuple[bytes, ...]
 
 
-def _write_ts(write: IndexWrite) -> Timestamp:
-    return write.ts
-
-
 class CommitLog:
     """Index writes of all commits after `start_ts`.
 
-    Invariant: per index, writes ascend by timestamp, and none is at or before `start_ts`.
+    Invariant: no log of an index is empty, and none holds a write at or before `start_ts`.
     """
 
     def __init__(self, start_ts: Timestamp, settings: DatabaseSettings) -> None:
         self.start_ts = start_ts
         self._settings = settings
-        self._by_index: dict[bytes, list[IndexWrite]] = {}
+        self._by_index: dict[bytes, IndexWriteLog] = {}
         self._commits: deque[_Commit] = deque()
         self._size_bytes = 0
 
@@ -55,7 +50,10 @@ class CommitLog:
             return
         size_bytes = 0
         for index_id, index_writes in writes.items():
-            self._by_index.setdefault(index_id, []).extend(index_writes)
+            log = self._by_index.get(index_id)
+            if log is None:
+                log = self._by_index[index_id] = IndexWriteLog()
+            log.extend(index_writes)
             for write in index_writes:
                 size_bytes += len(write.old_key or b"") + len(write.new_key or b"")
             size_bytes += _ENTRY_OVERHEAD_BYTES * len(index_writes)
@@ -64,21 +62,23 @@ class CommitLog:
 
     def discard_after(self, ts: Timestamp) -> None:
         """Remove the commits behind `ts`: they were not stored."""
+        index_ids: set[bytes] = set()
         while self._commits and self._commits[-1].ts > ts:
             commit = self._commits.pop()
             self._size_bytes -= commit.size_bytes
-            for index_id in commit.index_ids:
-                writes = self._by_index[index_id]
-                del writes[bisect_right(writes, ts, key=_write_ts) :]
-        for index_id in [index_id for index_id, writes in self._by_index.items() if not writes]:
-            del self._by_index[index_id]
+            index_ids.update(commit.index_ids)
+        for index_id in index_ids:
+            log = self._by_index[index_id]
+            log.discard_after(ts)
+            if not log:
+                del self._by_index[index_id]
 
     def first_overlap(
         self, reads: ReadSet, *, after_ts: Timestamp, through_ts: Timestamp
     ) -> IndexWrite | None:
         """The earliest write in (after_ts, through_ts] that touches `reads`.
 
-        Cost: the writes in that time to the indexes that were read, times log(intervals).
+        Cost: that of `IndexWriteLog.first_overlap` for each index that was read and written to.
         Raises: OutOfRetention if the log no longer reaches back to `after_ts`.
         """
         if after_ts >= through_ts:
@@ -87,16 +87,12 @@ class CommitLog:
             raise out_of_retention(after_ts)
         found: IndexWrite | None = None
         for index_id, intervals in reads.items():
-            writes = self._by_index.get(index_id)
-            if writes is None or writes[-1].ts <= after_ts:
+            log = self._by_index.get(index_id)
+            if log is None or log.last_ts <= after_ts:
                 continue
-            for place in range(bisect_right(writes, after_ts, key=_write_ts), len(writes)):
-                write = writes[place]
-                if write.ts > through_ts or (found is not None and write.ts >= found.ts):
-                    break
-                if touches(intervals, write):
-                    found = write
-                    break
+            earlier = log.first_overlap(intervals, after_ts=after_ts, through_ts=through_ts)
+            if earlier is not None:
+                found, through_ts = earlier, Timestamp(earlier.ts - 1)
         return found
 
     def trim(self, now_ns: int) -> Timestamp:
@@ -121,16 +117,16 @@ class CommitLog:
         return self.start_ts
 
     def check_invariants(self) -> None:
-        for writes in self._by_index.values():
-            assert writes
-            assert writes[0].ts > self.start_ts
-            assert all(a.ts <= b.ts for a, b in pairwise(writes))
+        for log in self._by_index.values():
+            assert log
+            assert log.first_ts > self.start_ts
+            log.check_invariants()
         assert self._size_bytes == sum(commit.size_bytes for commit in self._commits)
 
     def _trim_index(self, index_id: bytes) -> None:
-        writes = self._by_index[index_id]
-        del writes[: bisect_right(writes, self.start_ts, key=_write_ts)]
-        if not writes:
+        log = self._by_index[index_id]
+        log.trim(self.start_ts)
+        if not log:
             del self._by_index[index_id]
 
 

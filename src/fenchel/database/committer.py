@@ -310,7 +310,7 @@ class Committer:
         """Durable to visible: snapshot, subscriptions, waiters, then the caller. Never awaits."""
         commit = entry.request.commit
         self._snapshots.publish(
-            entry.ts, entry.metadata, commit.memory_rows(entry.batch), entry.batch.summaries
+            entry.ts, entry.metadata, commit.memory_rows(entry.batch), entry.batch
         )
         self._subscriptions.advance(entry.ts, entry.writes)
         self._waiters.advance(entry.ts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from fenchel.database.schema_registry import SchemaRegistry
@@ -19,6 +19,8 @@ from fenchel.database.system_tables import (
     INDEXES_BY_TABLE,
     SCHEMAS,
     TABLES,
+    TABLES_BY_NAME,
+    TABLES_BY_NUMBER,
     is_in_memory,
     is_system_name,
 )
@@ -31,9 +33,16 @@ from fenchel.documents import (
     TabletId,
     decode_document_id,
     decode_field_path,
+    encode_index_key,
+    key_interval,
     prefix_interval,
 )
-from fenchel.values import Value, encode_sort_key
+from fenchel.values import UNDEFINED, Value, encode_sort_key
+
+# Intervals of tables and documents that were asked for lately; every transaction asks again.
+_REMEMBERED_COUNT = 1 << 13
+# A valid name is shorter.
+_NAME_LENGTH_MAX = 64
 
 
 class TableState(Enum):
@@ -141,10 +150,25 @@ class Metadata:
         return index
 
     def by_id_index(self, tablet_id: TabletId) -> Index:
-        return self.index_named(tablet_id, BY_ID)
+        return self._by_id_indexes[tablet_id]
 
     def root_table(self, name: str) -> Table:
         return self.by_name[ROOT, name]
+
+    @cached_property
+    def _by_id_indexes(self) -> Mapping[TabletId, Index]:
+        found = {tablet_id: self.find_index(tablet_id, BY_ID) for tablet_id in self.indexes}
+        return {tablet_id: index for tablet_id, index in found.items() if index is not None}
+
+    @cached_property
+    def tables_by_name_index(self) -> Index:
+        """The index over `_tables` rows that every look-up of a name depends on."""
+        return self.index_named(self.root_table(TABLES).tablet_id, TABLES_BY_NAME)
+
+    @cached_property
+    def tables_by_number_index(self) -> Index:
+        """The index over `_tables` rows that every look-up of an id depends on."""
+        return self.index_named(self.root_table(TABLES).tablet_id, TABLES_BY_NUMBER)
 
     @cached_property
     def indexes_by_table_index(self) -> Index:
@@ -233,6 +257,33 @@ def encode_namespace(namespace: Namespace) -> dict[str, Value] | None:
 
 def decode_namespace(value: dict[str, Any] | None) -> Namespace:
     return ROOT if value is None else cast("str", value["id"])
+
+
+def table_name_interval(namespace: Namespace, name: str) -> Interval:
+    """The `_tables` rows of a name, in the index by name."""
+    # Functions may ask for any text; what cannot be a table must not fill the memory.
+    is_remembered = len(name) <= _NAME_LENGTH_MAX
+    find = _table_name_interval if is_remembered else _table_name_interval.__wrapped__
+    return find(namespace, name)
+
+
+@lru_cache(maxsize=_REMEMBERED_COUNT)
+def _table_name_interval(namespace: Namespace, name: str) -> Interval:
+    key = encode_sort_key(encode_namespace(namespace) or UNDEFINED) + encode_sort_key(name)
+    return prefix_interval(key)
+
+
+@lru_cache(maxsize=_REMEMBERED_COUNT)
+def table_number_interval(namespace: Namespace, number: int) -> Interval:
+    """The `_tables` rows of a number, in the index by number."""
+    key = encode_sort_key(encode_namespace(namespace) or UNDEFINED) + encode_sort_key(number)
+    return prefix_interval(key)
+
+
+@lru_cache(maxsize=_REMEMBERED_COUNT)
+def id_interval(id_text: str) -> Interval:
+    """The place of a document in the index by id of its table."""
+    return key_interval(encode_index_key((), None, id_text))
 
 
 def index_rows_interval(table: Table, index_name: str | None = None) -> Interval:

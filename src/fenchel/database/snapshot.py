@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from fenchel.database.latest_documents import LatestDocuments
 from fenchel.database.metadata import Index, Metadata, Table
 from fenchel.database.snapshot_bounds import SnapshotBounds
-from fenchel.documents import Interval, TabletId, Timestamp
-from fenchel.persistence import IndexPage, MemoryStore, Persistence, SummaryRow, WriteBatch
+from fenchel.database.types import StoredDocument
+from fenchel.documents import InternalId, Interval, TabletId, Timestamp
+from fenchel.persistence import (
+    IndexPage,
+    MemoryStore,
+    Persistence,
+    SummaryRow,
+    WriteBatch,
+)
 
 
 class _MetadataVersion(NamedTuple):
@@ -87,6 +95,28 @@ class Snapshot:
     memory: MemoryStore
     counts: TableCounts
     bounds: SnapshotBounds
+    latest: LatestDocuments
+
+    async def load_document(
+        self, table: Table, by_id: Index, internal_id: InternalId, interval: Interval
+    ) -> StoredDocument | None:
+        """The committed document at its place, `interval`, in the index by id.
+
+        Raises: OutOfRetention.
+        """
+        if not table.is_in_memory:
+            found = self.latest.find(table.tablet_id, internal_id, self.ts)
+            if found is not None:
+                self.bounds.check(self.ts)
+                return found
+        page = await self.load_index_page(table, by_id, interval, is_descending=False, limit=1)
+        if not page.revisions:
+            return None
+        revision = page.revisions[0]
+        stored = StoredDocument(Timestamp(revision.ts), revision.document)
+        if not table.is_in_memory:
+            self.latest.add(stored, self.ts)
+        return stored
 
     async def load_index_page(
         self, table: Table, index: Index, interval: Interval, *, is_descending: bool, limit: int
@@ -132,6 +162,7 @@ class SnapshotManager:
         persistence: Persistence,
         memory: MemoryStore,
         counts: TableCounts,
+        latest_documents_bytes_max: int,
     ) -> None:
         self.latest_ts = ts
         self.bounds = SnapshotBounds(ts)
@@ -140,35 +171,46 @@ class SnapshotManager:
         self._history = [_MetadataVersion(ts, metadata)]
         self._persistence = persistence
         self._memory = memory
+        self._latest_documents = LatestDocuments(latest_documents_bytes_max, ts)
+        # The snapshot at `latest_ts`, once somebody has asked for it.
+        self._newest: Snapshot | None = None
 
     def at(self, ts: Timestamp) -> Snapshot:
         """The snapshot at a published timestamp. Raises: OutOfRetention."""
+        if self._newest is not None and self._newest.ts == ts:
+            return self._newest
         assert ts <= self.latest_ts, "a snapshot in the future"
         self.bounds.check(ts)
         metadata = self.latest_metadata
         if ts < self._history[-1].ts:
             place = bisect_right(self._history, ts, key=_version_ts)
             metadata = self._history[place - 1].metadata
-        return Snapshot(
+        snapshot = Snapshot(
             ts=ts,
             metadata=metadata,
             persistence=self._persistence,
             memory=self._memory,
             counts=self.counts,
             bounds=self.bounds,
+            latest=self._latest_documents,
         )
+        if ts == self.latest_ts:
+            self._newest = snapshot
+        return snapshot
 
     def publish(
         self,
         ts: Timestamp,
         metadata: Metadata,
         memory_rows: WriteBatch,
-        summaries: Iterable[SummaryRow],
+        batch: WriteBatch,
     ) -> None:
         """Make the commit at `ts` the newest snapshot. Never awaits: nobody sees half of it."""
         assert ts > self.latest_ts
+        self._newest = None
         self._memory.apply(memory_rows)
-        for row in summaries:
+        self._latest_documents.apply(batch.documents)
+        for row in batch.summaries:
             self.counts.append(ts, row)
         if metadata is not self.latest_metadata:
             self._history.append(_MetadataVersion(ts, metadata))
@@ -188,4 +230,5 @@ class SnapshotManager:
         assert self._history[0].ts <= self.bounds.min_ts <= self.latest_ts
         assert all(a.ts < b.ts for a, b in pairwise(self._history))
         self._memory.check_invariants()
+        self._latest_documents.check_invariants()
         self.bounds.check_invariants()

@@ -13,8 +13,10 @@ from fenchel.database.metadata import (
     Index,
     Metadata,
     Table,
-    encode_namespace,
+    id_interval,
     index_rows_interval,
+    table_name_interval,
+    table_number_interval,
 )
 from fenchel.database.read_set import ReadSet, Token
 from fenchel.database.reservations import Reservation
@@ -23,8 +25,6 @@ from fenchel.database.system_access import SystemTables
 from fenchel.database.system_tables import (
     SCHEMAS,
     TABLES,
-    TABLES_BY_NAME,
-    TABLES_BY_NUMBER,
 )
 from fenchel.database.types import ROOT, Namespace, StoredDocument, rest_after
 from fenchel.database.usage import TransactionUsage
@@ -39,13 +39,10 @@ from fenchel.documents import (
     TabletId,
     Timestamp,
     encode_document_id,
-    encode_index_key,
-    key_interval,
-    prefix_interval,
 )
 from fenchel.persistence import IndexPage
 from fenchel.runtime import Runtime
-from fenchel.values import UNDEFINED, Value, encode_sort_key
+from fenchel.values import Value
 
 _DAY_NS = 86_400_000_000_000
 _NANOSECONDS_PER_MILLISECOND = 1e6
@@ -137,14 +134,14 @@ class Transaction:
 
     def find_table(self, namespace: Namespace, name: str) -> Table | None:
         """The active table of that name."""
-        key = encode_sort_key(encode_namespace(namespace) or UNDEFINED) + encode_sort_key(name)
-        self._record_metadata(TABLES, TABLES_BY_NAME, prefix_interval(key))
+        index_id = self.metadata.tables_by_name_index.index_id
+        self.reads.record(index_id, table_name_interval(namespace, name), is_user=False)
         return self.metadata.by_name.get((namespace, name))
 
     def find_table_by_number(self, namespace: Namespace, number: int) -> Table | None:
         """The active table that ids with this number belong to."""
-        key = encode_sort_key(encode_namespace(namespace) or UNDEFINED) + encode_sort_key(number)
-        self._record_metadata(TABLES, TABLES_BY_NUMBER, prefix_interval(key))
+        index_id = self.metadata.tables_by_number_index.index_id
+        self.reads.record(index_id, table_number_interval(namespace, number), is_user=False)
         return self.metadata.by_number.get((namespace, number))
 
     def find_index(self, table: Table, name: str) -> Index | None:
@@ -187,20 +184,14 @@ class Transaction:
         """The document as this transaction sees it; depends on its presence and content."""
         id_text = encode_document_id(table.number, internal_id)
         index = self.metadata.by_id_index(table.tablet_id)
-        interval = key_interval(encode_index_key((), None, id_text))
+        interval = id_interval(id_text)
         self.record(table, index, interval)
         pending = self.writes.get(table.tablet_id, internal_id)
         if pending is not None:
             if pending.new is None:
                 return None
             return StoredDocument(Timestamp(pending.old.ts if pending.old else 0), pending.new)
-        page = await self._snapshot.load_index_page(
-            table, index, interval, is_descending=False, limit=1
-        )
-        if not page.revisions:
-            return None
-        revision = page.revisions[0]
-        return StoredDocument(Timestamp(revision.ts), revision.document)
+        return await self._snapshot.load_document(table, index, internal_id, interval)
 
     def document_count(self, table: Table) -> int:
         """Live documents of the table; depends on all of them."""
@@ -218,9 +209,8 @@ class Transaction:
         """Write a new document, whose value has its system fields already."""
         document = Document.create(table.tablet_id, table.number, internal_id, value)
         index = self.metadata.by_id_index(table.tablet_id)
-        key = encode_index_key((), None, document.id_text)
         # Two transactions that insert the same id conflict (database specification 1.7).
-        self.record(table, index, key_interval(key))
+        self.record(table, index, id_interval(document.id_text))
         self.write_document(table, None, document, internal_id)
         return document
 
@@ -252,11 +242,6 @@ class Transaction:
         """Called before the commit: a transaction with an open level must not commit."""
         assert not self._levels, "commit inside a subtransaction"
 
-    def _record_metadata(self, table_name: str, index_name: str, interval: Interval) -> None:
-        table = self.metadata.root_table(table_name)
-        index = self.metadata.index_named(table.tablet_id, index_name)
-        self.reads.record(index.index_id, interval, is_user=False)
-
     def _record_write_dependencies(self, table: Table) -> None:
         """Depend on the table, all its indexes and its namespace's schemas (specification 7.2).
 
@@ -269,9 +254,8 @@ class Transaction:
         rows_index = self.metadata.indexes_by_table_index
         self.reads.record(rows_index.index_id, index_rows_interval(table), is_user=False)
         tables = self.metadata.root_table(TABLES)
-        key = encode_index_key((), None, table.id_text)
         by_id = self.metadata.by_id_index(tables.tablet_id)
-        self.reads.record(by_id.index_id, key_interval(key), is_user=False)
+        self.reads.record(by_id.index_id, id_interval(table.id_text), is_user=False)
         schemas = self.metadata.by_name.get((table.namespace, SCHEMAS))
         if table.is_user and schemas is not None:
             by_id = self.metadata.by_id_index(schemas.tablet_id)

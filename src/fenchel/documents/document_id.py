@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple, NewType
 
@@ -19,6 +20,10 @@ _FOOTER_BYTES = 2
 _VERSION = 0
 _LENGTH_MIN, _LENGTH_MAX = 31, 37
 
+# Texts and parts of ids that were met lately: some 200 bytes each. One id is encoded or decoded
+# several times on its way, and a busy application gets the same documents again and again.
+_REMEMBERED_COUNT = 1 << 14
+
 _CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
 # `b32encode` and `int(…, 32)` take the bits in the same order; only their letters differ.
 _FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _CROCKFORD)
@@ -32,6 +37,7 @@ class DocumentId(NamedTuple):
     internal_id: InternalId
 
 
+@lru_cache(maxsize=_REMEMBERED_COUNT)
 def encode_document_id(table_number: int, internal_id: bytes) -> str:
     """The id text, 31 to 37 characters."""
     assert 0 < table_number <= TABLE_NUMBER_MAX
@@ -41,6 +47,7 @@ def encode_document_id(table_number: int, internal_id: bytes) -> str:
     return base64.b32encode(data).translate(_FROM_RFC_4648, b"=").decode("ascii")
 
 
+@lru_cache(maxsize=_REMEMBERED_COUNT)
 def decode_document_id(text: str) -> DocumentId:
     """The parts of an id text. Raises: InvalidId with the reason (database specification 1.6)."""
     data = _decode_base32(text)

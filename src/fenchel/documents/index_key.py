@@ -13,5 +13,7 @@ def encode_index_key(field_paths: Sequence[FieldPath], value: Value, id_text: st
 
     `field_paths` holds all fields of the index, with the implicit last `_creationTime`.
     """
+    if not field_paths:
+        return encode_sort_key(id_text)
     keys = [encode_sort_key(get_field(value, path)) for path in field_paths]
     return b"".join((*keys, encode_sort_key(id_text)))

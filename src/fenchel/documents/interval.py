@@ -21,6 +21,12 @@ class Interval(NamedTuple):
     def is_empty(self) -> bool:
         return self.end is not None and self.end <= self.start
 
+    @property
+    def is_point(self) -> bool:
+        """Whether it holds one key and nothing else: `[k, k + 00)`."""
+        start, end = self
+        return end is not None and len(end) == len(start) + 1 and end == start + b"\x00"
+
     def contains(self, key: bytes) -> bool:
         return self.start <= key and (self.end is None or key < self.end)
 
@@ -67,9 +73,14 @@ class IntervalSet:
 
     def add(self, interval: Interval) -> None:
         """Cost: log(n) to find the place, and merging what the interval touches."""
-        if interval.is_empty:
-            return
         start, end = interval
+        if end is not None and end <= start:
+            return
+        if not self._starts or (self._ends[-1] is not None and self._ends[-1] < start):
+            # Behind all others: scans and first reads.
+            self._starts.append(start)
+            self._ends.append(end)
+            return
         # Members [first, last) touch the interval: they end at or after its start, start at or
         # before its end.
         first = self._first_ending_from(start)

@@ -1,5 +1,6 @@
 """Durable storage of revisions and index entries: memory, SQLite and Postgres."""
 
+from fenchel.persistence.document_cache import document_weight
 from fenchel.persistence.memory_persistence import MemoryPersistence
 from fenchel.persistence.memory_store import MemoryStore
 from fenchel.persistence.persistence import (
@@ -18,6 +19,7 @@ from fenchel.persistence.persistence import (
     WriteBatch,
 )
 from fenchel.persistence.postgres_persistence import PostgresPersistence
+from fenchel.persistence.segmented_cache import SegmentedCache
 from fenchel.persistence.sqlite_persistence import SqlitePersistence
 
 __all__ = [
@@ -35,7 +37,9 @@ __all__ = [
     "PostgresPersistence",
     "Revision",
     "RevisionKey",
+    "SegmentedCache",
     "SqlitePersistence",
     "SummaryRow",
     "WriteBatch",
+    "document_weight",
 ]

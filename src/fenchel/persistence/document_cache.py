@@ -5,10 +5,9 @@ A revision never changes, so an entry is right for ever and nothing has to be in
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from fenchel.documents import Document
 from fenchel.persistence.persistence import RevisionKey
+from fenchel.persistence.segmented_cache import SegmentedCache
 
 # What an entry holds beyond its text: objects, key and map slot.
 _ENTRY_OVERHEAD_BYTES = 600
@@ -17,36 +16,22 @@ _BYTES_PER_BYTE = 4
 
 
 class DocumentCache:
-    """Least recently used go first. Invariant: `_size_bytes` is the sum of the entries' weights,
-    at most the limit.
-    """
+    """Revisions by their key in the log; bounded in bytes of memory, estimated."""
 
     def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
-        self._entries: OrderedDict[RevisionKey, Document] = OrderedDict()
-        self._size_bytes = 0
-
-    def find(self, key: RevisionKey) -> Document | None:
-        document = self._entries.get(key)
-        if document is not None:
-            self._entries.move_to_end(key)
-        return document
+        self._cache: SegmentedCache[RevisionKey, Document] = SegmentedCache(bytes_max)
+        # The look-up stands in the innermost loop of index pages: no call in between.
+        self.find = self._cache.find
 
     def add(self, key: RevisionKey, document: Document) -> None:
         """Keep the revision, at the expense of those that were not used for longest."""
-        if key in self._entries:
-            return
-        self._entries[key] = document
-        self._size_bytes += _weight(document)
-        while self._size_bytes > self._bytes_max:
-            _, oldest = self._entries.popitem(last=False)
-            self._size_bytes -= _weight(oldest)
+        if self._cache.peek(key) is None:
+            self._cache.add(key, document, document_weight(document))
 
     def check_invariants(self) -> None:
-        total = sum(_weight(document) for document in self._entries.values())
-        assert self._size_bytes == total, f"{self._size_bytes} != {total}"
-        assert total <= self._bytes_max
+        self._cache.check_invariants()
 
 
-def _weight(document: Document) -> int:
+def document_weight(document: Document) -> int:
+    """Bytes of memory that a cached document takes."""
     return _ENTRY_OVERHEAD_BYTES + _BYTES_PER_BYTE * document.size_bytes

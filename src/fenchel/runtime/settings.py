@@ -63,6 +63,8 @@ class DatabaseSettings:
     query_prefetch_rows_max: int = 1024
     # Revisions of documents kept in memory, decoded values included.
     document_cache_bytes_max: int = 128 * MEBIBYTE
+    # Of those the ones that a get finds without looking into an index; mostly the same objects.
+    latest_documents_bytes_max: int = 64 * MEBIBYTE
     # Live read sets; beyond it, SubscriptionsWorkerFullError.
     subscription_count_max: int = 1_000_000
 
