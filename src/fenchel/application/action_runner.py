@@ -46,7 +46,7 @@ class ActionRunner:
     async def run_query(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str:
         ts = self.database.latest_ts()
         invocation = decode_callback(request, path, args_json)
-        cached = await self.queries.run(invocation, ts, QueryJournal())
+        cached = (await self.queries.run(invocation, ts, QueryJournal())).query
         return self._value_json(cached.outcome)
 
     async def run_mutation(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str:

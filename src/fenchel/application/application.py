@@ -28,7 +28,7 @@ from fenchel.application.imports import ImportService, ImportUploads, ImportWork
 from fenchel.application.job_executor import JobExecutor
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
-from fenchel.application.query_runner import QueryRunner
+from fenchel.application.query_runner import QueryAnswer, QueryRunner
 from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import KeyBroker, check_may_write
@@ -181,12 +181,14 @@ class Application:
         failures of the system. A failing function is a result.
         """
         invocation = decode_call(call)
+        is_present = ts is None
         ts = self._database.latest_ts() if ts is None else ts
         if invocation.path.is_system:
-            query = await self._system_queries.run(invocation, ts)
+            answer = QueryAnswer(query=await self._system_queries.run(invocation, ts))
         else:
             opened = self._queries.open_journal(journal)
-            query = await self._queries.run(invocation, ts, opened)
+            answer = await self._queries.run(invocation, ts, opened)
+        query = answer.query
         return QueryRun(
             result=encode_client_result(
                 query.outcome, request_id=call.request_id, redact_errors=self._redact_errors
@@ -195,6 +197,7 @@ class Application:
             token=query.token,
             journal=self._queries.seal_journal(query.outcome.journal),
             fingerprint=query.fingerprint,
+            repeat=answer.repeat if is_present else None,
         )
 
     async def run_mutation(

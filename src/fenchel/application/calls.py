@@ -5,6 +5,7 @@ A failing function is a value (`ClientResult.is_success` false); failures of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -74,7 +75,9 @@ class QueryRun:
     """A query's result at `ts`, valid as long as `token` can be refreshed.
 
     `journal` is an opaque text to hand in at the next run. `fingerprint` is the SHA-256 of result
-    and log lines without the request id: equal fingerprints need not be sent again.
+    and log lines without the request id: equal fingerprints need not be sent again. `repeat` comes
+    with a cached result of the present: it says whether an equal call by a caller as entitled may
+    be given the same result now, and then counts as that call.
     """
 
     result: ClientResult
@@ -82,6 +85,7 @@ class QueryRun:
     token: Token
     journal: str | None
     fingerprint: bytes
+    repeat: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

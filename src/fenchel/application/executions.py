@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fenchel.application.calls import FunctionCall, FunctionCaller
-from fenchel.application.function_log import Completion, Execution, FunctionLog
+from fenchel.application.function_log import (
+    REPETITION_ID_BYTES,
+    Completion,
+    Execution,
+    FunctionLog,
+)
 from fenchel.auth import Identity, is_admin
 from fenchel.database import Transaction
 from fenchel.definitions import FunctionPath, decode_function_path
@@ -143,8 +148,12 @@ class Executions:
     ) -> None:
         self._function_log.record_progress(self._describe(invocation, request), lines)
 
-    def record_hit(self, invocation: Invocation, outcome: UdfOutcome) -> None:
-        """Log a query that was answered without running."""
+    def record_hit(
+        self, invocation: Invocation, outcome: UdfOutcome
+    ) -> tuple[Execution, Completion]:
+        """Log a query that was answered without running; the answer is the pattern for
+        `record_repetition`.
+        """
         execution = Execution(
             udf_type=UdfType.QUERY,
             identifier=invocation.path.stripped,
@@ -164,6 +173,12 @@ class Executions:
             return_bytes=_return_bytes(outcome),
         )
         self._function_log.record_completion(execution, completion)
+        return execution, completion
+
+    def record_repetition(self, execution: Execution, completion: Completion) -> None:
+        """Log the same answer under new ids."""
+        ids = self._runtime.randomness.token_bytes(REPETITION_ID_BYTES)
+        self._function_log.record_repetition(execution, completion, ids)
 
     def record_outcome(
         self,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,11 +17,13 @@ from fenchel.application.calls import FunctionCaller
 from fenchel.application.waiting import wait_for_event
 from fenchel.auth import Admin, Anonymous, Identity, System, Unknown, User
 from fenchel.errors import ConflictError
-from fenchel.runtime import Runtime
+from fenchel.runtime import Runtime, encode_uuid4
 from fenchel.udf import LogLine, UdfType
 
 _POLL_SECONDS_MAX = 60.0
 _TIME_STEP_MS = 0.001
+# Of the ids of a repetition: 8 for the request, 16 for the execution.
+REPETITION_ID_BYTES = 24
 
 
 class FunctionLogPage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -67,10 +69,10 @@ class Completion:
     will_retry: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class _Entry(NamedTuple):
     """`time_ms` is unique and ascending; `completion` is None while the execution goes on.
 
+    `ids` are those of a repetition, whose `execution` is the pattern that all repetitions share.
     The wire form is made for readers only: most entries are never read.
     """
 
@@ -78,6 +80,18 @@ class _Entry:
     execution: Execution
     completion: Completion | None
     log_lines: tuple[LogLine, ...]
+    ids: bytes | None = None
+
+    def describe(self) -> Execution:
+        """The execution of this entry, its ids and time filled in."""
+        if self.ids is None:
+            return self.execution
+        return replace(
+            self.execution,
+            request_id=self.ids[:8].hex(),
+            execution_id=encode_uuid4(self.ids[8:]),
+            start_ns=int(self.time_ms * 1e6),
+        )
 
 
 class FunctionLog:
@@ -89,10 +103,17 @@ class FunctionLog:
             maxlen=runtime.settings.application.function_log_entries_max
         )
         self._arrival = asyncio.Event()
+        self._waiting_count = 0
         self._last_ms = 0.0
 
     def record_completion(self, execution: Execution, completion: Completion) -> None:
         self._append(execution, completion, completion.log_lines)
+
+    def record_repetition(self, pattern: Execution, completion: Completion, ids: bytes) -> None:
+        """A cached answer was given again. `ids`: REPETITION_ID_BYTES random bytes, spelled out
+        only if somebody reads the entry.
+        """
+        self._append(pattern, completion, completion.log_lines, ids)
 
     def record_progress(self, execution: Execution, log_lines: tuple[LogLine, ...]) -> None:
         """Lines of an action that is still running."""
@@ -116,28 +137,31 @@ class FunctionLog:
                 # The next entry comes after the cursor, even in the same millisecond.
                 self._last_ms = max(self._clock.now_ns() / 1e6, self._last_ms)
                 return FunctionLogPage(entries=(), new_cursor=self._last_ms)
-            arrival = self._arrival
-            rest_seconds = deadline - self._clock.monotonic()
-            if rest_seconds <= 0 or not await wait_for_event(arrival, self._clock, rest_seconds):
+            if not await self._wait_for_arrival(deadline - self._clock.monotonic()):
                 return FunctionLogPage(entries=(), new_cursor=cursor_ms)
+
+    async def _wait_for_arrival(self, seconds_max: float) -> bool:
+        """True if an entry arrived in time."""
+        if seconds_max <= 0:
+            return False
+        self._waiting_count += 1
+        try:
+            return await wait_for_event(self._arrival, self._clock, seconds_max)
+        finally:
+            self._waiting_count -= 1
 
     def _append(
         self,
         execution: Execution,
         completion: Completion | None,
         log_lines: tuple[LogLine, ...],
+        ids: bytes | None = None,
     ) -> None:
         self._last_ms = max(self._clock.now_ns() / 1e6, self._last_ms + _TIME_STEP_MS)
-        self._entries.append(
-            _Entry(
-                time_ms=self._last_ms,
-                execution=execution,
-                completion=completion,
-                log_lines=log_lines,
-            )
-        )
-        self._arrival.set()
-        self._arrival = asyncio.Event()
+        self._entries.append(_Entry(self._last_ms, execution, completion, log_lines, ids))
+        if self._waiting_count:
+            self._arrival.set()
+            self._arrival = asyncio.Event()
 
 
 def encode_log_line(line: LogLine) -> dict[str, Any]:
@@ -158,7 +182,7 @@ def encode_log_line(line: LogLine) -> dict[str, Any]:
 
 
 def _encode_entry(entry: _Entry, is_structured: bool) -> dict[str, Any]:
-    execution = entry.execution
+    execution = entry.describe()
     fields: dict[str, Any] = {
         "udfType": execution.udf_type.value,
         "componentPath": execution.component or None,

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from fenchel.database import Database, Token
 from fenchel.documents import Timestamp
@@ -21,11 +22,11 @@ from fenchel.udf import FunctionResult, UdfOutcome
 _ENTRY_OVERHEAD_BYTES = 2_048
 
 
-@dataclass(frozen=True, slots=True)
-class QueryKey:
+class QueryKey(NamedTuple):
     """What a query's outcome may depend on besides the database.
 
-    `identity_key` is None in keys of outcomes that did not look at the caller.
+    `identity_key` is None in keys of outcomes that did not look at the caller. A tuple, because it
+    is made and hashed for every call.
     """
 
     path: str
@@ -36,7 +37,7 @@ class QueryKey:
 
     @property
     def without_identity(self) -> QueryKey:
-        return replace(self, identity_key=None)
+        return QueryKey(self.path, self.args_json, None, self.journal, self.is_internal_allowed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,22 +117,26 @@ class QueryCache:
 
     def find(self, key: QueryKey, ts: Timestamp) -> CachedQuery | None:
         """A stored outcome that still holds at `ts`; entries that no longer hold are dropped."""
-        for candidate in (key, key.without_identity):
-            entry = self._entries.get(candidate)
-            if entry is None:
-                continue
-            if self._is_too_old(entry):
-                self._drop(candidate)
-                continue
-            fresh = self._at(entry, ts)
-            if fresh is not None:
-                if fresh.token.ts > entry.token.ts:
-                    self._entries[candidate] = fresh
-                self._entries.move_to_end(candidate)
-                return fresh
-            if ts > entry.token.ts:
-                self._drop(candidate)
-        return None
+        found = self._find(key, ts)
+        if found is None and key.identity_key is not None:
+            found = self._find(key.without_identity, ts)
+        return found
+
+    def _find(self, key: QueryKey, ts: Timestamp) -> CachedQuery | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if self._is_too_old(entry):
+            self._drop(key)
+            return None
+        fresh = self._at(entry, ts)
+        if fresh is not None:
+            if fresh is not entry:
+                self._entries[key] = fresh
+            self._entries.move_to_end(key)
+        elif ts > entry.token.ts:
+            self._drop(key)
+        return fresh
 
     def check_invariants(self) -> None:
         total = sum(_cost(key, entry) for key, entry in self._entries.items())
@@ -190,15 +195,16 @@ class QueryCache:
         return None if token is None else replace(entry, token=token)
 
     def _is_too_old(self, entry: CachedQuery) -> bool:
-        age_seconds = self._clock.monotonic() - entry.created_seconds
-        return entry.outcome.observed_time and age_seconds > self._age_seconds_max
+        if not entry.outcome.observed_time:
+            return False
+        return self._clock.monotonic() - entry.created_seconds > self._age_seconds_max
 
     def _store(self, key: QueryKey, entry: CachedQuery) -> None:
         """Keep an outcome under the journal it was asked with and the one it produced."""
         if not entry.outcome.observed_identity:
             key = key.without_identity
         for journal in {key.journal, entry.outcome.journal.end_cursor}:
-            self._insert(replace(key, journal=journal), entry)
+            self._insert(key._replace(journal=journal), entry)
         while self._size_bytes > self._bytes_max:
             self._drop(next(iter(self._entries)))
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from fenchel.application.client_results import fingerprint
 from fenchel.application.executions import Executions, Invocation
-from fenchel.application.query_cache import CacheAnswer, CachedQuery, QueryCache, QueryKey
+from fenchel.application.function_log import Completion, Execution
+from fenchel.application.query_cache import CachedQuery, QueryCache, QueryKey
 from fenchel.application.scheduling import TransactionServices
 from fenchel.auth import Identity, KeyBroker, Unknown, cache_key
 from fenchel.database import Database
@@ -14,9 +15,41 @@ from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError
 from fenchel.function_runner import AllowedVisibility, FunctionRunner
 from fenchel.runtime import Runtime
-from fenchel.udf import QueryJournal, UdfType
+from fenchel.udf import FunctionResult, QueryJournal, UdfOutcome, UdfType
 
 _JOURNAL_PURPOSE = "queryJournal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """Call it to give a cached answer to the same call again, at the latest timestamp.
+
+    True if the answer still holds; it is in the function log then. False, now and for ever after,
+    if not: the query must be run again.
+    """
+
+    key: QueryKey
+    outcome: UdfOutcome
+    execution: Execution
+    completion: Completion
+    cache: QueryCache
+    database: Database
+    executions: Executions
+
+    def __call__(self) -> bool:
+        cached = self.cache.find(self.key, self.database.latest_ts())
+        if cached is None or cached.outcome is not self.outcome:
+            return False
+        self.executions.record_repetition(self.execution, self.completion)
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryAnswer:
+    """`repeat` comes with a success out of the cache."""
+
+    query: CachedQuery
+    repeat: Repetition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +63,7 @@ class QueryRunner:
 
     async def run(
         self, invocation: Invocation, ts: Timestamp, journal: QueryJournal
-    ) -> CachedQuery:
+    ) -> QueryAnswer:
         """The outcome at exactly `ts`. Raises FenchelError for failures of the system."""
         key = QueryKey(
             path=str(invocation.path),
@@ -39,14 +72,26 @@ class QueryRunner:
             journal=journal.end_cursor,
             is_internal_allowed=invocation.visibility is AllowedVisibility.ALL,
         )
-        cached = self.cache.find(key, ts)
-        if cached is not None:
-            answer = CacheAnswer(query=cached, is_hit=True)
-        else:
-            answer = await self.cache.get(key, ts, lambda: self._execute(invocation, ts, journal))
-        if answer.is_hit:
-            self.executions.record_hit(invocation, answer.query.outcome)
-        return answer.query
+        answer = await self.cache.get(key, ts, lambda: self._execute(invocation, ts, journal))
+        if not answer.is_hit:
+            return QueryAnswer(query=answer.query)
+        return self._record_hit(invocation, key, answer.query)
+
+    def _record_hit(self, invocation: Invocation, key: QueryKey, query: CachedQuery) -> QueryAnswer:
+        outcome = query.outcome
+        execution, completion = self.executions.record_hit(invocation, outcome)
+        if not isinstance(outcome.result, FunctionResult):
+            return QueryAnswer(query=query)
+        repeat = Repetition(
+            key=key if outcome.observed_identity else key.without_identity,
+            outcome=outcome,
+            execution=execution,
+            completion=completion,
+            cache=self.cache,
+            database=self.database,
+            executions=self.executions,
+        )
+        return QueryAnswer(query=query, repeat=repeat)
 
     def seal_journal(self, journal: QueryJournal) -> str | None:
         """The text that a client hands back at the next run; None without a decision."""

@@ -3,7 +3,12 @@
 from fenchel.runtime.background_tasks import BackgroundTasks
 from fenchel.runtime.clock import Clock, SystemClock
 from fenchel.runtime.faults import FaultPoints
-from fenchel.runtime.randomness import Randomness, SeededRandomness, SystemRandomness
+from fenchel.runtime.randomness import (
+    Randomness,
+    SeededRandomness,
+    SystemRandomness,
+    encode_uuid4,
+)
 from fenchel.runtime.runtime import Runtime
 from fenchel.runtime.settings import Settings
 
@@ -17,4 +22,5 @@ __all__ = [
     "Settings",
     "SystemClock",
     "SystemRandomness",
+    "encode_uuid4",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import uuid
 from typing import Protocol
 
 _POOL_BYTES = 4096
@@ -47,7 +46,7 @@ class SystemRandomness:
         return random.random()
 
     def uuid4(self) -> str:
-        return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
+        return encode_uuid4(self.token_bytes(16))
 
 
 class SeededRandomness:
@@ -63,4 +62,11 @@ class SeededRandomness:
         return self._random.random()
 
     def uuid4(self) -> str:
-        return str(uuid.UUID(bytes=self._random.randbytes(16), version=4))
+        return encode_uuid4(self._random.randbytes(16))
+
+
+def encode_uuid4(drawn: bytes) -> str:
+    """The version 4 UUID of 16 random bytes (RFC 9562, 5.4)."""
+    digits = drawn.hex()
+    variant = "89ab"[drawn[8] >> 4 & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
