@@ -40,7 +40,7 @@ from fenchel.server.environment_routes import EnvironmentHandlers
 from fenchel.server.function_routes import FunctionHandlers
 from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
-from fenchel.server.metrics import MetricsHandlers
+from fenchel.server.metrics_routes import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
 from fenchel.server.routing import Router, Routes
 from fenchel.server.shutdown import Shutdown
@@ -219,7 +219,9 @@ async def open_edge(
         *more_routes(authenticator),
     )
     api = ApiApplication(router=router, sync_sockets=sync_sockets, runtime=runtime)
-    listener = Listener(bind("127.0.0.1", 0, option="--port"), api, runtime.settings.sync)
+    listener = Listener(
+        bind("127.0.0.1", 0, option="--port"), api, runtime.settings.sync, answers=api.answers
+    )
     await listener.start()
     async with aiohttp.ClientSession() as session:
         try:

@@ -181,6 +181,8 @@ class ServerSettings:
     request_seconds_max: float = 300.0
     concurrent_requests_max: int = 1_024
     drain_seconds_max: float = 10.0
+    # Complete responses kept for equal requests, beside the query cache that says if they hold.
+    answer_cache_bytes_max: int = 32 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

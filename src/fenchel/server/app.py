@@ -9,11 +9,12 @@ import logging
 
 from fenchel.errors import FenchelError, internal_error, overloaded
 from fenchel.runtime import Runtime
+from fenchel.server.answer_cache import AnswerCache
 from fenchel.server.cors import cors_headers, is_preflight, preflight_response
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import REQUEST_SECONDS, REQUESTS_REFUSED, REQUESTS_RUNNING
 from fenchel.server.request import Receive, Request, Scope, Send
-from fenchel.server.response import Response, send_response
+from fenchel.server.response import Response, encode_tail, send_response
 from fenchel.server.routing import Router
 from fenchel.server.sync_socket import SyncSockets
 
@@ -21,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 class ApiApplication:
-    """`running_count` requests are being answered; `drain` lets that number fall to zero."""
+    """`running_count` requests are being answered; `drain` lets that number fall to zero.
+
+    `answers` go out without coming here; what they cost is not counted as a running request.
+    """
 
     def __init__(self, *, router: Router, sync_sockets: SyncSockets, runtime: Runtime) -> None:
         self._router = router
@@ -32,6 +36,7 @@ class ApiApplication:
         self._idle = asyncio.Event()
         self._idle.set()
         self.running_count = 0
+        self.answers = AnswerCache(runtime.clock, bytes_max=self._settings.answer_cache_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -41,12 +46,17 @@ class ApiApplication:
         request = Request(scope, receive, self._runtime)
         start = self._runtime.clock.monotonic()
         response = await self._respond(request)
-        await send_response(response, cors_headers(request), send)
+        headers = cors_headers(request)
+        await send_response(response, headers, send)
+        if response.repeat is not None and request.answer_key is not None:
+            tail = encode_tail(response, headers)
+            self.answers.store(request.answer_key, tail, response.repeat)
         self._report(request, response, self._runtime.clock.monotonic() - start)
 
     async def drain(self, *, seconds_max: float) -> None:
         """Refuse new requests and wait for the running ones, at most until the deadline."""
         self._is_draining = True
+        self.answers.close()
         try:
             async with asyncio.timeout(seconds_max):
                 await self._idle.wait()
@@ -88,7 +98,7 @@ class ApiApplication:
                 self._idle.set()
 
     def _report(self, request: Request, response: Response, seconds: float) -> None:
-        REQUEST_SECONDS.labels(request.method, response.status).observe(seconds)
+        REQUEST_SECONDS.observe(request.method, response.status, seconds)
         logger.info(
             "request request_id=%s method=%s path=%s function=%s status=%d code=%s ms=%.1f",
             request.request_id,

@@ -37,7 +37,7 @@ from fenchel.server.import_routes import ImportHandlers
 from fenchel.server.instance import Instance, open_key_broker
 from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
-from fenchel.server.metrics import MetricsHandlers
+from fenchel.server.metrics_routes import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
 from fenchel.server.routing import Router
 from fenchel.server.shutdown import Shutdown
@@ -154,7 +154,7 @@ async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
             router=_router(engine, shutdown, runtime), sync_sockets=sync_sockets, runtime=runtime
         )
         listeners = (
-            Listener(sockets[0], api, runtime.settings.sync),
+            Listener(sockets[0], api, runtime.settings.sync, answers=api.answers),
             Listener(sockets[1], site_application, runtime.settings.sync),
         )
         for listener in listeners:

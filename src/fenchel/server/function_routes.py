@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fenchel.application import Application, ClientResult, FunctionCall, FunctionCaller
-from fenchel.auth import Admin, Identity
+from fenchel.auth import Admin, Identity, User
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
 from fenchel.errors import bad_request
 from fenchel.server.authentication import RequestAuthenticator, require_admin, require_writer
@@ -112,7 +112,12 @@ class FunctionHandlers:
     ) -> Response:
         value_format = decode_format(body.format, client)
         run = await self._application.run_query(_call(request, body, identity), ts=ts)
-        return json_response(result_body(run.result, value_format), function=body.path)
+        return json_response(
+            result_body(run.result, value_format),
+            function=body.path,
+            # A user's token must be verified every time: it expires, and providers are removed.
+            repeat=None if isinstance(identity, User) else run.repeat,
+        )
 
     async def mutation(self, request: Request) -> Response:
         async def run(call: FunctionCall) -> ClientResult:

@@ -9,12 +9,16 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime.settings import SyncSettings
+from fenchel.server.answer_cache import AnswerCache
+from fenchel.server.http_protocol import HttpProtocol
 from fenchel.server.websocket_protocol import SyncWebSocketProtocol
 
 BACKLOG = 2_048
@@ -75,18 +79,32 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _http_protocol(answers: AnswerCache | None) -> type[asyncio.Protocol]:
+    """uvicorn calls it for each connection, and asks nothing else of it."""
+    if answers is None:
+        return HttpToolsProtocol
+    return cast(type[asyncio.Protocol], partial(HttpProtocol, answers=answers))
+
+
 class Listener:
-    """One port. start -> serving; `stop_accepting` refuses new connections; `close` ends all of
-    them.
+    """One port, with a short way for known `answers`. start -> serving; `stop_accepting` refuses
+    new connections; `close` ends all of them.
     """
 
-    def __init__(self, listener: socket.socket, application: Any, sync: SyncSettings) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        application: Any,
+        sync: SyncSettings,
+        *,
+        answers: AnswerCache | None = None,
+    ) -> None:
         self._socket = listener
         self.port: int = listener.getsockname()[1]
         self._server = _Server(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=_http_protocol(answers),
                 ws=SyncWebSocketProtocol,
                 lifespan="off",
                 interface="asgi3",

@@ -11,6 +11,7 @@ import msgspec
 
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.runtime import Runtime
+from fenchel.server.answer_cache import ANSWER_KEY, AnswerKey
 from fenchel.server.body_encoding import decode_body
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +36,8 @@ class Request:
         self.path = collapse_slashes(scope["path"])
         self.headers = decode_headers(scope)
         self.query = decode_query(scope)
+        # Under which an answer may be kept for equal requests; None if it is for this one only.
+        self.answer_key: AnswerKey | None = scope.get("state", {}).get(ANSWER_KEY)
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         given_id = self.headers.get("convex-request-id", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -17,7 +18,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """`error_code` and `function` are for the request log only.
+    """`error_code` and `function` are for the request log only. With `repeat` the response may be
+    sent again to an equal request whenever that says True.
 
     With a `file`, that is the body, and sending it closes it.
     """
@@ -29,6 +31,7 @@ class Response:
     error_code: str | None = None
     function: str | None = None
     file: FileBody | None = None
+    repeat: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +45,8 @@ class FileBody:
 async def send_response(response: Response, headers: Headers, send: Send) -> None:
     """Send it with these headers besides its own."""
     file = response.file
-    size_bytes = len(response.body) if file is None else file.size_bytes
-    all_headers = [
-        (b"content-type", response.content_type.encode("latin-1")),
-        (b"content-length", str(size_bytes).encode()),
-        *response.headers,
-        *headers,
-    ]
     try:
+        all_headers = _all_headers(response, headers)
         await send(
             {"type": "http.response.start", "status": response.status, "headers": all_headers}
         )
@@ -59,6 +56,24 @@ async def send_response(response: Response, headers: Headers, send: Send) -> Non
     finally:
         if file is not None:
             file.file.close()
+
+
+def encode_tail(response: Response, headers: Headers) -> bytes:
+    """The same as it is written to the connection, behind the headers of all responses."""
+    assert response.file is None, "a file is not kept in memory"
+    lines = [b"%s: %s\r\n" % header for header in _all_headers(response, headers)]
+    return b"".join((*lines, b"\r\n", response.body))
+
+
+def _all_headers(response: Response, headers: Headers) -> list[tuple[bytes, bytes]]:
+    file = response.file
+    size_bytes = len(response.body) if file is None else file.size_bytes
+    return [
+        (b"content-type", response.content_type.encode("latin-1")),
+        (b"content-length", str(size_bytes).encode()),
+        *response.headers,
+        *headers,
+    ]
 
 
 async def _send_file(body: FileBody, send: Send) -> None:
@@ -74,8 +89,13 @@ def text_response(text: str, *, status: int = 200) -> Response:
     return Response(status=status, body=text.encode())
 
 
-def json_response(value: Any, *, function: str | None = None) -> Response:
+def json_response(
+    value: Any, *, function: str | None = None, repeat: Callable[[], bool] | None = None
+) -> Response:
     """`value`: anything msgspec can encode, usually a Struct."""
     return Response(
-        body=msgspec.json.encode(value), content_type="application/json", function=function
+        body=msgspec.json.encode(value),
+        content_type="application/json",
+        function=function,
+        repeat=repeat,
     )
