@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.application.fakes import (
     Ctx,
     FakeFunctionRunner,
     ManualClock,
+    UserCodeError,
     call,
     document_functions,
     running_backend,
@@ -113,7 +115,7 @@ async def test_an_older_snapshot_is_not_served_a_newer_result(backend: Backend) 
 class Gate:
     """A query that waits until the test lets it go on."""
 
-    def __init__(self, runner: FakeFunctionRunner) -> None:
+    def __init__(self, runner: FakeFunctionRunner, *, fails: bool = False) -> None:
         self.entered = asyncio.Event()
         self.leave = asyncio.Event()
 
@@ -121,6 +123,8 @@ class Gate:
         async def slow(ctx: Ctx, args: dict[str, Any]) -> Value:
             self.entered.set()
             await self.leave.wait()
+            if fails:
+                raise UserCodeError("no")
             return "done"
 
 
@@ -199,3 +203,80 @@ async def test_a_paginated_query_is_found_under_its_own_journal() -> None:
         assert runner.runs == {"page": 1}
         forged = await backend.application.run_query(call("page"), journal="forged")
         assert forged.result == first.result
+
+
+class TestRepetition:
+    """An answer that is given again without a call."""
+
+    async def test_a_first_answer_cannot_be_repeated(self, backend: Backend) -> None:
+        run = await backend.application.run_query(call("documents", {"table": "t"}))
+        assert run.repeat is None
+
+    async def test_a_cached_answer_can_until_a_commit_touches_it(self, backend: Backend) -> None:
+        repeat = await repetition(backend, "documents", {"table": "t"})
+        assert repeat()
+        await backend.mutate("insert", {"table": "other", "text": "a"})
+        assert repeat()
+        await backend.mutate("insert", {"table": "t", "text": "a"})
+        assert not repeat()
+        assert not repeat()
+
+    async def test_not_when_the_query_ran_again_meanwhile(self, backend: Backend) -> None:
+        repeat = await repetition(backend, "documents", {"table": "t"})
+        await backend.mutate("insert", {"table": "t", "text": "a"})
+        assert await backend.query("documents", {"table": "t"}) == ["a"]
+        assert not repeat()
+
+    async def test_not_from_the_past(self, backend: Backend) -> None:
+        ts = backend.application.latest_ts()
+        await backend.query("documents", {"table": "t"})
+        run = await backend.application.run_query(call("documents", {"table": "t"}), ts=ts)
+        assert run.repeat is None
+
+    async def test_not_when_it_saw_the_clock_too_long_ago(self) -> None:
+        clock = ManualClock()
+        async with running_backend(document_functions(), runtime=Runtime(clock=clock)) as backend:
+            repeat = await repetition(backend, "now")
+            clock.seconds = 16.9
+            assert repeat()
+            clock.seconds = 17.1
+            assert not repeat()
+
+    async def test_failures_are_not_repeated(self) -> None:
+        runner = FakeFunctionRunner()
+        gate = Gate(runner, fails=True)
+        async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
+            runs = [
+                group.create_task(backend.application.run_query(call("slow"))) for _ in range(2)
+            ]
+            await gate.entered.wait()
+            gate.leave.set()
+            assert [(await run).repeat for run in runs] == [None, None]
+
+    async def test_each_is_an_execution_of_its_own_in_the_log(self, backend: Backend) -> None:
+        repeat = await repetition(backend, "documents", {"table": "t"})
+        assert repeat()
+        assert repeat()
+        page = await backend.application.function_log.stream(0.5, is_structured=True)
+        ran, hit, *repeated = page.entries
+        assert [entry["cachedResult"] for entry in (ran, hit, *repeated)] == [False, *[True] * 3]
+        for field in ("requestId", "executionId", "timestamp"):
+            assert len({entry[field] for entry in page.entries[1:]}) == 3, field
+        changing = {"requestId", "executionId", "timestamp", "executionTimestamp"}
+        for entry in repeated:
+            assert {name: hit[name] for name in hit.keys() - changing} == {
+                name: entry[name] for name in entry.keys() - changing
+            }
+            assert len(entry["requestId"]) == 16
+            assert uuid.UUID(entry["executionId"]).version == 4
+            assert abs(entry["executionTimestamp"] - entry["timestamp"]) < 0.01
+
+
+async def repetition(
+    backend: Backend, name: str, args: dict[str, Value] | None = None
+) -> Callable[[], bool]:
+    """What comes with the second answer."""
+    await backend.query(name, args)
+    run = await backend.application.run_query(call(name, args))
+    assert run.repeat is not None
+    return run.repeat

@@ -71,10 +71,13 @@ class FakeVerifier:
 
 
 class FakeApplication:
-    """`result` answers every call; `before` runs first and may wait or fail."""
+    """`result` answers every call; `before` runs first and may wait or fail. `repeat` goes with
+    the results of queries.
+    """
 
     def __init__(self) -> None:
         self.result = SUCCESS
+        self.repeat: Callable[[], bool] | None = None
         self.calls: list[tuple[str, FunctionCall]] = []
         self.timestamps: list[Timestamp | None] = []
         self.before: Callable[[], Awaitable[None]] = _nothing
@@ -92,7 +95,12 @@ class FakeApplication:
         self.timestamps.append(ts)
         token = Token(reads=ReadSet(), ts=LATEST_TS)
         return QueryRun(
-            result=self.result, ts=LATEST_TS, token=token, journal=None, fingerprint=b""
+            result=self.result,
+            ts=LATEST_TS,
+            token=token,
+            journal=None,
+            fingerprint=b"",
+            repeat=self.repeat,
         )
 
     async def run_mutation(self, call: FunctionCall, *, session: Any = None) -> MutationRun:
