@@ -263,10 +263,22 @@ async def running_backend(
     is_started: bool = False,
 ) -> AsyncIterator[Backend]:
     """An application whose module rows say that `app.js` exports the functions."""
-    runtime = runtime or Runtime()
-    database = await Database.open(
-        persistence or MemoryPersistence(), runtime, [SCHEDULED_FUNCTIONS_VIEW]
-    )
+    backend = await build_backend(runner, persistence or MemoryPersistence(), runtime or Runtime())
+    try:
+        await deploy_functions(backend)
+        if is_started:
+            await backend.application.start()
+        yield backend
+    finally:
+        await backend.application.close()
+        await backend.database.close()
+
+
+async def build_backend(
+    runner: FakeFunctionRunner, persistence: Persistence, runtime: Runtime
+) -> Backend:
+    """An application that is not started, over an open database; nothing is deployed to it."""
+    database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
     runner.database = database
     file_storage = MemoryFileStorage()
     application = Application(
@@ -279,15 +291,7 @@ async def running_backend(
         canonical_urls=URLS,
         runtime=runtime,
     )
-    backend = Backend(application, database, runner, runtime, file_storage)
-    try:
-        await deploy_functions(backend)
-        if is_started:
-            await application.start()
-        yield backend
-    finally:
-        await application.close()
-        await database.close()
+    return Backend(application, database, runner, runtime, file_storage)
 
 
 async def deploy_functions(backend: Backend) -> None:

@@ -178,7 +178,7 @@ async def test_the_oldest_entries_go_when_the_cache_is_full() -> None:
     async with running_backend(document_functions(), runtime=Runtime(settings=small)) as backend:
         for number in range(20):
             await backend.query("documents", {"table": f"t{number}"})
-        cache: QueryCache = backend.application._queries.cache
+        cache: QueryCache = backend.application._runners.queries.cache
         cache.check_invariants()
         await backend.query("documents", {"table": "t19"})
         assert backend.runner.runs == {"documents": 20}

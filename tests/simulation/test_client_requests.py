@@ -13,21 +13,17 @@ from typing import Any
 
 import pytest
 
-from fenchel.application import Application, SessionRequest
-from fenchel.auth import KeyBroker
-from fenchel.database import Database
+from fenchel.application import SessionRequest
 from fenchel.errors import ConflictError, FenchelError
-from fenchel.file_storage import MemoryFileStorage
-from fenchel.model import SCHEDULED_FUNCTIONS_VIEW
 from fenchel.persistence import Persistence
 from fenchel.runtime import Runtime
 from fenchel.testing import FaultPlan, ProcessCrashed, SimulatedServer, run_virtual
 from fenchel.values import Value, decode_json
 from tests.application.fakes import (
-    URLS,
     Backend,
     Ctx,
     FakeFunctionRunner,
+    build_backend,
     call,
     deploy_functions,
 )
@@ -69,23 +65,9 @@ def functions() -> FakeFunctionRunner:
 
 
 async def start_backend(persistence: Persistence, runtime: Runtime) -> Backend:
-    database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
-    runner = functions()
-    runner.database = database
-    file_storage = MemoryFileStorage()
-    application = Application(
-        database=database,
-        function_runner=runner,
-        file_storage=file_storage,
-        export_storage=MemoryFileStorage(),
-        import_storage=MemoryFileStorage(),
-        key_broker=KeyBroker("test-instance", bytes(32)),
-        canonical_urls=URLS,
-        runtime=runtime,
-    )
-    backend = Backend(application, database, runner, runtime, file_storage)
+    backend = await build_backend(functions(), persistence, runtime)
     await deploy_functions(backend)
-    await application.start()
+    await backend.application.start()
     return backend
 
 

@@ -6,8 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from fenchel.application.action_runner import ActionRunner
-from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
 from fenchel.application.calls import (
     ActionRun,
     ClientResult,
@@ -19,18 +17,17 @@ from fenchel.application.calls import (
 from fenchel.application.cleanup import Cleaner
 from fenchel.application.client_results import encode_client_error, encode_client_result
 from fenchel.application.deploy_messages import CanonicalUrls
-from fenchel.application.deploy_service import DeployService
-from fenchel.application.environment import EnvironmentService
-from fenchel.application.executions import Executions, Invocation, decode_call
-from fenchel.application.exports import ExportService, ExportWorker
+from fenchel.application.executions import Invocation, decode_call
 from fenchel.application.function_log import FunctionLog
-from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
 from fenchel.application.job_executor import JobExecutor
-from fenchel.application.mutation_runner import MutationRunner
-from fenchel.application.query_cache import QueryCache
-from fenchel.application.query_runner import QueryAnswer, QueryRunner
-from fenchel.application.system_query_runner import SystemQueryRunner
+from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.waiting import backoff_seconds
+from fenchel.application.wiring import (
+    Foundation,
+    build_push_services,
+    build_runners,
+    build_snapshot_services,
+)
 from fenchel.auth import KeyBroker, check_may_write
 from fenchel.database import (
     Database,
@@ -74,81 +71,35 @@ class Application:
         canonical_urls: CanonicalUrls,
         runtime: Runtime,
     ) -> None:
+        base = Foundation(
+            database=database,
+            function_runner=function_runner,
+            file_storage=file_storage,
+            export_storage=export_storage,
+            import_storage=import_storage,
+            key_broker=key_broker,
+            canonical_urls=canonical_urls,
+            runtime=runtime,
+        )
         self._database = database
         self._function_runner = function_runner
         self._runtime = runtime
         self._tasks = BackgroundTasks()
         self.function_log = FunctionLog(runtime)
-        self._executions = Executions(runtime, self.function_log)
-        self._queries = QueryRunner(
-            database=database,
-            function_runner=function_runner,
-            cache=QueryCache(database, runtime, self._tasks),
-            executions=self._executions,
-            key_broker=key_broker,
-            runtime=runtime,
-        )
-        self._mutations = MutationRunner(
-            database=database,
-            function_runner=function_runner,
-            executions=self._executions,
-            key_broker=key_broker,
-            runtime=runtime,
-        )
-        self._actions = ActionRunner(
-            database=database,
-            function_runner=function_runner,
-            queries=self._queries,
-            mutations=self._mutations,
-            executions=self._executions,
-            key_broker=key_broker,
-            runtime=runtime,
-        )
-        self._system_queries = SystemQueryRunner(
-            database=database,
-            key_broker=key_broker,
-            canonical_urls=canonical_urls,
-            runtime=runtime,
-        )
-        auth_configs = AuthConfigEvaluator(
-            function_runner=function_runner,
-            file_storage=file_storage,
-            canonical_urls=canonical_urls,
-        )
-        self.environment = EnvironmentService(
-            database=database,
-            function_runner=function_runner,
-            auth_configs=auth_configs,
-            canonical_urls=canonical_urls,
-            runtime=runtime,
-        )
-        self.deploy = DeployService(
-            database=database,
-            function_runner=function_runner,
-            file_storage=file_storage,
-            auth_configs=auth_configs,
-            canonical_urls=canonical_urls,
-            runtime=runtime,
-        )
-
-        self.exports = ExportService(database=database, storage=export_storage, runtime=runtime)
-        uploads = ImportUploads(storage=import_storage, runtime=runtime)
-        self.imports = ImportService(database=database, uploads=uploads, runtime=runtime)
-        self._export_worker = ExportWorker(
-            database=database, storage=export_storage, runtime=runtime
-        )
-        self._import_worker = ImportWorker(
-            database=database, storage=import_storage, uploads=uploads, runtime=runtime
-        )
+        self._runners = build_runners(base, self.function_log, self._tasks)
+        push = build_push_services(base)
+        self.environment, self.deploy = push.environment, push.deploy
+        self._snapshots = build_snapshot_services(base)
+        self.exports, self.imports = self._snapshots.exports, self._snapshots.imports
 
     async def start(self) -> None:
         """Recover what a former process left unfinished, then bring up the background loops."""
         jobs = JobExecutor(
             database=self._database,
             function_runner=self._function_runner,
-            mutations=self._mutations,
-            actions=self._actions,
-            executions=self._executions,
+            mutations=self._runners.mutations,
+            actions=self._runners.actions,
+            executions=self._runners.executions,
             runtime=self._runtime,
             tasks=self._tasks,
         )
@@ -162,8 +113,8 @@ class Application:
             "cleaner": cleaner.run,
             "repeatable timestamp": RepeatableTimestamp(self._database).run,
             "retention": (await Retention.load(self._database)).run,
-            "export worker": self._export_worker.run,
-            "import worker": self._import_worker.run,
+            "export worker": self._snapshots.export_worker.run,
+            "import worker": self._snapshots.import_worker.run,
         }
         for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))
@@ -184,10 +135,10 @@ class Application:
         is_present = ts is None
         ts = self._database.latest_ts() if ts is None else ts
         if invocation.path.is_system:
-            answer = QueryAnswer(query=await self._system_queries.run(invocation, ts))
+            answer = QueryAnswer(query=await self._runners.system_queries.run(invocation, ts))
         else:
-            opened = self._queries.open_journal(journal)
-            answer = await self._queries.run(invocation, ts, opened)
+            opened = self._runners.queries.open_journal(journal)
+            answer = await self._runners.queries.run(invocation, ts, opened)
         query = answer.query
         return QueryRun(
             result=encode_client_result(
@@ -195,7 +146,7 @@ class Application:
             ),
             ts=ts,
             token=query.token,
-            journal=self._queries.seal_journal(query.outcome.journal),
+            journal=self._runners.queries.seal_journal(query.outcome.journal),
             fingerprint=query.fingerprint,
             repeat=answer.repeat if is_present else None,
         )
@@ -209,13 +160,13 @@ class Application:
         Raises: ConflictError after the last retry; FenchelError for failures of the system.
         """
         check_may_write(call.identity)
-        run = await self._mutations.run(decode_call(call), session)
+        run = await self._runners.mutations.run(decode_call(call), session)
         return MutationRun(result=self._encode(run.outcome, call), ts=run.ts)
 
     async def run_action(self, call: FunctionCall) -> ActionRun:
         """Run once. Raises FenchelError for failures of the system, maybe after effects."""
         check_may_write(call.identity)
-        outcome = await self._actions.run(decode_call(call))
+        outcome = await self._runners.actions.run(decode_call(call))
         return ActionRun(result=self._encode(outcome, call))
 
     async def run_function(self, call: FunctionCall) -> ActionRun:

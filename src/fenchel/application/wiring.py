@@ -1,0 +1,150 @@
+"""What an application is made of, put together: each function builds one part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fenchel.application.action_runner import ActionRunner
+from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
+from fenchel.application.deploy_messages import CanonicalUrls
+from fenchel.application.deploy_service import DeployService
+from fenchel.application.environment import EnvironmentService
+from fenchel.application.executions import Executions
+from fenchel.application.exports import ExportService, ExportWorker
+from fenchel.application.function_log import FunctionLog
+from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
+from fenchel.application.mutation_runner import MutationRunner
+from fenchel.application.query_cache import QueryCache
+from fenchel.application.query_runner import QueryRunner
+from fenchel.application.system_query_runner import SystemQueryRunner
+from fenchel.auth import KeyBroker
+from fenchel.database import Database
+from fenchel.file_storage import FileStorage
+from fenchel.function_runner import FunctionRunner
+from fenchel.runtime import BackgroundTasks, Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What the composition root brings; an application ends none of it."""
+
+    database: Database
+    function_runner: FunctionRunner
+    file_storage: FileStorage
+    export_storage: FileStorage
+    import_storage: FileStorage
+    key_broker: KeyBroker
+    canonical_urls: CanonicalUrls
+    runtime: Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runners:
+    """One for each kind of function; `executions` gives all of them ids and a place in the log."""
+
+    executions: Executions
+    queries: QueryRunner
+    mutations: MutationRunner
+    actions: ActionRunner
+    system_queries: SystemQueryRunner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushServices:
+    """What changes the code that runs, and its environment."""
+
+    environment: EnvironmentService
+    deploy: DeployService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotServices:
+    """Exports and imports: what callers ask, and the workers that do it."""
+
+    exports: ExportService
+    imports: ImportService
+    export_worker: ExportWorker
+    import_worker: ImportWorker
+
+
+def build_runners(base: Foundation, function_log: FunctionLog, tasks: BackgroundTasks) -> Runners:
+    """`tasks` owns what the query cache runs for several callers at once."""
+    executions = Executions(base.runtime, function_log)
+    queries = QueryRunner(
+        database=base.database,
+        function_runner=base.function_runner,
+        cache=QueryCache(base.database, base.runtime, tasks),
+        executions=executions,
+        key_broker=base.key_broker,
+        runtime=base.runtime,
+    )
+    mutations = MutationRunner(
+        database=base.database,
+        function_runner=base.function_runner,
+        executions=executions,
+        key_broker=base.key_broker,
+        runtime=base.runtime,
+    )
+    return Runners(
+        executions=executions,
+        queries=queries,
+        mutations=mutations,
+        actions=_build_action_runner(base, executions, queries, mutations),
+        system_queries=SystemQueryRunner(
+            database=base.database,
+            key_broker=base.key_broker,
+            canonical_urls=base.canonical_urls,
+            runtime=base.runtime,
+        ),
+    )
+
+
+def build_push_services(base: Foundation) -> PushServices:
+    auth_configs = AuthConfigEvaluator(
+        function_runner=base.function_runner,
+        file_storage=base.file_storage,
+        canonical_urls=base.canonical_urls,
+    )
+    environment = EnvironmentService(
+        database=base.database,
+        function_runner=base.function_runner,
+        auth_configs=auth_configs,
+        canonical_urls=base.canonical_urls,
+        runtime=base.runtime,
+    )
+    deploy = DeployService(
+        database=base.database,
+        function_runner=base.function_runner,
+        file_storage=base.file_storage,
+        auth_configs=auth_configs,
+        canonical_urls=base.canonical_urls,
+        runtime=base.runtime,
+    )
+    return PushServices(environment=environment, deploy=deploy)
+
+
+def build_snapshot_services(base: Foundation) -> SnapshotServices:
+    database, runtime = base.database, base.runtime
+    uploads = ImportUploads(storage=base.import_storage, runtime=runtime)
+    return SnapshotServices(
+        exports=ExportService(database=database, storage=base.export_storage, runtime=runtime),
+        imports=ImportService(database=database, uploads=uploads, runtime=runtime),
+        export_worker=ExportWorker(database=database, storage=base.export_storage, runtime=runtime),
+        import_worker=ImportWorker(
+            database=database, storage=base.import_storage, uploads=uploads, runtime=runtime
+        ),
+    )
+
+
+def _build_action_runner(
+    base: Foundation, executions: Executions, queries: QueryRunner, mutations: MutationRunner
+) -> ActionRunner:
+    return ActionRunner(
+        database=base.database,
+        function_runner=base.function_runner,
+        queries=queries,
+        mutations=mutations,
+        executions=executions,
+        key_broker=base.key_broker,
+        runtime=base.runtime,
+    )
