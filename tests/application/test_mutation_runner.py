@@ -13,7 +13,7 @@ from fenchel.application import SessionRequest
 from fenchel.errors import ConflictError, FenchelError
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
-from fenchel.values import Value
+from fenchel.values import COMMIT_TS, Value, decode_json
 from tests.application.fakes import (
     REQUEST_ID,
     Backend,
@@ -23,6 +23,7 @@ from tests.application.fakes import (
     call,
     running_backend,
 )
+from tests.database.helpers import scan
 
 
 class HastyClock:
@@ -76,6 +77,19 @@ def functions() -> FakeFunctionRunner:
         return (await read_counter(ctx))[1]
 
     @runner.mutation
+    async def stamp(ctx: Ctx, args: dict[str, Any]) -> Value:
+        id_text = await ctx.tx.user().insert("stamps", {"ts": COMMIT_TS})
+        return {"id": id_text, "ts": COMMIT_TS}
+
+    @runner.query
+    async def stamps(ctx: Ctx, args: dict[str, Any]) -> Value:
+        stream = ctx.tx.user().open_stream(scan("stamps"))
+        found: list[Value] = []
+        while (document := await stream.next()) is not None:
+            found.append(document.value["ts"])
+        return found
+
+    @runner.mutation
     async def broken(ctx: Ctx, args: dict[str, Any]) -> Value:
         await ctx.tx.user().insert("counters", {"value": 1.0})
         raise UserCodeError("on purpose")
@@ -96,6 +110,23 @@ async def test_a_mutation_commits_and_is_readable_at_its_timestamp(backend: Back
     assert run.ts is not None
     assert run.ts <= backend.application.latest_ts()
     assert await backend.query("get") == 1.0
+
+
+async def test_a_returned_commit_timestamp_is_that_of_the_commit(backend: Backend) -> None:
+    run = await backend.application.run_mutation(call("stamp"))
+    result = decode_json(run.result.value_json)
+    assert isinstance(result, dict)
+    assert result["ts"] == run.ts
+    assert await backend.query("stamps") == [run.ts]
+
+
+async def test_a_repeated_request_gets_the_first_commits_timestamp(backend: Backend) -> None:
+    session = SessionRequest("session", 7)
+    first = await backend.application.run_mutation(call("stamp"), session=session)
+    await backend.mutate("increment")
+    again = await backend.application.run_mutation(call("stamp"), session=session)
+    assert again.result.value_json == first.result.value_json
+    assert await backend.query("stamps") == [first.ts]
 
 
 async def test_a_failing_mutation_writes_nothing_and_shows_its_error(backend: Backend) -> None:

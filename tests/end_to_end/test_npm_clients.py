@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -159,3 +160,18 @@ async def test_a_client_reconnects_after_a_restart_and_no_mutation_is_applied_tw
         seen = await updates.until(["before", "during", "after"])
         assert all(len(set(bodies)) == len(bodies) for bodies in seen)
     server.stop()
+
+
+@both_kinds
+async def test_a_mutation_writes_and_returns_the_timestamp_of_its_commit(
+    kind: Kind, server: FenchelServer, topic: str
+) -> None:
+    async with npm_client(kind, server.url) as client:
+        first = await client.mutation("commits:stamp", topic=topic)
+        second = await client.mutation("commits:stamp", topic=topic)
+        assert (first["pending"], first["last"]) == (True, True)
+        listed = await client.query("commits:list", topic=topic)
+        assert listed == [first["ts"], first["ts"], second["ts"], second["ts"]]
+        numbers = [int.from_bytes(b64decode(ts["$integer"]), "little") for ts in listed]
+        assert numbers == sorted(numbers)
+        assert numbers[0] < numbers[-1]

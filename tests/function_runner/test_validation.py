@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from fenchel.auth.identity import Anonymous
@@ -69,7 +70,7 @@ def test_a_function_runs_only_as_what_it_is() -> None:
 @pytest.mark.parametrize("args", ["[]", "[1]", "[{},{}]", "{}", "[{"])
 def test_arguments_are_one_object_in_an_array(args: str, transaction: Transaction) -> None:
     request = replace(REQUEST, args_json=args)
-    error = check_args(function(), request, transaction, SETTINGS)
+    error = check_args(function(), request, transaction, SETTINGS, is_nested=False)
     assert error is not None
     assert error.message.startswith("Invalid arguments for m.js:f: ")
 
@@ -77,20 +78,57 @@ def test_arguments_are_one_object_in_an_array(args: str, transaction: Transactio
 def test_arguments_and_results_have_a_size_limit(transaction: Transaction) -> None:
     text = f'"{"x" * (2 << 20)}"'
     request = replace(REQUEST, args_json=f'[{{"a":{text}}}]')
-    error = check_args(function(), request, transaction, SETTINGS)
+    error = check_args(function(), request, transaction, SETTINGS, is_nested=False)
     assert error is not None
     assert error.message == "Arguments for m.js:f are too large (actual: 2 MiB, limit: 1 MiB)"
-    result = check_result(function(), PATH, FunctionResult(text), transaction, SETTINGS)
+    result = check_result(
+        function(), REQUEST, FunctionResult(text), transaction, SETTINGS, is_nested=False
+    )
     assert isinstance(result, JsError)
     assert "return value is too large (actual: 2 MiB, limit: 1 MiB)" in result.message
 
 
 def test_a_result_is_checked_and_comes_in_canonical_form(transaction: Transaction) -> None:
-    good = check_result(function(), PATH, FunctionResult("1"), transaction, SETTINGS)
+    good = check_result(
+        function(), REQUEST, FunctionResult("1"), transaction, SETTINGS, is_nested=False
+    )
     assert good == FunctionResult("1.0")
-    bad = check_result(function(), PATH, FunctionResult('"x"'), transaction, SETTINGS)
+    bad = check_result(
+        function(), REQUEST, FunctionResult('"x"'), transaction, SETTINGS, is_nested=False
+    )
     assert isinstance(bad, JsError)
     assert bad.message.startswith("ReturnsValidationError: ")
-    broken = check_result(function(), PATH, FunctionResult('{"$x":1}'), transaction, SETTINGS)
+    broken = check_result(
+        function(), REQUEST, FunctionResult('{"$x":1}'), transaction, SETTINGS, is_nested=False
+    )
     assert isinstance(broken, JsError)
     assert "return value invalid" in broken.message
+
+
+def test_only_mutations_and_what_they_call_return_the_timestamp_of_their_commit(
+    transaction: Transaction,
+) -> None:
+    untyped = msgspec.structs.replace(function(), returns=None)
+    pending = FunctionResult('{"ts":{"$commitTs":null}}')
+    mutation = replace(REQUEST, udf_type=UdfType.MUTATION)
+    for request, is_nested in ((mutation, False), (mutation, True), (REQUEST, True)):
+        checked = check_result(
+            untyped, request, pending, transaction, SETTINGS, is_nested=is_nested
+        )
+        assert checked == pending
+    for udf_type, callers in ((UdfType.QUERY, "queries"), (UdfType.ACTION, "actions")):
+        request = replace(REQUEST, udf_type=udf_type)
+        error = check_result(untyped, request, pending, transaction, SETTINGS, is_nested=False)
+        assert error == JsError(
+            message="Function m.js:f return value invalid: "
+            f"{callers} cannot return an unresolved commit timestamp"
+        )
+
+
+def test_only_nested_calls_take_the_timestamp_of_their_commit(transaction: Transaction) -> None:
+    request = replace(REQUEST, args_json='[{"ts":{"$commitTs":null}}]')
+    untyped = msgspec.structs.replace(function(), args=None)
+    assert check_args(untyped, request, transaction, SETTINGS, is_nested=True) is None
+    error = check_args(untyped, request, transaction, SETTINGS, is_nested=False)
+    assert error is not None
+    assert "cannot leave the mutation" in error.message

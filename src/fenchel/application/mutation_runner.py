@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fenchel.application.calls import SessionRequest
 from fenchel.application.executions import Executions, Invocation
@@ -20,6 +20,7 @@ from fenchel.function_runner import FunctionRunner
 from fenchel.model import StoredResult, get_session_request, record_session_request
 from fenchel.runtime import Runtime
 from fenchel.udf import FunctionResult, JsError, UdfOutcome, UdfRequest, UdfType
+from fenchel.values import resolve_commit_ts_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,7 @@ class MutationRunner:
             )
             self.executions.record_outcome(invocation, request, outcome, transaction=tx)
             return MutationOutcome(outcome=outcome, ts=None)
+        outcome = _with_commit_ts(outcome, ts)
         self.executions.record_outcome(
             invocation, request, outcome, transaction=tx, retry_count=attempt
         )
@@ -147,6 +149,15 @@ class MutationRunner:
             await record_session_request(tx, session.session_id, session.request_id, result)
         retries_max = self.runtime.settings.application.occ_retries_max
         return await self.commit(invocation, request, tx, outcome, attempt, retries_max=retries_max)
+
+
+def _with_commit_ts(outcome: UdfOutcome, ts: Timestamp) -> UdfOutcome:
+    """The outcome with `ts` where the function returned `db.vars.commitTs` (database 7.7)."""
+    if not isinstance(outcome.result, FunctionResult):
+        return outcome
+    value_json = outcome.result.value_json
+    resolved = resolve_commit_ts_json(value_json, ts)
+    return outcome if resolved is value_json else replace(outcome, result=FunctionResult(resolved))
 
 
 def _repeat(stored: StoredResult, visible_ts: Timestamp) -> MutationOutcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fenchel.database.metadata import Index, IndexKind, Metadata
@@ -44,6 +44,8 @@ class PreparedCommit:
 
     `changes` is ordered so that tables come before what refers to them; without any the commit only
     moves the repeatable timestamp. `reservation` is the turn that the transaction began in, if any.
+    `unresolved` maps the places of changes that wait for the commit's timestamp to their table's
+    indexes; until `at` their keys are those of the greatest Int64.
     """
 
     begin_ts: Timestamp
@@ -52,6 +54,20 @@ class PreparedCommit:
     memory_tablets: frozenset[TabletId]
     write_source: str | None
     reservation: Reservation | None
+    unresolved: Mapping[int, Sequence[Index]] = field(default_factory=dict)
+
+    def at(self, ts: Timestamp) -> PreparedCommit:
+        """This commit with `ts` in every document that asks for its commit timestamp."""
+        if not self.unresolved:
+            return self
+        changes = list(self.changes)
+        for place, indexes in self.unresolved.items():
+            change = changes[place]
+            assert change.new is not None
+            new = change.new.with_commit_ts(ts)
+            keys = [_key_change(index, change.old, new) for index in indexes]
+            changes[place] = change._replace(new=new, keys=keys)
+        return replace(self, changes=changes, unresolved={})
 
     def metadata_after(self, metadata: Metadata) -> Metadata:
         """`metadata` with this commit's system documents."""
@@ -140,15 +156,18 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
             continue
         old_document = None if old is None else old.document
         keys = [
-            _key_change(index, old_document, new)
-            for index in metadata.indexes[tablet_id]
-            if index.kind is IndexKind.DATABASE
+            _key_change(index, old_document, new) for index in _key_indexes(metadata, tablet_id)
         ]
         old_ts = None if old is None else old.ts
         changes.append(DocumentChange(tablet_id, internal_id, old_ts, old_document, new, keys))
     tables = metadata.tables
     changes.sort(key=lambda change: tables[change.tablet_id].name != TABLES)
     written = {change.tablet_id for change in changes}
+    unresolved = {
+        place: _key_indexes(metadata, change.tablet_id)
+        for place, change in enumerate(changes)
+        if change.new is not None and change.new.has_commit_ts
+    }
     return PreparedCommit(
         begin_ts=tx.begin_ts,
         reads=tx.reads,
@@ -156,7 +175,12 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
         memory_tablets=frozenset(t for t in written if tables[t].is_in_memory),
         write_source=write_source,
         reservation=tx.reservation,
+        unresolved=unresolved,
     )
+
+
+def _key_indexes(metadata: Metadata, tablet_id: TabletId) -> list[Index]:
+    return [index for index in metadata.indexes[tablet_id] if index.kind is IndexKind.DATABASE]
 
 
 def _is_unchanged(old: StoredDocument | None, new: Document | None) -> bool:

@@ -275,8 +275,8 @@ class Committer:
 
     def _admit(self, request: _Request) -> _Admitted:
         """Give the validated commit its timestamp. Changes nothing if it raises."""
-        commit = request.commit
         ts = Timestamp(max(self._last_ts + 1, self._runtime.clock.now_ns()))
+        commit = request.commit.at(ts)
         writes = commit.index_writes(ts)
         counts = self._counts_after(commit)
         is_bump = not commit.changes

@@ -16,6 +16,7 @@ from fenchel.errors import FenchelError, bad_request
 from fenchel.values import (
     INT64_MAX,
     INT64_MIN,
+    CommitTsType,
     UndefinedType,
     Value,
     compare_values,
@@ -197,6 +198,8 @@ def _type_name(value: Operand) -> str:
             return "array"
         case dict():
             return "object"
+        case CommitTsType():
+            return "int64"
 
 
 def _eval_error(message: str) -> FenchelError:

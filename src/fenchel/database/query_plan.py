@@ -17,13 +17,12 @@ from fenchel.database.metadata import Index, IndexKind, IndexState, Table
 from fenchel.database.types import BY_CREATION_TIME, BY_ID
 from fenchel.documents import Interval, decode_field_path, encode_field_path
 from fenchel.errors import ErrorKind, FenchelError, bad_request
-from fenchel.values import INT64_MAX, UndefinedType, Value, decode_optional_value
+from fenchel.values import Value, decode_optional_value
 
 if TYPE_CHECKING:
     from fenchel.database.transaction import Transaction
 
 _OPERATORS_MAX = 256
-_COMMIT_TS_JSON = {"$commitTs": None}
 
 Order = Literal["asc", "desc"] | None
 
@@ -150,10 +149,11 @@ def _compile_operator(item: _Operator) -> Filter | Limit:
 
 
 def _decode_range(item: _Range) -> RangeExpression:
-    value: Value | UndefinedType
-    # A commit timestamp that is not known yet sorts as the greatest (database specification 7.7).
-    value = INT64_MAX if item.value == _COMMIT_TS_JSON else decode_optional_value(item.value)
-    return RangeExpression(operator=item.type, path=decode_field_path(item.fieldPath), value=value)
+    return RangeExpression(
+        operator=item.type,
+        path=decode_field_path(item.fieldPath),
+        value=decode_optional_value(item.value),
+    )
 
 
 def _split_index_name(text: str) -> tuple[str, str]:

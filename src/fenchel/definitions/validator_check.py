@@ -20,7 +20,7 @@ from fenchel.definitions.validator import (
 )
 from fenchel.documents import decode_document_id
 from fenchel.errors import FenchelError
-from fenchel.values import Value, compare_values, render_value
+from fenchel.values import COMMIT_TS, Value, compare_values, render_value
 
 _SCALAR_TYPES: dict[Scalar, type] = {
     Scalar.NULL: type(None),
@@ -31,6 +31,8 @@ _SCALAR_TYPES: dict[Scalar, type] = {
     Scalar.STRING: str,
     Scalar.BYTES: bytes,
 }
+# A commit timestamp that is not known yet will be an Int64 (database specification 7.7).
+_INT64_TYPES = (Scalar.BIGINT, Scalar.COMMIT_TS)
 
 
 class TableNames(Protocol):
@@ -67,7 +69,10 @@ def _check(validator: Validator, value: Value, tables: TableNames) -> _Mismatch 
             return None
         case Scalar():
             # Exactly this type: True is no bigint.
-            return None if type(value) is _SCALAR_TYPES[validator] else _no_match(validator, value)
+            is_match = type(value) is _SCALAR_TYPES[validator] or (
+                value is COMMIT_TS and validator in _INT64_TYPES
+            )
+            return None if is_match else _no_match(validator, value)
         case IdValidator():
             return _check_id(validator, value, tables)
         case LiteralValidator():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from fenchel.documents.document_id import InternalId, TabletId, encode_document_id
@@ -15,7 +15,9 @@ from fenchel.values import (
     check_value_size,
     decode_json,
     encode_json,
+    has_commit_ts,
     render_value,
+    resolve_commit_ts,
     value_nesting,
     value_size,
 )
@@ -65,9 +67,20 @@ class Document:
         )
 
     @property
+    def has_commit_ts(self) -> bool:
+        """Whether the timestamp of its own commit is missing in it (specification 7.7)."""
+        return has_commit_ts(self.value_json)
+
+    def with_commit_ts(self, ts: int) -> Document:
+        """The document as the commit at `ts` stores it."""
+        value = resolve_commit_ts(self.value, ts)
+        assert isinstance(value, dict)
+        return replace(self, value_json=encode_json(value), _value=value)
+
+    @property
     def value(self) -> dict[str, Value]:
         if self._value is None:
-            decoded = decode_json(self.value_json)
+            decoded = decode_json(self.value_json, allows_commit_ts=True)
             assert isinstance(decoded, dict)
             object.__setattr__(self, "_value", decoded)
         return cast("dict[str, Value]", self._value)

@@ -87,7 +87,7 @@ class FunctionRunnerCore:
         """A query or mutation, `depth` calls below the one that the caller asked for."""
         assert request.udf_type in (UdfType.QUERY, UdfType.MUTATION)
         start = self._clock.monotonic()
-        prepared = await self._prepare(request, transaction, visibility)
+        prepared = await self._prepare(request, transaction, visibility, is_nested=depth > 0)
         if isinstance(prepared, JsError):
             return UdfOutcome(result=prepared)
         function, bundle = prepared
@@ -95,7 +95,7 @@ class FunctionRunnerCore:
         outcome = await self._pool.run_udf(
             bundle, request, transaction, nested_host, is_nested=depth > 0
         )
-        return self._finish(function, request, outcome, transaction, start)
+        return self._finish(function, request, outcome, transaction, start, is_nested=depth > 0)
 
     async def run_action(
         self,
@@ -159,14 +159,19 @@ class FunctionRunnerCore:
     # Steps
 
     async def _prepare(
-        self, request: UdfRequest, transaction: Transaction, visibility: AllowedVisibility
+        self,
+        request: UdfRequest,
+        transaction: Transaction,
+        visibility: AllowedVisibility,
+        *,
+        is_nested: bool = False,
     ) -> tuple[AnalyzedFunction, CodeBundle] | JsError:
         found = await self._code_lookup.find(transaction, request.path)
         function = None if found.module is None else found.module.find(request.path.function)
         error = check_function(function, request, visibility)
         if error is None:
             assert function is not None
-            error = check_args(function, request, transaction, self._settings)
+            error = check_args(function, request, transaction, self._settings, is_nested=is_nested)
         if error is not None:
             self._metrics.record_rejection("validation")
             return error
@@ -181,10 +186,17 @@ class FunctionRunnerCore:
         outcome: UdfOutcome,
         transaction: Transaction,
         start: float,
+        *,
+        is_nested: bool = False,
     ) -> UdfOutcome:
         if isinstance(outcome.result, FunctionResult):
             result = check_result(
-                function, request.path, outcome.result, transaction, self._settings
+                function,
+                request,
+                outcome.result,
+                transaction,
+                self._settings,
+                is_nested=is_nested,
             )
             outcome = replace(outcome, result=result)
         seconds = self._clock.monotonic() - start

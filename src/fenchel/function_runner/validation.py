@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fenchel.database import Transaction
-from fenchel.definitions import AnalyzedFunction, FunctionPath, check_validator
-from fenchel.errors import FenchelError
+from fenchel.definitions import AnalyzedFunction, check_validator
+from fenchel.errors import FenchelError, bad_request
 from fenchel.function_runner.runner import AllowedVisibility
 from fenchel.runtime.settings import MEBIBYTE, IsolateSettings
-from fenchel.udf import FunctionResult, JsError, UdfRequest
-from fenchel.values import Value, canonical_json, decode_json, value_size
+from fenchel.udf import FunctionResult, JsError, UdfRequest, UdfType
+from fenchel.values import Value, canonical_json, decode_json, holds_commit_ts, value_size
 
 # What validators call the system tables that users may refer to (execution 6.3).
 _VIRTUAL_NAMES = {"_file_storage": "_storage", "_scheduled_jobs": "_scheduled_functions"}
@@ -46,11 +46,16 @@ def check_args(
     request: UdfRequest,
     transaction: Transaction,
     settings: IsolateSettings,
+    *,
+    is_nested: bool,
 ) -> JsError | None:
-    """Are the arguments one object, small enough, and what the validator wants?"""
+    """Are the arguments one object, small enough, and what the validator wants?
+
+    Those of a nested call may hold the timestamp that its transaction will commit at.
+    """
     path = request.path
     try:
-        args = decode_json(request.args_json)
+        args = decode_json(request.args_json, allows_commit_ts=is_nested)
         size_bytes = _size_if_large(args, request.args_json, settings.argument_bytes_max)
         validator = function.args_validator
     except FenchelError as error:
@@ -71,14 +76,22 @@ def check_args(
 
 def check_result(
     function: AnalyzedFunction,
-    path: FunctionPath,
+    request: UdfRequest,
     result: FunctionResult,
     transaction: Transaction,
     settings: IsolateSettings,
+    *,
+    is_nested: bool,
 ) -> FunctionResult | JsError:
-    """The result in canonical JSON, if it is a value, small enough and as the validator wants."""
+    """The result in canonical JSON, if it is a value, small enough and as the validator wants.
+
+    Mutations, and whatever they call, may return the timestamp that they will commit at.
+    """
+    path = request.path
     try:
-        value = decode_json(result.value_json)
+        value = decode_json(result.value_json, allows_commit_ts=True)
+        if not (is_nested or request.udf_type is UdfType.MUTATION) and holds_commit_ts(value):
+            raise _unresolved_commit_ts(request.udf_type)
         size_bytes = _size_if_large(value, result.value_json, settings.result_bytes_max)
         validator = function.returns_validator
     except FenchelError as error:
@@ -91,6 +104,13 @@ def check_result(
         if detail is not None:
             return JsError(message=f"ReturnsValidationError: {detail}")
     return replace(result, value_json=canonical_json(value, result.value_json))
+
+
+def _unresolved_commit_ts(udf_type: UdfType) -> FenchelError:
+    callers = "actions" if udf_type is UdfType.ACTION else "queries"
+    return bad_request(
+        "UnresolvedCommitTs", f"{callers} cannot return an unresolved commit timestamp"
+    )
 
 
 class NamespaceTables:

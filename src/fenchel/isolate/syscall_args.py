@@ -123,7 +123,7 @@ def decode_args(type: type[_T], text: bytes, method: str) -> _T:
 
 def decode_document(parsed: Any, method: str) -> dict[str, Value]:
     """The object to store. Raises: InvalidArgument, or a limit of execution 4.2."""
-    value = decode_value(parsed)
+    value = decode_value(parsed, allows_commit_ts=True)
     if not isinstance(value, dict):
         raise invalid_arguments(method, TypeError("Value must be an Object"))
     return value

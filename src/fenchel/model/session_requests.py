@@ -4,13 +4,14 @@ effect once (client-protocol 3.10).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
 from fenchel.database import Transaction
 from fenchel.model.rows import decode_row, encode_row
 from fenchel.udf import LogLevel, LogLine
+from fenchel.values import COMMIT_TS, Value, has_commit_ts, resolve_commit_ts_json
 
 _TABLE = "_session_requests"
 _INDEX = "by_session_id_and_request_id"
@@ -30,6 +31,8 @@ class _Outcome(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     type: Literal["mutation"] = "mutation"
     result: str
     log_lines: list[_StoredLine]
+    # For a result that names the commit's timestamp, which the commit itself puts in here.
+    commit_ts: int | None = None
 
 
 class _SessionRequestRow(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -54,7 +57,10 @@ async def get_session_request(
         return None
     outcome = decode_row(rows[0], _SessionRequestRow).outcome
     lines = tuple(_decode_line(line) for line in outcome.log_lines)
-    return StoredResult(value_json=outcome.result, log_lines=lines)
+    value_json = outcome.result
+    if outcome.commit_ts is not None:
+        value_json = resolve_commit_ts_json(value_json, outcome.commit_ts)
+    return StoredResult(value_json=value_json, log_lines=lines)
 
 
 async def record_session_request(
@@ -69,7 +75,10 @@ async def record_session_request(
             log_lines=[_encode_line(line) for line in result.log_lines],
         ),
     )
-    await tx.system().insert(_TABLE, encode_row(row))
+    value = encode_row(row)
+    if has_commit_ts(result.value_json):
+        value["outcome"] = {**cast("dict[str, Value]", value["outcome"]), "commitTs": COMMIT_TS}
+    await tx.system().insert(_TABLE, value)
 
 
 async def delete_session_requests(tx: Transaction, *, before_ms: float, limit: int) -> int:

@@ -15,26 +15,34 @@ from fenchel.values.json_encoding import (
     encode_clean_json,
     encode_export_json,
     encode_json,
+    has_commit_ts,
+    resolve_commit_ts_json,
 )
 from fenchel.values.rendering import render_string, render_value
 from fenchel.values.sort_key import compare_values, encode_sort_key
 from fenchel.values.value import (
+    COMMIT_TS,
     INT64_MAX,
     INT64_MIN,
     UNDEFINED,
+    CommitTsType,
     UndefinedType,
     Value,
     check_field_name,
     check_value,
     check_value_size,
+    holds_commit_ts,
+    resolve_commit_ts,
     value_nesting,
     value_size,
 )
 
 __all__ = [
+    "COMMIT_TS",
     "INT64_MAX",
     "INT64_MIN",
     "UNDEFINED",
+    "CommitTsType",
     "UndefinedType",
     "Value",
     "canonical_json",
@@ -53,10 +61,14 @@ __all__ = [
     "encode_export_json",
     "encode_json",
     "encode_sort_key",
+    "has_commit_ts",
+    "holds_commit_ts",
     "is_identifier",
     "parse_json",
     "render_string",
     "render_value",
+    "resolve_commit_ts",
+    "resolve_commit_ts_json",
     "value_nesting",
     "value_size",
 ]

@@ -18,6 +18,7 @@ import msgspec
 from fenchel.errors import FenchelError, bad_request
 from fenchel.values.value import (
     ARRAY_LENGTH_MAX,
+    COMMIT_TS,
     FIELD_NAME_LENGTH_MAX,
     OBJECT_FIELDS_MAX,
     UNDEFINED,
@@ -27,6 +28,7 @@ from fenchel.values.value import (
     check_array_length,
     check_field_count,
     check_field_name,
+    holds_commit_ts,
     too_nested,
 )
 
@@ -34,14 +36,18 @@ from fenchel.values.value import (
 _PLAIN_NESTING_MAX = 6
 
 
-def decode_json(text: str | bytes) -> Value:
-    """The value of one JSON text.
+def decode_json(text: str | bytes, *, allows_commit_ts: bool = False) -> Value:
+    """The value of one JSON text; only what belongs to a mutation's transaction may hold
+    `{"$commitTs": null}`.
 
     Raises: InvalidJson for text that is not JSON (also NaN tokens, lone surrogates, numbers out of
     range), InvalidConvexValue for bad `$` escapes, and the limits of execution specification 4.2.
     """
     if may_hold_escapes(text):
-        return decode_value(parse_json(text))
+        return decode_value(
+            parse_json(text),
+            allows_commit_ts=allows_commit_ts or not _may_hold_commit_ts(text),
+        )
     try:
         value = cast("Value", _plain_decoder.decode(text))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -62,18 +68,26 @@ def parse_json(text: str | bytes) -> Any:
         raise bad_request("InvalidJson", f"Not valid JSON: {error}") from error
 
 
-def decode_value(parsed: Any) -> Value:
+def decode_value(parsed: Any, *, allows_commit_ts: bool = False) -> Value:
     """The value of parsed JSON, where numbers are `int` or `float`. Raises: as `decode_json`."""
-    return _decode(parsed, 0)
+    value = _decode(parsed, 0)
+    if not allows_commit_ts and holds_commit_ts(value):
+        raise _invalid(
+            "a commit timestamp (`db.vars.commitTs`) that is not known yet cannot leave the "
+            "mutation it belongs to"
+        )
+    return value
 
 
 def decode_optional_value(parsed: Any) -> Value | UndefinedType:
-    """As `decode_value`, with `{"$undefined": null}` as `UNDEFINED` (execution spec. 2.2)."""
+    """As `decode_value` inside a transaction, with `{"$undefined": null}` as `UNDEFINED` (execution
+    specification 2.2)."""
     return UNDEFINED if parsed == {"$undefined": None} else _decode(parsed, 0)
 
 
 def decode_patch(parsed: Any) -> dict[str, Value | UndefinedType]:
-    """The fields of a patch; those to remove are `UNDEFINED`. Raises: as `decode_json`."""
+    """The fields of a patch inside a transaction; those to remove are `UNDEFINED`. Raises: as
+    `decode_json`."""
     if not isinstance(parsed, dict):
         raise _invalid("Value must be an Object")
     check_field_count(len(parsed))
@@ -87,6 +101,13 @@ def may_hold_escapes(text: str | bytes) -> bool:
     if isinstance(text, str):
         return '"$' in text or "\\u0024" in text
     return b'"$' in text or b"\\u0024" in text
+
+
+def _may_hold_commit_ts(text: str | bytes) -> bool:
+    """False if the text spells no `$commitTs`, with or without escapes of characters."""
+    if isinstance(text, str):
+        return "$commitTs" in text or "\\u" in text
+    return b"$commitTs" in text or b"\\u" in text
 
 
 def _has_only_good_names(text: str | bytes) -> bool:
@@ -196,6 +217,12 @@ def _decode_float(payload: Any) -> Value:
     return number
 
 
+def _decode_commit_ts(payload: Any) -> Value:
+    if payload is not None:
+        raise _invalid("$commitTs takes null")
+    return COMMIT_TS
+
+
 def _refuse_retired(_payload: Any) -> Value:
     raise _invalid("Sets and Maps are not supported")
 
@@ -204,6 +231,7 @@ _ESCAPES: dict[str, Callable[[Any], Value]] = {
     "$integer": _decode_integer,
     "$float": _decode_float,
     "$bytes": _decode_base64,
+    "$commitTs": _decode_commit_ts,
     "$set": _refuse_retired,
     "$map": _refuse_retired,
 }

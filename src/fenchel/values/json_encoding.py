@@ -15,11 +15,18 @@ from typing import Any, cast
 import msgspec
 
 from fenchel.values.json_decoding import decode_json
-from fenchel.values.value import INT64_MAX, INT64_MIN, Value
+from fenchel.values.value import (
+    COMMIT_TS,
+    INT64_MAX,
+    INT64_MIN,
+    Value,
+    resolve_commit_ts,
+)
 
 # "deterministic" sorts the names of every object.
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _pack_float = struct.Struct("<d").pack
+_COMMIT_TS_JSON = '{"$commitTs":null}'
 
 
 def encode_json(value: Value) -> str:
@@ -34,6 +41,21 @@ def canonical_json(value: Value, source: str) -> str:
     nothing has to be converted before it is written again.
     """
     return encode_json(value) if '"$' in source else _encode(value).decode()
+
+
+def has_commit_ts(text: str) -> bool:
+    """Whether a text that `encode_json` made holds an unknown commit timestamp.
+
+    Inside of strings the quote would have a backslash, and no field name begins with `$`.
+    """
+    return _COMMIT_TS_JSON in text
+
+
+def resolve_commit_ts_json(text: str, ts: int) -> str:
+    """The text of `encode_json` with `ts` for every unknown commit timestamp."""
+    if not has_commit_ts(text):
+        return text
+    return encode_json(resolve_commit_ts(decode_json(text, allows_commit_ts=True), ts))
 
 
 def encode_clean_json(value: Value) -> str:
@@ -73,6 +95,8 @@ def _lossless(value: Value) -> Any:
         }
     if kind is bytes:
         return {"$bytes": _base64(cast("bytes", value))}
+    if value is COMMIT_TS:
+        return {"$commitTs": None}
     raise AssertionError(f"not a value: {kind.__name__}")
 
 
@@ -91,12 +115,14 @@ def _clean_scalar(value: Value) -> Any:
         return str(_checked(value))
     if isinstance(value, bytes):
         return _base64(value)
+    assert value is not COMMIT_TS, "unknown in what leaves the database"
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
 
 
 def _export_scalar(value: Value) -> Any:
+    assert value is not COMMIT_TS, "unknown in what leaves the database"
     if isinstance(value, float) and not math.isfinite(value):
         return {"$float": _base64(_pack_float(value))}
     if isinstance(value, bytes):

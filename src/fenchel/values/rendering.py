@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fenchel.values.value import UndefinedType, Value
+from fenchel.values.value import CommitTsType, UndefinedType, Value
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
@@ -32,6 +32,8 @@ def render_value(value: Value | UndefinedType) -> str:
             )
         case UndefinedType():
             return "undefined"
+        case CommitTsType():
+            return "commitTs"
 
 
 def render_string(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from fenchel.values.value import UNDEFINED, UndefinedType, Value
+from fenchel.values.value import COMMIT_TS, INT64_MAX, UNDEFINED, UndefinedType, Value
 
 _pack_float = struct.Struct(">d").pack
 _SIGN_BIT = 1 << 63
@@ -42,6 +42,8 @@ def encode_sort_key(value: Value | UndefinedType) -> bytes:
         return (
             b"\x15" + b"".join(_encode_field(name, value[name]) for name in sorted(value)) + b"\x00"
         )
+    if value is COMMIT_TS:
+        return _encode_int(INT64_MAX)
     raise AssertionError(f"not a value: {type(value).__name__}")
 
 

@@ -12,8 +12,20 @@ from typing import Final, TypeAlias, cast
 
 from fenchel.errors import FenchelError, bad_request
 
+
+class CommitTsType(Enum):
+    """The timestamp of the commit to come, `db.vars.commitTs` (database specification 7.7): inside
+    a mutation's transaction only. Sorts, and counts, as the greatest Int64."""
+
+    COMMIT_TS = "commitTs"
+
+
+COMMIT_TS: Final = CommitTsType.COMMIT_TS
+
 # Recursive: a list holds values, a dict maps field names to values.
-Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
+Value: TypeAlias = (
+    "bool | int | float | str | bytes | list[Value] | dict[str, Value] | CommitTsType | None"
+)
 
 
 class UndefinedType(Enum):
@@ -39,7 +51,7 @@ def value_size(value: Value) -> int:
     if kind is str:
         text = cast("str", value)
         return 2 + (len(text) if text.isascii() else len(text.encode()))
-    if kind is float or kind is int:
+    if kind is float or kind is int or kind is CommitTsType:
         return 9
     if kind is dict:
         fields = cast("dict[str, Value]", value)
@@ -58,6 +70,24 @@ def value_nesting(value: Value) -> int:
     if isinstance(value, dict):
         return 1 + max(map(value_nesting, value.values()), default=0)
     return 0
+
+
+def holds_commit_ts(value: Value) -> bool:
+    """Whether a commit timestamp in the value is still unknown."""
+    if isinstance(value, list):
+        return any(map(holds_commit_ts, value))
+    if isinstance(value, dict):
+        return any(map(holds_commit_ts, value.values()))
+    return value is COMMIT_TS
+
+
+def resolve_commit_ts(value: Value, ts: int) -> Value:
+    """A copy in which `ts` stands for every unknown commit timestamp."""
+    if isinstance(value, list):
+        return [resolve_commit_ts(item, ts) for item in value]
+    if isinstance(value, dict):
+        return {name: resolve_commit_ts(item, ts) for name, item in value.items()}
+    return ts if value is COMMIT_TS else value
 
 
 def check_value(value: Value) -> None:

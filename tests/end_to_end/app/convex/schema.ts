@@ -3,4 +3,5 @@ import { v } from "convex/values";
 
 export default defineSchema({
   notes: defineTable({ topic: v.string(), body: v.string() }).index("by_topic", ["topic"]),
+  commits: defineTable({ topic: v.string(), ts: v.commitTs() }).index("by_ts", ["ts"]),
 });
