@@ -139,3 +139,30 @@ class TestServe:
 
 def test_version() -> None:
     assert fenchel("version").stdout == f"{__version__}\n"
+
+
+WITHOUT_LANDLOCK = """
+import ctypes, os, struct, sys
+# A kernel without Landlock, as seccomp can play it: call 444 does not exist.
+program = b"".join(struct.pack("=HBBI", *line) for line in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x50000 | 38), (0x06, 0, 0, 0x7FFF0000)))
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(4, program)), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_a_sandbox_that_is_required_but_incomplete_is_one_clear_line(tmp_path: Path) -> None:
+    serve = (FENCHEL, "serve", "--require-sandbox", "--port", "0", "--data-dir", tmp_path)
+    done = subprocess.run(
+        (sys.executable, "-c", WITHOUT_LANDLOCK, *map(str, serve)),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+    assert_one_clear_line(done, "--require-sandbox", "Missing: Landlock")

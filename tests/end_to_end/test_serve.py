@@ -41,6 +41,7 @@ def test_serve_prints_how_to_connect_and_stops_in_order(start_server: StartServe
     assert server.url in server.log
     assert f"CONVEX_SELF_HOSTED_URL='{server.url}'" in server.log
     assert "CONVEX_SELF_HOSTED_ADMIN_KEY='" in server.log
+    assert "User code runs with: empty environment" in server.log
     assert server.stop() == 0
     assert "Traceback" not in server.log
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -308,17 +307,6 @@ receive()
 """
     async with bench(tmp_path, body) as b:
         assert (await b.run()).result == FunctionResult("1")
-
-
-def read_status(pid: int) -> str:
-    return Path(f"/proc/{pid}/status").read_text()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="no_new_privs is Linux's")
-async def test_workers_cannot_gain_privileges(tmp_path: Path) -> None:
-    async with bench(tmp_path, "receive()") as b:
-        for worker in b.pool._supply.workers():
-            assert "NoNewPrivs:\t1\n" in read_status(worker.process.pid)
 
 
 async def test_a_failing_host_ends_the_execution_not_the_worker(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def main() -> None:
 @click.option("--url", help="URL under which clients reach the API; default: host and port.")
 @click.option("--site-url", help="URL under which clients reach HTTP actions.")
 @click.option(
+    "--require-sandbox",
+    is_flag=True,
+    help="Refuse to start unless seccomp and Landlock isolate user code.",
+)
+@click.option(
     "--log-level",
     default="warning",
     show_default=True,
@@ -75,6 +80,7 @@ def serve_command(
     instance_secret: str | None,
     url: str | None,
     site_url: str | None,
+    require_sandbox: bool,
     log_level: str,
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
@@ -92,6 +98,7 @@ def serve_command(
             database_url=database_url,
             url=url,
             site_url=site_url,
+            require_sandbox=require_sandbox,
             log_level=log_level,
         )
         serve(arguments, runtime)

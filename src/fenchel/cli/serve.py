@@ -31,6 +31,7 @@ class ServeArguments:
     url: str | None
     site_url: str | None
     log_level: str
+    require_sandbox: bool = False
 
 
 def serve(arguments: ServeArguments, runtime: Runtime) -> None:
@@ -93,6 +94,7 @@ def _options(arguments: ServeArguments) -> ServeOptions:
         database_url=arguments.database_url,
         url=arguments.url,
         site_url=arguments.site_url,
+        require_sandbox=arguments.require_sandbox,
     )
 
 
@@ -106,6 +108,8 @@ def _welcome(backend: Backend, arguments: ServeArguments) -> str:
             f"  API   {backend.url}",
             f"  Site  {backend.site_url}",
             f"  Data  {data}",
+            f"  User code runs with: {', '.join(backend.sandbox.in_force)}",
+            *(f"  Missing on this system: {name}" for name in backend.sandbox.missing),
             "",
             "Put these lines into .env.local of your app, then run `npx convex dev`:",
             f"CONVEX_SELF_HOSTED_URL='{backend.url}'",

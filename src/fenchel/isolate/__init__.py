@@ -6,6 +6,7 @@ from fenchel.isolate.bundler import Bundler
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
 from fenchel.isolate.host import NestedCall, NestedKind, UdfHost
 from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.sandbox import Sandbox, local_sandbox
 from fenchel.isolate.snapshot_builder import SnapshotBuilder
 from fenchel.isolate.worker_pool import PoolStatistics, WorkerPool
 
@@ -18,7 +19,9 @@ __all__ = [
     "NestedCall",
     "NestedKind",
     "PoolStatistics",
+    "Sandbox",
     "SnapshotBuilder",
     "UdfHost",
     "WorkerPool",
+    "local_sandbox",
 ]

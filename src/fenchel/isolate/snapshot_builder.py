@@ -20,7 +20,7 @@ from fenchel.isolate.frames import (
     encode_frame,
 )
 from fenchel.isolate.messages import decode_snapshot_result, encode_json_bytes, load_header
-from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process, node_command
+from fenchel.isolate.spawn import kill_group, node_command, worker_environment
 from fenchel.runtime.settings import IsolateSettings
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,9 @@ class SnapshotBuilder:
 
     def __init__(self, settings: IsolateSettings, command: tuple[str, ...] | None = None) -> None:
         self._settings = settings
-        self._command = command or node_command(BUNDLED_FOLDER / "snapshot-builder.cjs")
+        self._command = command or node_command(
+            "snapshot-builder.cjs", data_bytes_max=settings.worker_data_bytes_max
+        )
         self._slot = asyncio.Semaphore(1)
 
     async def build(self, bundle: CodeBundle) -> bytes | None:
@@ -49,13 +51,12 @@ class SnapshotBuilder:
     async def _build(self, bundle: CodeBundle) -> bytes | None:
         process = await asyncio.create_subprocess_exec(
             *self._command,
-            env={"TZ": "UTC"},
+            env=worker_environment(),
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
             start_new_session=True,
         )
-        limit_process(process.pid, data_bytes_max=self._settings.worker_data_bytes_max)
         assert process.stdin is not None
         assert process.stdout is not None
         try:

