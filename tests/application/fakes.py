@@ -46,6 +46,7 @@ URLS = CanonicalUrls(
     convex_cloud_url="http://127.0.0.1:3210", convex_site_url="http://127.0.0.1:3211"
 )
 REQUEST_ID = "0123456789abcdef"
+START_NS = 1_700_000_000 * 10**9
 
 
 class UserCodeError(Exception):
@@ -311,6 +312,31 @@ async def deploy_functions(backend: Backend) -> None:
     )
     await replace_modules(tx, [module])
     await backend.database.commit(tx)
+
+
+class SteppedClock:
+    """Time stands still until the test moves it; sleepers wake when their time has come."""
+
+    def __init__(self) -> None:
+        self._now_ns = START_NS
+        self._moved = asyncio.Event()
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def monotonic(self) -> float:
+        return self._now_ns / 1e9
+
+    async def sleep(self, seconds: float) -> None:
+        until_ns = self._now_ns + int(seconds * 1e9)
+        await asyncio.sleep(0)
+        while self._now_ns < until_ns:
+            await self._moved.wait()
+
+    def advance(self, seconds: float) -> None:
+        self._now_ns += int(seconds * 1e9)
+        self._moved.set()
+        self._moved = asyncio.Event()
 
 
 class ManualClock:

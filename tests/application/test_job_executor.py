@@ -14,40 +14,15 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
 from fenchel.values import Value
 from tests.application.fakes import (
+    START_NS,
     Backend,
     Ctx,
     FakeFunctionRunner,
+    SteppedClock,
     UserCodeError,
     call,
     running_backend,
 )
-
-START_NS = 1_700_000_000 * 10**9
-
-
-class SteppedClock:
-    """Time stands still until the test moves it; sleepers wake when their time has come."""
-
-    def __init__(self) -> None:
-        self._now_ns = START_NS
-        self._moved = asyncio.Event()
-
-    def now_ns(self) -> int:
-        return self._now_ns
-
-    def monotonic(self) -> float:
-        return self._now_ns / 1e9
-
-    async def sleep(self, seconds: float) -> None:
-        until_ns = self._now_ns + int(seconds * 1e9)
-        await asyncio.sleep(0)
-        while self._now_ns < until_ns:
-            await self._moved.wait()
-
-    def advance(self, seconds: float) -> None:
-        self._now_ns += int(seconds * 1e9)
-        self._moved.set()
-        self._moved = asyncio.Event()
 
 
 def functions() -> FakeFunctionRunner:

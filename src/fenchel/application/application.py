@@ -16,6 +16,7 @@ from fenchel.application.calls import (
 )
 from fenchel.application.cleanup import Cleaner
 from fenchel.application.client_results import encode_client_error, encode_client_result
+from fenchel.application.cron_executor import CronExecutor
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.executions import Invocation, decode_call
 from fenchel.application.function_log import FunctionLog
@@ -104,10 +105,21 @@ class Application:
             tasks=self._tasks,
         )
         await jobs.fail_interrupted()
+        crons = CronExecutor(
+            database=self._database,
+            function_runner=self._function_runner,
+            mutations=self._mutations,
+            actions=self._actions,
+            executions=self._executions,
+            runtime=self._runtime,
+            tasks=self._tasks,
+        )
+        await crons.fail_interrupted()
         await self.deploy.warm_deployed()
         cleaner = Cleaner(database=self._database, runtime=self._runtime)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
             "job executor": jobs.run,
+            "cron executor": crons.run,
             "index backfiller": IndexBackfiller(self._database).run,
             "schema validator": SchemaValidator(self._database).run,
             "cleaner": cleaner.run,

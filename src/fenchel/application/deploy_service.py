@@ -137,7 +137,8 @@ class DeployService:
         await self._function_runner.warm(push.evaluated.code)
 
         async def work(tx: Transaction) -> FinishPushResponse:
-            return await finish_push(tx, push, message=request.message)
+            now_ns = self._runtime.clock.now_ns()
+            return await finish_push(tx, push, message=request.message, now_ns=now_ns)
 
         response = await run_transaction(
             self._database, self._runtime, work, write_source="_system/finish_push"

@@ -1,24 +1,22 @@
 """Running scheduled functions when they are due (execution 6.1).
 
-One loop looks at the unfinished jobs, starts those that are due, and sleeps until a job row
-changes, the next one is due, or a slot becomes free. A mutation and its job's completion are one
-transaction; an action runs at most once.
+A mutation and its job's completion are one transaction; an action runs at most once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from fenchel.application.action_runner import ActionRunner
 from fenchel.application.calls import FunctionCaller
+from fenchel.application.due_loop import DueLoop
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.transactions import Result, Work, run_transaction, wait_after_conflict
-from fenchel.application.waiting import backoff_seconds, wait_for_event
+from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import System
 from fenchel.database import Database, Transaction
 from fenchel.errors import ConflictError, ErrorKind, FenchelError
@@ -38,7 +36,6 @@ from fenchel.udf import JsError
 
 _log = logging.getLogger(__name__)
 
-_IDLE_SECONDS_MAX = 60.0
 _RETRY_SECONDS_INITIAL = 0.5
 _RETRY_SECONDS_MAX = 7_200.0
 _OCC_SECONDS_MAX = 60.0
@@ -46,7 +43,7 @@ _INTERRUPTED = "Transient error while executing action"
 
 
 class JobExecutor:
-    """`_running` holds the ids of jobs with a task; at most `scheduler_parallelism` of them."""
+    """At most `scheduler_parallelism` jobs run at once; an action never runs twice."""
 
     def __init__(
         self,
@@ -65,10 +62,15 @@ class JobExecutor:
         self._actions = actions
         self._executions = executions
         self._runtime = runtime
-        self._tasks = tasks
-        self._parallelism = runtime.settings.application.scheduler_parallelism
-        self._running: set[str] = set()
-        self._wake = asyncio.Event()
+        self._loop: DueLoop[ScheduledJob] = DueLoop(
+            name="scheduled job",
+            database=database,
+            runtime=runtime,
+            tasks=tasks,
+            parallelism=runtime.settings.application.scheduler_parallelism,
+            list_next=_list_next,
+            run_row=self._run_job,
+        )
 
     async def fail_interrupted(self) -> None:
         """End the actions that a former process had in progress: an action never runs twice.
@@ -82,36 +84,7 @@ class JobExecutor:
 
     async def run(self) -> None:
         """Serve for ever."""
-        while True:
-            self._wake.clear()
-            tx = self._database.begin()
-            # Unfinished jobs that run already may stand before the ones to start.
-            limit = self._parallelism + len(self._running) + 1
-            jobs = await list_unfinished(tx, limit=limit)
-            subscription = self._database.subscribe(
-                self._database.token(tx), lambda _: self._wake.set()
-            )
-            try:
-                idle_seconds = self._start_due(jobs)
-                if subscription.is_valid:
-                    await wait_for_event(self._wake, self._runtime.clock, idle_seconds)
-            finally:
-                subscription.close()
-
-    def _start_due(self, jobs: list[ScheduledJob]) -> float:
-        """Start due jobs while there are slots; seconds until the next look is needed."""
-        now_ns = self._runtime.clock.now_ns()
-        for job in jobs:
-            if job.id_text in self._running or job.row.state.type != "pending":
-                continue
-            if len(self._running) >= self._parallelism:
-                break
-            assert job.row.next_ts is not None, "unfinished jobs have a due time"
-            if job.row.next_ts > now_ns:
-                return min((job.row.next_ts - now_ns) / 1e9, _IDLE_SECONDS_MAX)
-            self._running.add(job.id_text)
-            self._tasks.spawn(f"scheduled job {job.id_text}", self._run_job(job))
-        return _IDLE_SECONDS_MAX
+        await self._loop.run()
 
     async def _run_job(self, job: ScheduledJob) -> None:
         try:
@@ -130,9 +103,6 @@ class JobExecutor:
         except Exception:  # noqa: BLE001 - the outermost frame of a job's task
             _log.exception("scheduled job failed job=%s", job.id_text)
             await self._settle(job, _recover)
-        finally:
-            self._running.discard(job.id_text)
-            self._wake.set()
 
     async def _run_mutation(self, job: ScheduledJob, args_json: str) -> None:
         """Run until it commits, fails by itself or is canceled, however often it conflicts."""
@@ -238,6 +208,10 @@ class JobExecutor:
             request_id=self._executions.new_request_id(),
             scheduled_job=job.id_text,
         )
+
+
+async def _list_next(tx: Transaction, limit: int) -> Sequence[ScheduledJob]:
+    return await list_unfinished(tx, limit=limit)
 
 
 def _recover(row: JobRow, runtime: Runtime) -> JobRow:

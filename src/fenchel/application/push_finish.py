@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from fenchel.application.deploy_messages import FinishPushResponse
 from fenchel.application.push_state import EvaluatedPush, PendingPush
 from fenchel.database import ROOT, IndexTables, SchemaTables, Transaction
@@ -18,6 +20,7 @@ from fenchel.model import (
     list_environment_variables,
     record_audit_entry,
     replace_auth_providers,
+    replace_crons,
     replace_modules,
     replace_source_package,
     set_udf_config,
@@ -26,7 +29,7 @@ from fenchel.values import Value
 
 
 async def finish_push(
-    tx: Transaction, push: PendingPush, *, message: str | None
+    tx: Transaction, push: PendingPush, *, message: str | None, now_ns: int
 ) -> FinishPushResponse:
     """Write everything; the caller commits. Running queries depend on these rows and run again.
 
@@ -43,6 +46,8 @@ async def finish_push(
     package_id = await replace_source_package(tx, evaluated.package)
     module_diff = await replace_modules(tx, _module_rows(evaluated, package_id))
     previous = await set_udf_config(tx, evaluated.udf_config)
+    crons = [cron for module in evaluated.analysis.values() for cron in module.cron_specs or ()]
+    cron_diff = await replace_crons(tx, crons, now_ns=now_ns)
     auth_diff = await replace_auth_providers(tx, evaluated.auth_providers)
     await record_audit_entry(tx, "push_config", _audit_metadata(module_diff, message))
     return FinishPushResponse(
@@ -53,7 +58,7 @@ async def finish_push(
                 "diffType": {"type": "create" if previous is None else "modify"},
                 "moduleDiff": _encode_module_diff(module_diff),
                 "udfConfigDiff": _encode_version_diff(previous, evaluated.udf_config),
-                "cronDiff": {"added": [], "updated": [], "deleted": []},
+                "cronDiff": msgspec.to_builtins(cron_diff),
                 "indexDiff": index_diff,
                 "schemaDiff": schema_diff,
             }

@@ -8,6 +8,7 @@ from fenchel.definitions.auth_config import (
     decode_auth_provider,
     encode_auth_provider,
 )
+from fenchel.definitions.cron_schedule import check_cron_schedule, first_run_ns, run_after
 from fenchel.definitions.function_path import (
     FunctionPath,
     decode_function_path,
@@ -60,6 +61,7 @@ __all__ = [
     "Validator",
     "VectorIndex",
     "Visibility",
+    "check_cron_schedule",
     "check_validator",
     "decode_analyzed_module",
     "decode_auth_config",
@@ -70,5 +72,7 @@ __all__ = [
     "decode_validator",
     "encode_analyzed_module",
     "encode_auth_provider",
+    "first_run_ns",
     "render_validator",
+    "run_after",
 ]

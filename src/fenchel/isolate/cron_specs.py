@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw
 
-from fenchel.definitions import AnalyzedCron, CronSpec, decode_function_path
+from fenchel.definitions import (
+    AnalyzedCron,
+    CronSpec,
+    check_cron_schedule,
+    decode_function_path,
+)
 from fenchel.errors import FenchelError, bad_request
 
 _IDENTIFIER = re.compile(r"[ -~]*")
@@ -81,12 +86,14 @@ def _decode_cron(identifier: str, spec: _Spec) -> AnalyzedCron:
         path = decode_function_path(spec.name)
     except FenchelError as error:
         raise bad_request("InvalidCron", f"Cron {identifier!r}: {error.message}") from error
+    schedule = _decode_schedule(identifier, spec.schedule)
+    check_cron_schedule(identifier, schedule)
     return AnalyzedCron(
         identifier=identifier,
         spec=CronSpec(
             udf_path=path.canonical,
             udf_args=list(bytes(spec.args)),
-            cron_schedule=_decode_schedule(identifier, spec.schedule),
+            cron_schedule=schedule,
         ),
     )
 

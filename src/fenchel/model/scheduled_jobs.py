@@ -68,6 +68,16 @@ class ScheduledJob:
     id_text: str
     row: JobRow
 
+    @property
+    def due_ns(self) -> int:
+        """Of an unfinished job."""
+        assert self.row.next_ts is not None, "unfinished jobs have a due time"
+        return self.row.next_ts
+
+    @property
+    def is_pending(self) -> bool:
+        return self.row.state.type == "pending"
+
 
 class _ArgsRow(msgspec.Struct, frozen=True, kw_only=True):
     args: bytes

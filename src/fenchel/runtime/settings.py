@@ -126,6 +126,7 @@ class ApplicationSettings:
     # Results that observed the clock are served at most this long.
     query_cache_time_dependent_seconds_max: float = 17.0
     scheduler_parallelism: int = 8
+    cron_parallelism: int = 8
     function_log_entries_max: int = 1_000
     redact_errors: bool = False
 
