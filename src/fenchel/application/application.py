@@ -16,15 +16,14 @@ from fenchel.application.calls import (
 )
 from fenchel.application.cleanup import Cleaner
 from fenchel.application.client_results import encode_client_error, encode_client_result
-from fenchel.application.cron_executor import CronExecutor
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.executions import Invocation, decode_call
 from fenchel.application.function_log import FunctionLog
-from fenchel.application.job_executor import JobExecutor
 from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.waiting import backoff_seconds
 from fenchel.application.wiring import (
     Foundation,
+    build_executors,
     build_push_services,
     build_runners,
     build_snapshot_services,
@@ -88,6 +87,7 @@ class Application:
         self._tasks = BackgroundTasks()
         self.function_log = FunctionLog(runtime)
         self._runners = build_runners(base, self.function_log, self._tasks)
+        self._executors = build_executors(base, self._runners, self._tasks)
         push = build_push_services(base)
         self.environment, self.deploy = push.environment, push.deploy
         self._snapshots = build_snapshot_services(base)
@@ -95,25 +95,8 @@ class Application:
 
     async def start(self) -> None:
         """Recover what a former process left unfinished, then bring up the background loops."""
-        jobs = JobExecutor(
-            database=self._database,
-            function_runner=self._function_runner,
-            mutations=self._runners.mutations,
-            actions=self._runners.actions,
-            executions=self._runners.executions,
-            runtime=self._runtime,
-            tasks=self._tasks,
-        )
+        jobs, crons = self._executors.jobs, self._executors.crons
         await jobs.fail_interrupted()
-        crons = CronExecutor(
-            database=self._database,
-            function_runner=self._function_runner,
-            mutations=self._mutations,
-            actions=self._actions,
-            executions=self._executions,
-            runtime=self._runtime,
-            tasks=self._tasks,
-        )
         await crons.fail_interrupted()
         await self.deploy.warm_deployed()
         cleaner = Cleaner(database=self._database, runtime=self._runtime)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fenchel.application.action_runner import ActionRunner
 from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
+from fenchel.application.cron_executor import CronExecutor
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
@@ -13,6 +14,7 @@ from fenchel.application.executions import Executions
 from fenchel.application.exports import ExportService, ExportWorker
 from fenchel.application.function_log import FunctionLog
 from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
+from fenchel.application.job_executor import JobExecutor
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
 from fenchel.application.query_runner import QueryRunner
@@ -47,6 +49,14 @@ class Runners:
     mutations: MutationRunner
     actions: ActionRunner
     system_queries: SystemQueryRunner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executors:
+    """What runs functions when their time comes."""
+
+    jobs: JobExecutor
+    crons: CronExecutor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +107,29 @@ def build_runners(base: Foundation, function_log: FunctionLog, tasks: Background
             runtime=base.runtime,
         ),
     )
+
+
+def build_executors(base: Foundation, runners: Runners, tasks: BackgroundTasks) -> Executors:
+    """`tasks` owns the functions while they run."""
+    jobs = JobExecutor(
+        database=base.database,
+        function_runner=base.function_runner,
+        mutations=runners.mutations,
+        actions=runners.actions,
+        executions=runners.executions,
+        runtime=base.runtime,
+        tasks=tasks,
+    )
+    crons = CronExecutor(
+        database=base.database,
+        function_runner=base.function_runner,
+        mutations=runners.mutations,
+        actions=runners.actions,
+        executions=runners.executions,
+        runtime=base.runtime,
+        tasks=tasks,
+    )
+    return Executors(jobs=jobs, crons=crons)
 
 
 def build_push_services(base: Foundation) -> PushServices:
