@@ -47,8 +47,8 @@ function bundleRuntime() {
 }
 
 /**
- * A script whose value is a thunk of the package's exports: loaded into a context when it is
- * needed.
+ * A script whose value makes the package's exports, given what the runtime offers as `fenchel`:
+ * loaded into a context when it is needed.
  */
 function bundleVendor(name) {
   return esbuild.build({
@@ -65,9 +65,15 @@ function bundleVendor(name) {
     minifySyntax: true,
     metafile: true,
     legalComments: "none",
-    banner: { js: '(() => { "use strict";' },
+    banner: { js: '((fenchel) => { "use strict";' },
     footer: { js: "return vendor; })" },
   });
+}
+
+/** One for each file of the folder. */
+function vendorNames() {
+  const files = fs.readdirSync(path.join(runtime, "vendor"));
+  return files.filter((file) => !file.endsWith(".d.ts")).map((file) => path.parse(file).name);
 }
 
 /** The prebuilt isolated-vm for this platform and the running Node's ABI. */
@@ -124,7 +130,7 @@ const builds = await Promise.all([
   bundleForNode("main.ts", "isolate-worker.cjs"),
   bundleForNode("snapshot_builder.ts", "snapshot-builder.cjs"),
   bundleRuntime(),
-  ...["url", "encoding", "clone"].map(bundleVendor),
+  ...vendorNames().map(bundleVendor),
 ]);
 copyProgram(isolatedVmPrebuild(), "isolated_vm.node");
 copyProgram(esbuildProgram(), process.platform === "win32" ? "esbuild.exe" : "esbuild");

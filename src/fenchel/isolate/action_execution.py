@@ -16,12 +16,14 @@ from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import Execution, LogLines
 from fenchel.isolate.messages import (
     Outcome,
+    ResultKind,
     Syscall,
     WorkerLogLine,
     encode_error_payload,
     encode_json_bytes,
 )
 from fenchel.isolate.metadata import Deployment, function_metadata, request_metadata
+from fenchel.isolate.network import Egress, NetworkSyscalls
 from fenchel.isolate.outcomes import decode_log_line, decode_result, function_result, timeout_error
 from fenchel.isolate.syscall_args import decode_args, encode_args_array
 from fenchel.isolate.syscalls import (
@@ -60,6 +62,7 @@ class ActionCall:
     request: UdfRequest
     callbacks: ActionCallbacks
     deployment: Deployment
+    egress: Egress
 
 
 async def run_action_on(worker: Worker, call: ActionCall, settings: IsolateSettings) -> UdfOutcome:
@@ -140,6 +143,7 @@ class _Action:
             for task in list(calls):
                 task.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
+            self._syscalls.close()
 
     def _add_log_lines(self, lines: list[WorkerLogLine]) -> None:
         room = self._settings.log_lines_max - len(self._log_lines)
@@ -150,10 +154,10 @@ class _Action:
 
     async def _answer(self, execution: Execution, syscall: Syscall, *, is_refused: bool) -> None:
         if is_refused:
-            is_success, payload = False, encode_error_payload(_TOO_MANY_CALLS, None)
+            kind, payload = ResultKind.ERROR, encode_error_payload(_TOO_MANY_CALLS, None)
         else:
-            is_success, payload = await self._syscalls.run(syscall)
-        await self._worker.send_results(execution, [(syscall.id, int(is_success))], [payload])
+            kind, payload = await self._syscalls.run(syscall)
+        await self._worker.send_results(execution, [(syscall.id, kind)], [payload])
 
 
 class _ActionSyscalls:
@@ -164,6 +168,11 @@ class _ActionSyscalls:
         self._request = call.request
         self._callbacks = call.callbacks
         self._deployment = call.deployment
+        self._network = NetworkSyscalls(call.egress)
+
+    def close(self) -> None:
+        """End what the action began and did not finish."""
+        self._network.close()
 
     def answer_sync_call(self, op: str, args: bytes) -> Answer:
         message = (
@@ -173,22 +182,25 @@ class _ActionSyscalls:
         )
         return False, encode_error_payload(message, None)
 
-    async def run(self, syscall: Syscall) -> Answer:
+    async def run(self, syscall: Syscall) -> tuple[ResultKind, bytes]:
         try:
+            network_handler = self._network.handler(syscall.op)
+            if network_handler is not None:
+                return await network_handler(syscall.args)
             handler = _HANDLERS.get(syscall.op)
             if handler is None:
                 message = f"Unknown async operation {syscall.op}"
                 raise bad_request("UnknownAsyncOperation", message)
-            return True, await handler(self, syscall.args)
+            return ResultKind.TEXT, await handler(self, syscall.args)
         except FenchelError as error:
             if error.is_developer_error:
-                return False, error_payload(error)
+                return ResultKind.ERROR, error_payload(error)
             logger.warning("system call failed op=%s error=%s", syscall.op, error)
         except (
             Exception
         ):  # Outermost frame of this task: the action goes on, and sees only that it failed.
             logger.exception("system call failed op=%s", syscall.op)
-        return False, encode_error_payload(_TRY_AGAIN, None)
+        return ResultKind.ERROR, encode_error_payload(_TRY_AGAIN, None)
 
     async def _query(self, text: bytes) -> bytes:
         return await self._run(text, "runQuery", self._callbacks.run_query)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -98,6 +99,14 @@ class OutcomeHeader(_FromWorker, frozen=True, kw_only=True):
     user_ms: _Milliseconds = 0.0
     heap_bytes: _Count = 0
     context_reused: bool = False
+
+
+class ResultKind(IntEnum):
+    """What the payload of an answered system call is."""
+
+    ERROR = 0
+    TEXT = 1
+    BYTES = 2
 
 
 class Syscall(NamedTuple):
@@ -212,7 +221,7 @@ def encode_json_bytes(value: Any) -> bytes:
 
 
 def encode_result_meta(meta: Sequence[tuple[int, int]]) -> bytes:
-    """The meta field of RESULTS: (system call id, 1 for success)."""
+    """The meta field of RESULTS: (system call id, ResultKind)."""
     return _encoder.encode(meta)
 
 

@@ -26,6 +26,7 @@ from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.host import UdfHost
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.network import Egress
 from fenchel.isolate.outcomes import memory_error, timeout_error
 from fenchel.isolate.sandbox import local_sandbox
 from fenchel.isolate.spawn import worker_command
@@ -107,6 +108,7 @@ class WorkerPool:
             self._settings,
             relief_count_max=self._settings.action_relief_workers_max,
         )
+        self._egress = Egress(runtime.settings.egress)
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
         self._watchdog: asyncio.Task[None] | None = None
         self._active_count = 0
@@ -147,6 +149,7 @@ class WorkerPool:
             self._watchdog.cancel()
             await asyncio.gather(self._watchdog, return_exceptions=True)
         await self._supply.close()
+        await self._egress.close()
 
     # Functions
 
@@ -242,7 +245,11 @@ class WorkerPool:
     ) -> UdfOutcome:
         """An action, at most once. Raises: FenchelError for overload or if its worker dies."""
         call = ActionCall(
-            bundle=bundle, request=request, callbacks=callbacks, deployment=self._deployment
+            bundle=bundle,
+            request=request,
+            callbacks=callbacks,
+            deployment=self._deployment,
+            egress=self._egress,
         )
         with self._counted():
             async with self._actions.reserve(Reservation(bundle_key=bundle.key)) as worker:

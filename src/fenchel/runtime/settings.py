@@ -114,6 +114,33 @@ class IsolateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EgressSettings:
+    """What `fetch` of actions may reach, and how long and large its exchanges may be. All ours:
+    the reference names no limits.
+    """
+
+    # Loopback, private networks, link-local and the like. A deployment that runs foreign code, or
+    # that stands beside services which trust their network, turns it off.
+    private_addresses_allowed: bool = True
+    # Host names, or `*.` and a domain. Denied wins; nothing allowed means everything is.
+    hosts_denied: tuple[str, ...] = ()
+    hosts_allowed: tuple[str, ...] = ()
+    connect_seconds_max: float = 30.0
+    # Until the head of the response is there, the upload of the body included.
+    response_seconds_max: float = 600.0
+    # Between two pieces of a response: models that think may be silent for minutes.
+    silence_seconds_max: float = 300.0
+    header_bytes_max: int = 65_536
+    # Decoded. The isolate's memory ends long before for code that keeps what it reads.
+    response_bytes_max: int = 16 * 1024 * MEBIBYTE
+    # One answer to a read of the realm.
+    chunk_bytes_max: int = 65_536
+    # Of the whole deployment; further requests wait.
+    connection_count_max: int = 1_000
+    streams_per_action_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationSettings:
     """Retries, caches and background work."""
 
@@ -191,6 +218,7 @@ class Settings:
     transaction: TransactionLimits = field(default_factory=TransactionLimits)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     isolate: IsolateSettings = field(default_factory=IsolateSettings)
+    egress: EgressSettings = field(default_factory=EgressSettings)
     application: ApplicationSettings = field(default_factory=ApplicationSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)

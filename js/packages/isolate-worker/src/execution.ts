@@ -70,7 +70,8 @@ export class Execution {
   settle(meta: ResultsMeta, payloads: readonly Buffer[]): void {
     const args: CallArgument[] = [];
     meta.forEach(([id, ok], index) => {
-      args.push(id, ok === 1, payloads[index]?.toString("utf8") ?? "");
+      const payload = payloads[index] ?? Buffer.alloc(0);
+      args.push(id, ok !== 0, ok === 2 ? copyBytes(payload) : payload.toString("utf8"));
     });
     this.#turn(Command.Settle, ...args);
   }
@@ -231,8 +232,11 @@ export class Execution {
 
   // --- Synchronous calls ---
 
-  readonly #onHostCall = (op: string, argsJson: string): string => {
+  readonly #onHostCall = (op: string, argsJson: string, ...bytes: ArrayBuffer[]): string => {
     switch (op) {
+      case "fenchel/sendBytes":
+        this.#wiring.send(MessageType.Syscalls, [`[${argsJson}]`, Buffer.from(firstOf(bytes))]);
+        return "1";
       case "fenchel/mapFrames":
         return this.bundle.stackMapper.answer(argsJson);
       case "fenchel/elapsedMs":
@@ -241,6 +245,18 @@ export class Execution {
         return this.#wiring.syncChannel.call(this.#id, op, argsJson);
     }
   };
+}
+
+/** A buffer of its own, for the realm to own a copy of. */
+function copyBytes(bytes: Buffer): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
+}
+
+/** Only the runtime calls the host, and always with bytes where they belong. */
+function firstOf(bytes: readonly ArrayBuffer[]): ArrayBuffer {
+  const [first] = bytes;
+  if (first === undefined) throw new Error("A call that carries bytes came without");
+  return first;
 }
 
 /** An unhandled rejection as the engine copied it out of the realm. */

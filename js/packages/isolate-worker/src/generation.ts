@@ -7,7 +7,7 @@
  * disposed once the generation is retired and both are empty.
  */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
-import type { VendorName } from "../../udf-runtime/src/host_interface.ts";
+import type { HostFunction, VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { Isolate } from "./isolated_vm.ts";
 import type { Script } from "./isolated_vm.ts";
 import type { BundleHeader } from "./protocol.ts";
@@ -120,7 +120,7 @@ export class Generation {
     return context;
   }
 
-  readonly #onHostCall = (contextNumber: number, op: string, argsJson: string): string => {
+  readonly #onHostCall: HostFunction = (contextNumber, op, argsJson, ...bytes) => {
     const context = this.#taken.get(contextNumber);
     if (op === "fenchel/vendor" && context !== undefined) {
       context.giveVendor(argsJson as VendorName);
@@ -130,6 +130,6 @@ export class Generation {
     if (handler === undefined || handler === null) {
       return `0${JSON.stringify({ message: `${op} unsupported outside of an execution` })}`;
     }
-    return handler(op, argsJson);
+    return handler(op, argsJson, ...bytes);
   };
 }

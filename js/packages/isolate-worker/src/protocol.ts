@@ -68,4 +68,5 @@ export interface OutcomeHeader {
   contextReused: boolean;
 }
 
-export type ResultsMeta = [syscallId: number, ok: 0 | 1][];
+/** `ok`: 0 an error, 1 text, 2 bytes. */
+export type ResultsMeta = [syscallId: number, ok: 0 | 1 | 2][];

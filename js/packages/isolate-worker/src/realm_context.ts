@@ -11,12 +11,12 @@ import type {
 import type { Generation } from "./generation.ts";
 import type { Context, Reference } from "./isolated_vm.ts";
 
-export type CallArgument = string | number | boolean;
+export type CallArgument = string | number | boolean | ArrayBuffer;
 
 /**
  * Answers synchronous calls of the realm; the answer begins with "1" (result) or "0" (error JSON).
  */
-export type HostCallHandler = (op: string, argsJson: string) => string;
+export type HostCallHandler = (op: string, argsJson: string, ...bytes: ArrayBuffer[]) => string;
 
 /**
  * Time limits end on multiples of this. The engine's timer thread wakes up for every limit, even of
@@ -29,6 +29,10 @@ export class TurnTimeout extends Error {}
 
 /** The isolate is gone; nothing in it can run again. */
 export class IsolateLost extends Error {}
+
+function isBytes(argument: CallArgument): boolean {
+  return typeof argument === "object";
+}
 
 function gridEnd(timeMs: number): number {
   return Math.ceil(timeMs / LIMIT_GRID_MS) * LIMIT_GRID_MS;
@@ -69,8 +73,10 @@ export class RealmContext {
     const start = performance.now();
     const limit = timeoutMs === 0 ? 0 : Math.ceil(gridEnd(start + timeoutMs) - start);
     try {
-      return this.#realm.applySync(undefined, [command, ...args], { timeout: limit }) as
-        string | undefined;
+      return this.#realm.applySync(undefined, [command, ...(args as unknown[])] as never, {
+        ...(args.some(isBytes) ? { arguments: { copy: true } } : {}),
+        timeout: limit,
+      }) as string | undefined;
     } catch (error) {
       if (isolate.isDisposed) throw new IsolateLost("", { cause: error });
       const isTimeout = error instanceof Error && error.message === "Script execution timed out.";

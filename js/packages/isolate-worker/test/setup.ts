@@ -19,6 +19,7 @@ export const ENTRIES = [
   "limits.ts",
   "logs.ts",
   "messages.ts",
+  "network.ts",
   "probe.ts",
   "reused.ts",
   "schema.ts",

@@ -7,7 +7,7 @@ import type { LogLine } from "../../udf-runtime/src/host_interface.ts";
 import { FrameDecoder, encodeFrame } from "../src/frames.ts";
 import type { Frame } from "../src/frames.ts";
 import { MessageType } from "../src/protocol.ts";
-import type { BundleHeader, ExecuteHeader, OutcomeHeader } from "../src/protocol.ts";
+import type { BundleHeader, ExecuteHeader, OutcomeHeader, ResultsMeta } from "../src/protocol.ts";
 import type { AppBundle } from "./app_bundle.ts";
 
 export const BUNDLED = path.join(import.meta.dirname, "../../../../src/fenchel/_bundled");
@@ -31,8 +31,8 @@ export const DEFAULT_BUNDLE_HEADER: Omit<BundleHeader, "modules"> = {
   isAppBundle: true,
 };
 
-/** The answer to one syscall: a result text, or an error. */
-export type Answer = string | { message: string; data?: unknown };
+/** The answer to one syscall: a result text, bytes, or an error. */
+export type Answer = string | Buffer | { message: string; data?: unknown };
 
 /** Answers a syscall of an execution; `null` leaves it unanswered. */
 export type Answerer = (op: string, args: unknown) => Answer | null;
@@ -196,13 +196,14 @@ export class WorkerProcess {
     const running = this.#running.get(id);
     if (running === undefined) return;
     running.batches.push(meta.map(([, op]) => op));
-    const answered: [number, 0 | 1][] = [];
-    const payloads: string[] = [];
+    const answered: ResultsMeta = [];
+    const payloads: (string | Buffer)[] = [];
     meta.forEach(([syscallId, op], index) => {
-      const answer = running.answerer(op, JSON.parse(args[index]?.toString() ?? "null"));
+      const answer = running.answerer(op, decodeArgs(op, args[index] ?? Buffer.alloc(0)));
       if (answer === null) return;
-      answered.push([syscallId, typeof answer === "string" ? 1 : 0]);
-      payloads.push(typeof answer === "string" ? answer : JSON.stringify(answer));
+      const isError = typeof answer !== "string" && !Buffer.isBuffer(answer);
+      answered.push([syscallId, isError ? 0 : Buffer.isBuffer(answer) ? 2 : 1]);
+      payloads.push(isError ? JSON.stringify(answer) : answer);
     });
     if (answered.length === 0) return;
     this.#socket.write(
@@ -222,6 +223,15 @@ export class WorkerProcess {
       }
     });
   }
+}
+
+/** Operations with bytes: `fetch` gets its head with `body`, `writeStream` the whole as it came. */
+function decodeArgs(op: string, args: Buffer): unknown {
+  if (op === "fenchel/writeStream") return args;
+  if (op !== "fenchel/fetch") return JSON.parse(args.toString());
+  const end = args.indexOf("\n");
+  const head = JSON.parse(args.toString("utf8", 0, end)) as object;
+  return { ...head, body: args.subarray(end + 1) };
 }
 
 /** Runs the snapshot builder; undefined when it says that the app cannot live in a snapshot. */

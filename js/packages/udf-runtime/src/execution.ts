@@ -9,7 +9,7 @@ import { NativeError, NativePromise, parseJson, stringifyJson, thenNative } from
 import { QueryStreams } from "./query_streams.ts";
 import { seedRandom } from "./random.ts";
 import { callHost, errorFromHost, executing, realm, throwUncatchable } from "./state.ts";
-import type { Execution } from "./state.ts";
+import type { Execution, PendingSyscall } from "./state.ts";
 import { jsSyscall } from "./js_syscalls.ts";
 import { loadModule } from "./modules.ts";
 
@@ -169,9 +169,32 @@ export function asyncSyscall(op: string, argsJson: string): Promise<string> {
 function enqueue(execution: Execution, op: string, argsJson: string): Promise<string> {
   return new NativePromise((resolve, reject) => {
     const id = execution.nextSyscallId++;
-    execution.pending.set(id, { op, resolve, reject });
+    execution.pending.set(id, { op, resolve: resolve as PendingSyscall["resolve"], reject });
     execution.outbox.push([id, op, argsJson]);
   });
+}
+
+/** An operation of the runtime itself, whose answer may be bytes. */
+export function request(execution: Execution, op: string, argsJson: string): Promise<Payload> {
+  return enqueue(execution, op, argsJson) as Promise<Payload>;
+}
+
+/** The same with bytes for arguments; it leaves at once, before what this turn has queued. */
+export function requestWithBytes(
+  execution: Execution,
+  op: string,
+  bytes: ArrayBuffer,
+): Promise<Payload> {
+  return new NativePromise((resolve, reject) => {
+    const id = execution.nextSyscallId++;
+    execution.pending.set(id, { op, resolve, reject });
+    callHost("fenchel/sendBytes", stringifyJson([id, op]), bytes);
+  });
+}
+
+/** Tells the backend something whose answer nobody waits for. */
+export function post(execution: Execution, op: string, argsJson: string): void {
+  execution.outbox.push([execution.nextSyscallId++, op, argsJson]);
 }
 
 /** Resolves after `delayMs`; counts as a pending operation but never as an unawaited one. */
@@ -205,12 +228,15 @@ function textArgument(value: unknown): string {
 
 // --- Turns ---
 
-export function settle(id: number, isOk: boolean, payload: string): void {
+/** Text, or bytes where the operation says so. */
+export type Payload = string | ArrayBuffer;
+
+export function settle(id: number, isOk: boolean, payload: Payload): void {
   const syscallAtHand = realm.execution?.pending.get(id);
   if (syscallAtHand === undefined) return;
   realm.execution?.pending.delete(id);
   if (isOk) syscallAtHand.resolve(payload);
-  else syscallAtHand.reject(errorFromHost(payload));
+  else syscallAtHand.reject(errorFromHost(payload as string));
 }
 
 /** Text of what happened since the last call, "" when nothing did; see `TurnOutput`. */
@@ -311,5 +337,6 @@ function warnOfUnawaited(execution: Execution): void {
 
 /** `1.0/actions/query` -> `query`; `1.0/storageDelete` -> `storageDelete`. */
 function operationName(op: string): string {
+  if (op === "fenchel/readStream" || op === "fenchel/writeStream") return "ReadableStream";
   return op.slice(op.lastIndexOf("/") + 1);
 }

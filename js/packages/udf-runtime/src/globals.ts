@@ -6,9 +6,8 @@ import { forbidBlocking, forbidCodeFromText, hideGarbageCollection } from "./det
 import { createProcess } from "./environment.ts";
 import { installStackTraces } from "./errors.ts";
 import { createConvexObject } from "./execution.ts";
-import { NativeError, NativePromise, defineProperty, thenNative } from "./primordials.ts";
+import { NativePromise, defineProperty, thenNative } from "./primordials.ts";
 import { random } from "./random.ts";
-import { requireAction } from "./state.ts";
 import { createDate, replaceDateFormats } from "./time.ts";
 import { clearTimer, setInterval, setTimeout } from "./timers.ts";
 
@@ -20,7 +19,8 @@ declare function require(
 ): typeof import("./web/structured_clone.ts");
 declare function require(path: "./web/dom_exception.ts"): typeof import("./web/dom_exception.ts");
 declare function require(path: "./web/events.ts"): typeof import("./web/events.ts");
-declare function require(path: "./web/http.ts"): typeof import("./web/http.ts");
+declare function require(path: "./web/streams.ts"): typeof import("./web/streams.ts");
+declare function require(path: "./web/fetch_globals.ts"): typeof import("./web/fetch_globals.ts");
 declare function require(path: "./web/crypto.ts"): typeof import("./web/crypto.ts");
 declare function require(path: "./web/performance.ts"): typeof import("./web/performance.ts");
 
@@ -68,13 +68,6 @@ function queueMicrotask(callback: () => void): void {
   thenNative(NativePromise.resolve(), callback, () => {});
 }
 
-function fetchUnavailable(): Promise<never> {
-  return new NativePromise(() => {
-    requireAction("fetch()");
-    throw new NativeError("fetch() is not available in this version of Fenchel yet");
-  });
-}
-
 export function installGlobals(): void {
   installStackTraces();
   hideGarbageCollection();
@@ -91,7 +84,6 @@ export function installGlobals(): void {
   define("setInterval", setInterval);
   define("clearTimeout", clearTimer);
   define("clearInterval", clearTimer);
-  define("fetch", fetchUnavailable);
   defineProperty(Math, "random", { value: random, writable: true, configurable: true });
   defineWebApis();
 }
@@ -106,7 +98,30 @@ function defineWebApis(): void {
     () => require("./web/events.ts"),
     ["Event", "EventTarget", "AbortController", "AbortSignal"],
   );
-  defineLazily(() => require("./web/http.ts"), ["Headers", "Request", "Response"]);
+  defineLazily(
+    () => require("./web/fetch_globals.ts"),
+    ["Blob", "File", "FormData", "Headers", "Request", "Response", "fetch"],
+  );
+  defineLazily(
+    () => require("./web/streams.ts"),
+    [
+      "ByteLengthQueuingStrategy",
+      "CountQueuingStrategy",
+      "ReadableByteStreamController",
+      "ReadableStream",
+      "ReadableStreamBYOBReader",
+      "ReadableStreamBYOBRequest",
+      "ReadableStreamDefaultController",
+      "ReadableStreamDefaultReader",
+      "TextDecoderStream",
+      "TextEncoderStream",
+      "TransformStream",
+      "TransformStreamDefaultController",
+      "WritableStream",
+      "WritableStreamDefaultController",
+      "WritableStreamDefaultWriter",
+    ],
+  );
   defineLazily(() => require("./web/crypto.ts"), ["crypto"]);
   defineLazily(() => require("./web/performance.ts"), ["performance"]);
 }

@@ -1,6 +1,6 @@
 /**
- * The narrow door between a realm (one V8 context) and the worker that hosts it. Only strings and
- * numbers pass. The worker calls the realm's one function with a command; the realm calls the
+ * The narrow door between a realm (one V8 context) and the worker that hosts it. Only strings,
+ * numbers and copies of bytes pass. The worker calls the realm's one function with a command; the realm calls the
  * worker's one function synchronously. Both sides import these types; neither may know more about
  * the other.
  */
@@ -13,7 +13,7 @@ export const Command = {
   EvaluateModules: 1,
   /** (kind, module, function, seed, unixMs, requestId, argsJson): starts an execution. */
   Begin: 3,
-  /** (id, ok, payload, id, ok, payload, …): settles async syscalls in this order. */
+  /** (id, ok, text or bytes, id, ok, …): settles async syscalls in this order. */
   Settle: 4,
   /** (): what happened since the last Collect, "" when nothing did. See `TurnOutput`. */
   Collect: 5,
@@ -28,13 +28,19 @@ export const Command = {
 } as const;
 
 /** Packages that realms load on demand; each is a script whose value is a thunk of its exports. */
-export const VENDOR_NAMES = ["url", "encoding", "clone"] as const;
+export const VENDOR_NAMES = ["url", "encoding", "clone", "streams", "fetch"] as const;
 export type VendorName = (typeof VENDOR_NAMES)[number];
 
 /**
- * Calls back into the worker: (contextNumber, op, argsJson) -> "1" + payload | "0" + error JSON.
+ * Calls back into the worker: (contextNumber, op, argsJson, bytes…) -> "1" + payload | "0" + error
+ * JSON. Bytes are copied.
  */
-export type HostFunction = (contextNumber: number, op: string, argsJson: string) => string;
+export type HostFunction = (
+  contextNumber: number,
+  op: string,
+  argsJson: string,
+  ...bytes: ArrayBuffer[]
+) => string;
 
 export type RealmFunction = (
   command: number,

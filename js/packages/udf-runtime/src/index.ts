@@ -4,6 +4,7 @@
  * this build's nonce, which user code does not.
  */
 import { begin, collect, fail, settle } from "./execution.ts";
+import type { Payload } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
 import { installGlobals } from "./globals.ts";
 import { Command } from "./host_interface.ts";
@@ -19,6 +20,7 @@ import { parseJson, stringifyJson } from "./primordials.ts";
 import { seedImport } from "./random.ts";
 import { attachHost, realm } from "./state.ts";
 import { offerVendors, receiveVendor } from "./vendor.ts";
+import type { VendorThunk } from "./vendor.ts";
 
 /** Set by the wrapper that the build puts around this bundle. */
 declare const __fenchelNonce: string;
@@ -31,7 +33,7 @@ function configure(seedHex: string, unixMs: number, envJson: string): void {
 /** Settles in the given order; the reactions run when the call returns to the host. */
 function settleAll(args: unknown[]): void {
   for (let index = 0; index < args.length; index += 3) {
-    settle(args[index] as number, args[index + 1] as boolean, args[index + 2] as string);
+    settle(args[index] as number, args[index + 1] as boolean, args[index + 2] as Payload);
   }
 }
 
@@ -60,10 +62,10 @@ const realmFunction: RealmFunction = (command, ...args) => {
       beginFrom(args);
       return undefined;
     case Command.ReceiveVendor:
-      receiveVendor(args[0] as VendorName, args[1] as () => unknown);
+      receiveVendor(args[0] as VendorName, args[1] as VendorThunk);
       return undefined;
     case Command.OfferVendors:
-      offerVendors(args[0] as Record<VendorName, () => unknown>);
+      offerVendors(args[0] as Record<VendorName, VendorThunk>);
       return undefined;
     case Command.Configure:
       configure(args[0] as string, args[1] as number, args[2] as string);

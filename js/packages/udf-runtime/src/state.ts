@@ -9,7 +9,7 @@ import { NativeError, parseJson } from "./primordials.ts";
 
 export interface PendingSyscall {
   op: string;
-  resolve: (result: string) => void;
+  resolve: (result: string | ArrayBuffer) => void;
   reject: (error: unknown) => void;
 }
 
@@ -75,9 +75,9 @@ export function hasHost(): boolean {
 /**
  * Calls the worker and waits. Throws an Error of this realm, with `data` when the host sent some.
  */
-export function callHost(op: string, argsJson: string): string {
+export function callHost(op: string, argsJson: string, ...bytes: ArrayBuffer[]): string {
   if (host === null) throw new NativeError(`${op} unsupported at import time`);
-  const answer = host(contextNumber, op, argsJson);
+  const answer = host(contextNumber, op, argsJson, ...bytes);
   if (answer[0] === "1") return answer.slice(1);
   throw errorFromHost(answer.slice(1));
 }

@@ -1,29 +1,35 @@
 /**
- * Large packages behind web APIs. They are scripts of their own, so that contexts which never use
- * them carry nothing of them; the worker hands one over when its first API is used.
+ * Large packages behind web APIs, and our own code on top of them. They are scripts of their own,
+ * so that contexts which never use them carry nothing of them; the worker hands one over when its
+ * first API is used.
  */
 import type { VendorName } from "./host_interface.ts";
 import { NativeError } from "./primordials.ts";
+import { runtimeFace } from "./runtime_face.ts";
+import type { RuntimeFace } from "./runtime_face.ts";
 import { callHost } from "./state.ts";
 
 export interface Vendors {
   url: typeof import("./vendor/url.ts");
   encoding: typeof import("./vendor/encoding.ts");
   clone: typeof import("./vendor/clone.ts");
+  streams: typeof import("./vendor/streams.ts");
+  fetch: typeof import("./vendor/fetch.ts");
 }
 
-type Thunk = () => unknown;
+/** Value of a vendor script: gives its exports. */
+export type VendorThunk = (runtime: RuntimeFace) => unknown;
 
 /** Present while a snapshot is built: there is no worker to ask then. */
-let offered: Partial<Record<VendorName, Thunk>> = {};
+let offered: Partial<Record<VendorName, VendorThunk>> = {};
 const loaded: Partial<Vendors> = {};
 
-export function offerVendors(thunks: Partial<Record<VendorName, Thunk>>): void {
+export function offerVendors(thunks: Partial<Record<VendorName, VendorThunk>>): void {
   offered = thunks;
 }
 
 /** The worker's answer to the request that `loadVendor` is waiting for. */
-export function receiveVendor(name: VendorName, thunk: Thunk): void {
+export function receiveVendor(name: VendorName, thunk: VendorThunk): void {
   offered[name] = thunk;
 }
 
@@ -43,11 +49,11 @@ export function loadVendor<N extends VendorName>(name: N): Vendors[N] {
  * core-js draws a number when it loads, which must neither show in the execution nor shift its
  * stream.
  */
-function runUnseen(thunk: Thunk): unknown {
+function runUnseen(thunk: VendorThunk): unknown {
   const { random } = Math;
   Math.random = () => 0;
   try {
-    return thunk();
+    return thunk(runtimeFace);
   } finally {
     Math.random = random;
   }

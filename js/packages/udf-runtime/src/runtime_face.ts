@@ -1,0 +1,33 @@
+/**
+ * What the runtime offers to vendor scripts, which are evaluated apart from it and see nothing of
+ * its modules. They know it as the constant `fenchel`.
+ */
+import { post, request, requestWithBytes } from "./execution.ts";
+import { random } from "./random.ts";
+import { executing, requireAction, throwUncatchable } from "./state.ts";
+import type { Execution } from "./state.ts";
+import { loadVendor } from "./vendor.ts";
+
+declare function require(path: "./web/dom_exception.ts"): typeof import("./web/dom_exception.ts");
+declare function require(path: "./web/events.ts"): typeof import("./web/events.ts");
+
+export type { Execution };
+
+export const runtimeFace = {
+  loadVendor,
+  executing,
+  requireAction,
+  throwUncatchable,
+  request,
+  requestWithBytes,
+  post,
+  random,
+  get DOMException() {
+    return require("./web/dom_exception.ts").DOMException;
+  },
+  get events() {
+    return require("./web/events.ts");
+  },
+};
+
+export type RuntimeFace = typeof runtimeFace;

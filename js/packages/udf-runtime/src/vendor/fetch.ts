@@ -1,0 +1,6 @@
+export { Blob, File } from "../web/blob.ts";
+export { fetch } from "../web/fetch.ts";
+export { FormData } from "../web/form_data.ts";
+export { Headers } from "../web/headers.ts";
+export { Request } from "../web/request.ts";
+export { Response } from "../web/response.ts";
