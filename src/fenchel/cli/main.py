@@ -11,7 +11,7 @@ import click
 import platformdirs
 
 from fenchel import __version__
-from fenchel.cli.serve import ServeArguments, serve
+from fenchel.cli.serve import ServeArguments, serve, serve_settings
 from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime
 from fenchel.server import (
@@ -63,6 +63,16 @@ def main() -> None:
     help="Refuse to start unless seccomp and Landlock isolate user code.",
 )
 @click.option(
+    "--production",
+    is_flag=True,
+    help="Hide error texts from clients; keep actions away from private network addresses.",
+)
+@click.option(
+    "--allow-private-addresses",
+    is_flag=True,
+    help="With --production: let actions fetch from private network addresses.",
+)
+@click.option(
     "--log-level",
     default="warning",
     show_default=True,
@@ -81,12 +91,18 @@ def serve_command(
     url: str | None,
     site_url: str | None,
     require_sandbox: bool,
+    production: bool,
+    allow_private_addresses: bool,
     log_level: str,
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
     if in_memory and (data_dir is not None or database_url is not None):
         raise click.UsageError("--in-memory and a place to keep data exclude each other.")
-    runtime = Runtime()
+    runtime = Runtime(
+        settings=serve_settings(
+            is_production=production, allows_private_addresses=allow_private_addresses
+        )
+    )
     try:
         folder = None if in_memory else data_dir or _default_data_dir()
         arguments = ServeArguments(

@@ -13,6 +13,7 @@ import click
 import uvloop
 
 from fenchel.runtime import Runtime
+from fenchel.runtime.settings import ApplicationSettings, EgressSettings, Settings
 from fenchel.server import Backend, Instance, ServeOptions, compose
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,18 @@ class ServeArguments:
     site_url: str | None
     log_level: str
     require_sandbox: bool = False
+
+
+def serve_settings(*, is_production: bool, allows_private_addresses: bool) -> Settings:
+    """Production serves strangers: they see no error texts, and developers' code no inner network,
+    unless `allows_private_addresses`.
+    """
+    if not is_production:
+        return Settings()
+    return Settings(
+        application=ApplicationSettings(redact_errors=True),
+        egress=EgressSettings(private_addresses_allowed=allows_private_addresses),
+    )
 
 
 def serve(arguments: ServeArguments, runtime: Runtime) -> None:
