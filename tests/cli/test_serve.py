@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fenchel.cli.serve import serve_settings
-from fenchel.runtime.settings import Settings
+from fenchel.runtime import Settings
 
 
 def test_without_production_everything_is_as_it_is_for_developers() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import uvloop
 
-from fenchel.runtime import Runtime
-from fenchel.runtime.settings import ApplicationSettings, EgressSettings, Settings
+from fenchel.runtime import Runtime, Settings
+from fenchel.runtime.settings import ApplicationSettings, EgressSettings
 from fenchel.server import Backend, Instance, ServeOptions, compose
 
 logger = logging.getLogger(__name__)
