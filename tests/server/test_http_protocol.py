@@ -5,6 +5,7 @@ way says, and everything that is not a plain repeated query goes the long way.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -261,3 +262,18 @@ class TestConnections:
         for _ in range(50):
             assert (await wire.read())[0][""] == "HTTP/1.1 200 OK"
         assert run_count(edge) > 1
+
+    async def test_a_request_leaves_no_cycle_of_objects_behind(
+        self, edge: Edge, wire: Wire
+    ) -> None:
+        """The collector of such cycles runs seldom (`fenchel serve` sees to that)."""
+        edge.application.repeat = None
+        await wire.post()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(100):
+                await wire.post()
+            assert gc.collect() < 100
+        finally:
+            gc.enable()

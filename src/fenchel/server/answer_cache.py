@@ -16,9 +16,6 @@ from fenchel.server.metrics import REQUEST_SECONDS
 
 # The body and every header that an answer may depend on; the others of client-protocol 2
 # (Host, User-Agent and the like) change nothing that a caller sees.
-# Where the state of an ASGI scope carries the key under which its answer may be stored.
-ANSWER_KEY = "fenchel.answer_key"
-
 AnswerKey = tuple[bytes, ...]
 _RELEVANT_HEADERS = frozenset(
     {

@@ -14,7 +14,7 @@ from fenchel.server.cors import cors_headers, is_preflight, preflight_response
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import REQUEST_SECONDS, REQUESTS_REFUSED, REQUESTS_RUNNING
 from fenchel.server.request import Receive, Request, Scope, Send
-from fenchel.server.response import Response, encode_tail, send_response
+from fenchel.server.response import Response, encode_tail, send_file
 from fenchel.server.routing import Router
 from fenchel.server.sync_socket import SyncSockets
 
@@ -47,10 +47,13 @@ class ApiApplication:
         start = self._runtime.clock.monotonic()
         response = await self._respond(request)
         headers = cors_headers(request)
-        await send_response(response, headers, send)
-        if response.repeat is not None and request.answer_key is not None:
-            tail = encode_tail(response, headers)
-            self.answers.store(request.answer_key, tail, response.repeat)
+        if response.file is not None:
+            await send_file(response, headers, send)
+        else:
+            tail = encode_tail(response, headers, is_head_only=request.method == "HEAD")
+            await request.respond(response.status, tail)
+            if response.repeat is not None and request.answer_key is not None:
+                self.answers.store(request.answer_key, tail, response.repeat)
         self._report(request, response, self._runtime.clock.monotonic() - start)
 
     async def drain(self, *, seconds_max: float) -> None:

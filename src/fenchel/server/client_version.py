@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fenchel.errors import bad_request
 
@@ -59,6 +60,7 @@ def takes_chunks(release: Release) -> bool:
     return release >= _CHUNKS_SINCE
 
 
+@lru_cache(maxsize=256)
 def decode_client_version(header: str | None) -> ClientVersion | None:
     """Absent is fine. Raises: InvalidClientVersion, ClientVersionUnsupported."""
     if header is None:

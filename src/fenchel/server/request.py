@@ -11,8 +11,9 @@ import msgspec
 
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.runtime import Runtime
-from fenchel.server.answer_cache import ANSWER_KEY, AnswerKey
+from fenchel.server.answer_cache import AnswerKey
 from fenchel.server.body_encoding import decode_body
+from fenchel.server.http_protocol import ANSWER_KEY, RESPOND, Respond
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,7 +38,11 @@ class Request:
         self.headers = decode_headers(scope)
         self.query = decode_query(scope)
         # Under which an answer may be kept for equal requests; None if it is for this one only.
-        self.answer_key: AnswerKey | None = scope.get("state", {}).get(ANSWER_KEY)
+        self.answer_key: AnswerKey | None = scope["state"].get(ANSWER_KEY)
+        # Sends a complete response: status, and all that follows the headers of all responses.
+        # Taken out, because it knows the scope: nothing would free the two before the next search
+        # for garbage.
+        self.respond: Respond = scope["state"].pop(RESPOND)
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         given_id = self.headers.get("convex-request-id", "")

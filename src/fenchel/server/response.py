@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -12,6 +13,8 @@ import msgspec
 from fenchel.server.request import Send
 
 _PIECE_BYTES = 1 << 18
+# Of these only the tab may stand in a header's value (RFC 9110, 5.5).
+_CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -42,47 +45,47 @@ class FileBody:
     size_bytes: int
 
 
-async def send_response(response: Response, headers: Headers, send: Send) -> None:
-    """Send it with these headers besides its own."""
-    file = response.file
+def encode_tail(response: Response, headers: Headers, *, is_head_only: bool) -> bytes:
+    """A response without a file, and with these headers besides its own, as it stands on the wire
+    behind the headers that all responses have.
+    """
+    assert response.file is None, "a file is not kept in memory"
+    lines = []
+    for name, value in _all_headers(response, headers, len(response.body)):
+        assert not _CONTROL_CHARACTER.search(value), f"control character in header {name!r}"
+        lines.append(b"%s: %s\r\n" % (name, value))
+    return b"".join((*lines, b"\r\n", b"" if is_head_only else response.body))
+
+
+async def send_file(response: Response, headers: Headers, send: Send) -> None:
+    """Send a response with a file, and with these headers besides its own; close the file."""
+    body = response.file
+    assert body is not None
     try:
-        all_headers = _all_headers(response, headers)
+        all_headers = _all_headers(response, headers, body.size_bytes)
         await send(
             {"type": "http.response.start", "status": response.status, "headers": all_headers}
         )
-        if file is not None:
-            await _send_file(file, send)
-        await send({"type": "http.response.body", "body": response.body})
+        rest_bytes = body.size_bytes
+        while rest_bytes > 0:
+            piece = await asyncio.to_thread(body.file.read, min(rest_bytes, _PIECE_BYTES))
+            assert piece, "the stored file is shorter than its row says"
+            rest_bytes -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
     finally:
-        if file is not None:
-            file.file.close()
+        body.file.close()
 
 
-def encode_tail(response: Response, headers: Headers) -> bytes:
-    """The same as it is written to the connection, behind the headers of all responses."""
-    assert response.file is None, "a file is not kept in memory"
-    lines = [b"%s: %s\r\n" % header for header in _all_headers(response, headers)]
-    return b"".join((*lines, b"\r\n", response.body))
-
-
-def _all_headers(response: Response, headers: Headers) -> list[tuple[bytes, bytes]]:
-    file = response.file
-    size_bytes = len(response.body) if file is None else file.size_bytes
+def _all_headers(
+    response: Response, headers: Headers, size_bytes: int
+) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", response.content_type.encode("latin-1")),
         (b"content-length", str(size_bytes).encode()),
         *response.headers,
         *headers,
     ]
-
-
-async def _send_file(body: FileBody, send: Send) -> None:
-    rest_bytes = body.size_bytes
-    while rest_bytes > 0:
-        piece = await asyncio.to_thread(body.file.read, min(rest_bytes, _PIECE_BYTES))
-        assert piece, "the stored file is shorter than its row says"
-        rest_bytes -= len(piece)
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 def text_response(text: str, *, status: int = 200) -> Response:
