@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fenchel.database import Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
@@ -27,7 +27,8 @@ from fenchel.model import (
 class DeployedCode:
     """One component's code and what its modules observe while they are evaluated.
 
-    `package_digest` names the pushed modules: equal digests, equal sources.
+    `package_digest` names the pushed modules: equal digests, equal sources. `key` is equal for
+    equal behaviour.
     """
 
     package_digest: str
@@ -35,15 +36,15 @@ class DeployedCode:
     environment_variables: Mapping[str, str]
     import_seed: bytes
     import_unix_ms: int
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Equal for equal behaviour."""
+    def __post_init__(self) -> None:
+        """Every call asks for the key; the code changes only with a push or a variable."""
         digest = hashlib.sha256(self.package_digest.encode() + self.import_seed)
         digest.update(self.import_unix_ms.to_bytes(8, "little"))
         for name, value in sorted(self.environment_variables.items()):
             digest.update(hashlib.sha256(f"{name}={value}".encode()).digest())
-        return digest.hexdigest()
+        object.__setattr__(self, "key", digest.hexdigest())
 
 
 class CodeSource:
