@@ -133,12 +133,11 @@ async def test_watching_a_table_changes_with_every_change_of_it(backend: Backend
     id_text = await backend.mutate("insert", {"table": "t", "text": "a"})
     watch = call("default", {"tableName": "t"}, module="_system/cli/queryTable", identity=admin())
     first = await backend.application.run_query(watch)
+    subscription = backend.application.subscribe(first.token, lambda _: None)
     await backend.mutate("insert", {"table": "other", "text": "a"})
-    ts = backend.application.latest_ts()
-    token = backend.application.refresh(first.token, ts)
-    assert token is not None
+    assert subscription.is_valid
     await backend.mutate("patch", {"id": id_text, "text": "b"})
-    assert backend.application.refresh(token, backend.application.latest_ts()) is None
+    assert not subscription.is_valid
     second = await backend.application.run_query(watch)
     assert second.fingerprint != first.fingerprint
 

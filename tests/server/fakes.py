@@ -100,10 +100,13 @@ class FakeApplication:
             token=token,
             journal=None,
             fingerprint=b"",
+            is_identity_free=True,
             repeat=self.repeat,
         )
 
-    async def run_mutation(self, call: FunctionCall, *, session: Any = None) -> MutationRun:
+    async def run_mutation(
+        self, call: FunctionCall, *, session: Any = None, on_commit: Any = None
+    ) -> MutationRun:
         await self._take("mutation", call)
         return MutationRun(result=self.result, ts=LATEST_TS)
 

@@ -30,7 +30,9 @@ def token(ts: int) -> Token:
     return Token(reads=ReadSet(), ts=Timestamp(ts))
 
 
-def query_run(value: Any, *, ts: int, journal: str | None = None) -> QueryRun:
+def query_run(
+    value: Any, *, ts: int, journal: str | None = None, is_identity_free: bool = True
+) -> QueryRun:
     """A successful run whose fingerprint is its value."""
     value_json = json.dumps(value)
     return QueryRun(
@@ -39,6 +41,7 @@ def query_run(value: Any, *, ts: int, journal: str | None = None) -> QueryRun:
         token=token(ts),
         journal=journal,
         fingerprint=value_json.encode(),
+        is_identity_free=is_identity_free,
     )
 
 
@@ -64,7 +67,8 @@ class FakeSubscription:
 class FakeBackend:
     """One counter as a database: queries return it, mutations add to it; tests may hook each call.
 
-    Every commit invalidates every subscription and every token, unless `is_unrelated`.
+    Every commit invalidates every subscription, unless `is_unrelated`. `journal` goes into every
+    result; `is_personal` makes results depend on the caller.
     """
 
     def __init__(self) -> None:
@@ -80,10 +84,19 @@ class FakeBackend:
         self.after_commit: Callable[[FunctionCall], Awaitable[None]] = _nothing
         self.before_action: Callable[[FunctionCall], Awaitable[None]] = _nothing
         self.journals: list[str | None] = []
+        self.journal = "journal at {ts}"
+        self.is_personal = False
         self.values: dict[int, int] = {100: 0}
 
-    def commit(self, *, is_unrelated: bool = False) -> Timestamp:
+    def commit(
+        self,
+        *,
+        is_unrelated: bool = False,
+        on_commit: Callable[[Timestamp], None] | None = None,
+    ) -> Timestamp:
         self.ts += 10
+        if on_commit is not None:
+            on_commit(Timestamp(self.ts))
         if not is_unrelated:
             self.counter += 1
             self.changed_ts = self.ts
@@ -95,9 +108,6 @@ class FakeBackend:
 
     def latest_ts(self) -> Timestamp:
         return Timestamp(self.ts)
-
-    def refresh(self, old: Token, ts: Timestamp) -> Token | None:
-        return None if old.ts < self.changed_ts <= ts else token(ts)
 
     def subscribe(
         self, watched: Token, on_invalidate: Callable[[Subscription], None]
@@ -116,16 +126,22 @@ class FakeBackend:
         self.queries.append(call)
         self.journals.append(journal)
         await self.before_query(call)
-        return query_run(self.values[ts], ts=ts, journal=f"journal at {ts}")
+        value = [self.values[ts], str(call.identity)] if self.is_personal else self.values[ts]
+        journal = self.journal.format(ts=ts)
+        return query_run(value, ts=ts, journal=journal, is_identity_free=not self.is_personal)
 
     async def run_mutation(
-        self, call: FunctionCall, *, session: SessionRequest | None = None
+        self,
+        call: FunctionCall,
+        *,
+        session: SessionRequest | None = None,
+        on_commit: Callable[[Timestamp], None] | None = None,
     ) -> MutationRun:
         self.mutations.append((call, session))
         await self.before_mutation(call)
         if call.path == "fail":
             return MutationRun(result=ClientResult(is_success=False, error_message="no"), ts=None)
-        ts = self.commit()
+        ts = self.commit(on_commit=on_commit)
         await self.after_commit(call)
         return MutationRun(result=ClientResult(is_success=True, value_json='"done"'), ts=ts)
 
@@ -164,14 +180,17 @@ class FakeSocket:
 
     def __init__(self) -> None:
         self.heard: list[JsonObject] = []
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.closed: tuple[int | None, str] | None = None
         self._said: asyncio.Queue[str | None] = asyncio.Queue()
         self._news = asyncio.Event()
         self._read_count = 0
         self.accepts = asyncio.Event()
         self.accepts.set()
-        self.is_waiting = asyncio.Event()
+
+    @property
+    def is_writable(self) -> bool:
+        return self.accepts.is_set()
 
     async def receive(self) -> str:
         text = await self._said.get()
@@ -179,13 +198,13 @@ class FakeSocket:
             raise SocketClosed
         return text
 
-    async def send(self, text: str) -> None:
-        if not self.accepts.is_set():
-            self.is_waiting.set()
-        await self.accepts.wait()
+    def write(self, text: bytes) -> None:
         self.texts.append(text)
         self.heard.append(json.loads(text))
         self._news.set()
+
+    async def drain(self) -> None:
+        await self.accepts.wait()
 
     async def close(self, code: int | None, reason: str) -> None:
         self.closed = (code, reason)

@@ -15,6 +15,7 @@ from fenchel.sync.protocol import (
     Authenticate,
     ClientEvent,
     Connect,
+    EncodedModification,
     ModifyQuerySet,
     MutationResponse,
     Ping,
@@ -116,17 +117,28 @@ class TestServerMessages:
     """3.5."""
 
     def test_values_are_spliced_in_untouched(self) -> None:
-        update = QueryUpdated(
-            query_id=0, value=msgspec.Raw(b'{"a":1.0}'), log_lines=(), journal=None
+        encoded = EncodedModification(
+            QueryUpdated(query_id=0, value=msgspec.Raw(b'{"a":1.0}'), log_lines=(), journal=None)
         )
+        update = encoded.for_query(0)
         text = encode_server_message(
             Transition(start_version=VERSION, end_version=VERSION, modifications=(update,))
         )
-        assert text == (
+        assert text.decode() == (
             '{"type":"Transition","startVersion":{"querySet":0,"identity":0,"ts":"AAAAAAAAAAA="},'
             '"endVersion":{"querySet":0,"identity":0,"ts":"AAAAAAAAAAA="},"modifications":'
             '[{"type":"QueryUpdated","queryId":0,"value":{"a":1.0},"logLines":[],"journal":null}]}'
         )
+
+    @given(query_ids=st.lists(st.integers(0, (1 << 32) - 1), min_size=1))
+    def test_a_result_is_encoded_once_and_named_for_each_client(self, query_ids: list[int]) -> None:
+        failed = QueryFailed(
+            query_id=7, error_message='"queryId":7', log_lines=('"queryId":7',), journal=None
+        )
+        encoded = EncodedModification(failed)
+        for query_id in query_ids:
+            expected = msgspec.structs.replace(failed, query_id=query_id)
+            assert bytes(encoded.for_query(query_id)) == msgspec.json.encode(expected)
 
     def test_error_data_is_absent_unless_there_is_some(self) -> None:
         plain = QueryFailed(query_id=0, error_message="e", log_lines=(), journal=None)
@@ -148,14 +160,14 @@ class TestServerMessages:
         }
 
     def test_ping_has_no_fields(self) -> None:
-        assert encode_server_message(Ping()) == '{"type":"Ping"}'
+        assert encode_server_message(Ping()) == b'{"type":"Ping"}'
 
 
 class TestChunks:
     """3.9."""
 
     def test_a_text_of_exactly_the_limit_is_not_split(self) -> None:
-        assert encode_chunks("x" * 10, 10) == ("x" * 10,)
+        assert encode_chunks(b"x" * 10, 10) == (b"x" * 10,)
 
     @given(text=st.text(min_size=1, max_size=60), bytes_max=st.integers(4, 20))
     def test_pieces_are_bounded_ordered_and_complete(self, text: str, bytes_max: int) -> None:
@@ -167,9 +179,9 @@ class TestChunks:
         assert all(len(chunk["chunk"].encode()) <= bytes_max for chunk in chunks)
 
 
-def _chunks(text: str, bytes_max: int) -> tuple[str, ...]:
-    texts = encode_chunks(text, bytes_max)
-    if texts == (text,):
+def _chunks(text: str, bytes_max: int) -> tuple[bytes | str, ...]:
+    texts = encode_chunks(text.encode(), bytes_max)
+    if texts == (text.encode(),):
         whole = {"chunk": text, "partNumber": 0, "totalParts": 1, "transitionId": "whole"}
         return (json.dumps(whole),)
     return texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fenchel.auth import Admin, Anonymous
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
-from fenchel.errors import ErrorKind, FenchelError, bad_request
+from fenchel.errors import ErrorKind, FenchelError
 from fenchel.sync.protocol import (
     Connect,
+    EncodedModification,
     ModifyQuerySet,
     QueryAdd,
     QueryFailed,
@@ -27,13 +29,11 @@ from fenchel.sync.protocol import (
 )
 from fenchel.sync.sync_state import (
     PENDING_MODIFICATIONS_MAX,
-    QueryOutcome,
-    RejectedQuery,
+    QueryAnswer,
     SyncState,
     TransitionPlan,
     Version,
 )
-from tests.sync.fakes import query_run, token
 
 SESSION = UUID("3c96bca9-a4e4-4da8-8d91-0f82b34e8701")
 T1, T2, T3 = Timestamp(100), Timestamp(200), Timestamp(300)
@@ -53,16 +53,53 @@ def modify(base: int, *modifications: QueryAdd | QueryRemove) -> ModifyQuerySet:
     return ModifyQuerySet(base_version=base, new_version=base + 1, modifications=modifications)
 
 
-def run_all(plan: TransitionPlan, value: Any = "v") -> dict[int, QueryOutcome]:
-    return {
-        work.query_id: query_run(value, ts=plan.end.ts, journal=f"journal {value}")
-        for work in plan.work
-    }
+@dataclass
+class FakeWatch:
+    """Somebody who notices at once what a test says."""
+
+    fingerprint: bytes
+    is_valid: bool = True
+
+
+def answer(value: Any = "v") -> QueryAnswer:
+    update = QueryUpdated(
+        query_id=0,
+        value=msgspec.Raw(msgspec.json.encode(value)),
+        log_lines=(),
+        journal=f"journal {value}",
+    )
+    fingerprint = str(value).encode()
+    return QueryAnswer(
+        modification=EncodedModification(update),
+        fingerprint=fingerprint,
+        journal=update.journal,
+        watch=FakeWatch(fingerprint),
+    )
+
+
+def answer_all(plan: TransitionPlan, value: Any = "v") -> dict[int, QueryAnswer]:
+    return {work.query_id: answer(value) for work in plan.work}
+
+
+def changes(sent: Transition | None) -> list[QueryUpdated | QueryFailed | QueryRemoved]:
+    """The modifications, as a client reads them."""
+    assert sent is not None
+    kind = QueryUpdated | QueryFailed | QueryRemoved
+    return [msgspec.json.decode(bytes(change), type=kind) for change in sent.modifications]
+
+
+def touch(state: SyncState, *query_ids: int) -> None:
+    """A commit changes what some queries have read."""
+    for query_id in query_ids:
+        watch = state._queries[query_id].watch
+        assert isinstance(watch, FakeWatch)
+        watch.is_valid = False
+    state.invalidate()
 
 
 def transition(state: SyncState, ts: Timestamp, value: Any = "v") -> Transition | None:
     """One whole step in which every query runs and gives `value`."""
-    return state.finish_transition(run_all(state.begin_transition(latest_ts=ts), value))
+    return state.finish_transition(answer_all(state.begin_transition(latest_ts=ts), value))
 
 
 def subscribed(*query_ids: int) -> SyncState:
@@ -138,7 +175,7 @@ class TestVersions:
 
     def test_time_never_goes_back(self) -> None:
         state = subscribed(0)
-        state.invalidate()
+        touch(state, 0)
         assert state.begin_transition(latest_ts=Timestamp(50)).end.ts == T1
 
 
@@ -175,11 +212,11 @@ class TestQuerySet:
     def test_a_removed_query_is_reported_and_not_run_again(self) -> None:
         state = subscribed(0, 1)
         state.modify_query_set(modify(1, QueryRemove(query_id=0)))
+        touch(state, 0, 1)
         plan = state.begin_transition(latest_ts=T2)
         assert [work.query_id for work in plan.work] == [1]
-        sent = state.finish_transition({1: token(T2)})
-        assert sent is not None
-        assert sent.modifications == (QueryRemoved(query_id=0),)
+        sent = state.finish_transition(answer_all(plan))
+        assert changes(sent) == [QueryRemoved(query_id=0)]
 
     def test_a_query_added_and_removed_before_a_transition_never_runs(self) -> None:
         state = SyncState()
@@ -191,8 +228,7 @@ class TestQuerySet:
         state = subscribed(0)
         state.modify_query_set(modify(1, QueryRemove(query_id=0), add(0)))
         sent = transition(state, T2)
-        assert sent is not None
-        assert [type(change) for change in sent.modifications] == [QueryRemoved, QueryUpdated]
+        assert [type(change) for change in changes(sent)] == [QueryRemoved, QueryUpdated]
 
     def test_a_client_that_never_waits_is_refused(self) -> None:
         state = SyncState()
@@ -202,21 +238,6 @@ class TestQuerySet:
             state.modify_query_set(modify(PENDING_MODIFICATIONS_MAX))
         assert caught.value.kind is ErrorKind.RATE_LIMITED
 
-    def test_a_malformed_query_fails_alone(self) -> None:
-        state = SyncState()
-        state.modify_query_set(modify(0, add(0), add(1)))
-        plan = state.begin_transition(latest_ts=T1)
-        rejected = RejectedQuery(error=bad_request("BadPath", "no such path"), request_id="r")
-        sent = state.finish_transition({0: rejected, 1: query_run("v", ts=plan.end.ts)})
-        assert sent is not None
-        failed, updated = sent.modifications
-        assert isinstance(failed, QueryFailed)
-        assert "no such path" in failed.error_message
-        assert isinstance(updated, QueryUpdated)
-        state.invalidate()
-        state.begin_transition(latest_ts=T2)
-        assert state.finish_transition({0: rejected, 1: token(T2)}) is None, "said already"
-
 
 class TestTransitions:
     """3.8."""
@@ -225,38 +246,55 @@ class TestTransitions:
         state = SyncState()
         state.modify_query_set(modify(0, add(0, journal="j")))
         (work,) = state.begin_transition(latest_ts=T1).work
-        assert work.token is None
+        assert work.watch is None
         assert work.journal == "j"
 
-    def test_a_query_that_ran_offers_its_token_and_its_newest_journal(self) -> None:
-        state = subscribed(0)
-        state.invalidate()
+    def test_only_what_was_touched_runs_again_with_its_newest_journal(self) -> None:
+        state = subscribed(0, 1)
+        touch(state, 1)
         (work,) = state.begin_transition(latest_ts=T2).work
-        assert work.token is not None
-        assert work.token.ts == T1
+        assert work.query_id == 1
+        assert work.watch is not None
         assert work.journal == "journal v"
+
+    def test_a_newer_result_that_others_know_is_asked_for(self) -> None:
+        state = subscribed(0)
+        watch = state._queries[0].watch
+        assert isinstance(watch, FakeWatch)
+        watch.fingerprint = b"newer"
+        state.invalidate()
+        assert len(state.begin_transition(latest_ts=T2).work) == 1
+
+    def test_a_result_that_is_old_when_it_is_sent_is_followed_by_another(self) -> None:
+        state = subscribed(0)
+        touch(state, 0)
+        state.begin_transition(latest_ts=T2)
+        old = answer("old")
+        assert isinstance(old.watch, FakeWatch)
+        old.watch.is_valid = False
+        state.finish_transition({0: old})
+        assert state.is_transition_due
 
     def test_an_equal_result_is_not_sent_again(self) -> None:
         state = subscribed(0, 1)
-        state.invalidate()
+        touch(state, 0, 1)
         state.begin_transition(latest_ts=T2)
-        sent = state.finish_transition({0: query_run("v", ts=T2), 1: query_run("new", ts=T2)})
-        assert sent is not None
-        assert [change.query_id for change in sent.modifications] == [1]
+        sent = state.finish_transition({0: answer("v"), 1: answer("new")})
+        assert [change.query_id for change in changes(sent)] == [1]
 
     def test_nothing_is_sent_if_nothing_changed(self) -> None:
         state = subscribed(0)
-        state.invalidate()
+        touch(state, 0)
         assert transition(state, T2) is None
         assert state.sent.ts == T1
 
     def test_only_one_transition_is_computed_at_a_time(self) -> None:
         state = subscribed(0)
-        state.invalidate()
+        touch(state, 0)
         plan = state.begin_transition(latest_ts=T2)
         state.invalidate()
         assert not state.is_transition_due
-        state.finish_transition(run_all(plan))
+        state.finish_transition(answer_all(plan))
         assert state.is_transition_due, "what came meanwhile is looked at next"
 
     def test_an_abandoned_transition_is_made_up_for(self) -> None:
@@ -267,7 +305,7 @@ class TestTransitions:
         assert state.is_transition_due
         sent = transition(state, T3)
         assert sent is not None
-        assert QueryRemoved(query_id=0) in sent.modifications
+        assert QueryRemoved(query_id=0) in changes(sent)
         assert sent.end_version == Version(2, 0, T3).encode()
 
 
@@ -276,7 +314,7 @@ class TestMutations:
 
     def test_a_transition_follows_a_mutation_even_without_queries(self) -> None:
         state = SyncState()
-        state.begin_mutation(latest_ts=T1)
+        state.begin_mutation()
         state.finish_mutation(T2)
         sent = transition(state, T2)
         assert sent is not None
@@ -285,7 +323,7 @@ class TestMutations:
 
     def test_a_transition_follows_a_failed_mutation(self) -> None:
         state = SyncState()
-        state.begin_mutation(latest_ts=T1)
+        state.begin_mutation()
         state.finish_mutation(None)
         assert transition(state, T1) is not None
 
@@ -295,18 +333,34 @@ class TestMutations:
         assert transition(state, T1) is not None
 
     def test_while_a_mutation_runs_no_transition_can_contain_it(self) -> None:
+        """Before its commit there is nothing to contain; afterwards the response comes first."""
         state = subscribed(0)
-        state.begin_mutation(latest_ts=T2)
-        state.invalidate()
-        assert state.begin_transition(latest_ts=T3).end.ts == T2
+        state.begin_mutation()
+        touch(state, 0)
+        assert transition(state, T2, "of somebody else") is not None
+        state.commit_mutation(T3)
+        touch(state, 0)
+        assert not state.is_transition_due
+        state.finish_mutation(T3)
+        assert state.is_transition_due
+
+    def test_a_transition_that_has_begun_before_the_commit_may_overtake_the_response(self) -> None:
+        state = subscribed(0)
+        state.begin_mutation()
+        touch(state, 0)
+        plan = state.begin_transition(latest_ts=T2)
+        state.commit_mutation(T3)
+        sent = state.finish_transition(answer_all(plan, "before"))
+        assert sent is not None
+        assert sent.end_version.ts == encode_timestamp(T2)
 
     def test_the_promise_of_a_transition_survives_one_that_began_before_the_response(self) -> None:
         state = subscribed(0)
-        state.begin_mutation(latest_ts=T1)
-        state.invalidate()
+        state.begin_mutation()
+        touch(state, 0)
         plan = state.begin_transition(latest_ts=T2)
         state.finish_mutation(T2)
-        assert state.finish_transition(run_all(plan)) is None
+        assert state.finish_transition(answer_all(plan)) is None
         following = transition(state, T2)
         assert following is not None
         assert following.end_version.ts == encode_timestamp(T2)
@@ -345,19 +399,19 @@ class TestAuthentication:
         state = subscribed(0, 1)
         state.authenticate(Admin())
         plan = state.begin_transition(latest_ts=T1)
-        assert all(work.token is None for work in plan.work)
+        assert [work.watch for work in plan.work] == [None, None]
         assert plan.identity == Admin()
 
     def test_results_for_the_old_identity_are_not_kept(self) -> None:
         state = subscribed(0)
-        state.invalidate()
+        touch(state, 0)
         plan = state.begin_transition(latest_ts=T2)
         state.authenticate(Admin())
-        sent = state.finish_transition(run_all(plan, "old"))
+        sent = state.finish_transition(answer_all(plan, "old"))
         assert sent is not None
         assert sent.end_version.identity == 0
         (work,) = state.begin_transition(latest_ts=T2).work
-        assert work.token is None
+        assert work.watch is None
 
 
 class TestResults:
@@ -368,7 +422,7 @@ class TestResults:
         state.modify_query_set(modify(0, add(0)))
         sent = transition(state, T1, {"a": 1.5})
         assert sent is not None
-        (update,) = sent.modifications
+        (update,) = changes(sent)
         assert isinstance(update, QueryUpdated)
         assert json.loads(bytes(update.value)) == {"a": 1.5}
         assert update.journal == "journal {'a': 1.5}"
@@ -387,7 +441,8 @@ class SyncStateMachine(RuleBasedStateMachine):
         self.now = 100
         self.plan: TransitionPlan | None = None
         self.end = Version(0, 0, Timestamp(0)).encode()
-        self.running_since: int | None = None
+        self.is_mutating = False
+        self.committed: Timestamp | None = None
         self.promised: int | None = None
         # What the open plan answers.
         self.answering: int | None = None
@@ -409,32 +464,38 @@ class SyncStateMachine(RuleBasedStateMachine):
     @rule()
     def commit_elsewhere(self) -> None:
         self.now += 1
+        for query in self.state._queries.values():
+            if isinstance(query.watch, FakeWatch):
+                query.watch.is_valid = False
         self.state.invalidate()
 
-    @precondition(lambda self: self.running_since is None)
+    @precondition(lambda self: not self.is_mutating)
     @rule()
     def begin_mutation(self) -> None:
-        self.state.begin_mutation(latest_ts=Timestamp(self.now))
-        self.running_since = self.now
+        self.state.begin_mutation()
+        self.is_mutating = True
 
-    @precondition(lambda self: self.running_since is not None)
-    @rule(is_success=st.booleans())
-    def finish_mutation(self, is_success: bool) -> None:
-        ts = None
-        if is_success:
-            self.now += 1
-            ts = Timestamp(self.now)
-        self.state.finish_mutation(ts)
-        self.running_since = None
-        self.promised = max(self.promised or 0, ts or 0)
+    @precondition(lambda self: self.is_mutating and self.committed is None)
+    @rule()
+    def commit_mutation(self) -> None:
+        self.now += 1
+        self.committed = Timestamp(self.now)
+        self.state.commit_mutation(self.committed)
+
+    @precondition(lambda self: self.is_mutating)
+    @rule()
+    def finish_mutation(self) -> None:
+        self.state.finish_mutation(self.committed)
+        self.is_mutating = False
+        self.promised = max(self.promised or 0, self.committed or 0)
+        self.committed = None
 
     @precondition(lambda self: self.plan is None and self.state.is_transition_due)
     @rule()
     def begin(self) -> None:
         self.plan = self.state.begin_transition(latest_ts=Timestamp(self.now))
         self.answering, self.promised = self.promised, None
-        if self.running_since is not None:
-            assert self.plan.end.ts <= self.running_since
+        assert self.committed is None, "the response comes first"
 
     @precondition(lambda self: self.plan is not None)
     @rule(is_abandoned=st.booleans(), value=st.integers(0, 2))
@@ -447,7 +508,7 @@ class SyncStateMachine(RuleBasedStateMachine):
             if answering is not None:
                 self.promised = max(self.promised or 0, answering)
             return
-        sent = self.state.finish_transition(run_all(plan, value))
+        sent = self.state.finish_transition(answer_all(plan, value))
         if answering is not None:
             assert sent is not None
             assert plan.end.ts >= answering

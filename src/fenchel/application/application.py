@@ -143,19 +143,26 @@ class Application:
             token=query.token,
             journal=self._runners.queries.seal_journal(query.outcome.journal),
             fingerprint=query.fingerprint,
+            is_identity_free=not query.outcome.observed_identity,
             repeat=answer.repeat if is_present else None,
         )
 
     async def run_mutation(
-        self, call: FunctionCall, *, session: SessionRequest | None = None
+        self,
+        call: FunctionCall,
+        *,
+        session: SessionRequest | None = None,
+        on_commit: Callable[[Timestamp], None] | None = None,
     ) -> MutationRun:
         """Run and commit, after conflicts again. With a session a repeated call gets the first
-        answer.
+        answer. `on_commit` is called with the timestamp before anybody can see the writes.
 
         Raises: ConflictError after the last retry; FenchelError for failures of the system.
         """
         check_may_write(call.identity)
-        run = await self._runners.mutations.run(decode_call(call), session)
+        run = await self._runners.mutations.run(
+            decode_call(call), session, on_commit=on_commit
+        )
         return MutationRun(result=self._encode(run.outcome, call), ts=run.ts)
 
     async def run_action(self, call: FunctionCall) -> ActionRun:
@@ -191,10 +198,6 @@ class Application:
     def latest_ts(self) -> Timestamp:
         """The newest timestamp at which a query can run."""
         return self._database.latest_ts()
-
-    def refresh(self, token: Token, ts: Timestamp) -> Token | None:
-        """The token at `ts`, or None if a commit up to `ts` touched what it read."""
-        return self._database.refresh(token, ts)
 
     def subscribe(
         self, token: Token, on_invalidate: Callable[[Subscription], None]

@@ -78,6 +78,7 @@ class QueryRun:
     and log lines without the request id: equal fingerprints need not be sent again. `repeat` comes
     with a cached result of the present: it says whether an equal call by a caller as entitled may
     be given the same result now, and then counts as that call.
+    `is_identity_free`: it would be the same for every other caller with the same rights.
     """
 
     result: ClientResult
@@ -85,6 +86,7 @@ class QueryRun:
     token: Token
     journal: str | None
     fingerprint: bytes
+    is_identity_free: bool
     repeat: Callable[[], bool] | None = None
 
 

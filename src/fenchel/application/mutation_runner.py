@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -40,9 +40,15 @@ class MutationRunner:
     runtime: Runtime
 
     async def run(
-        self, invocation: Invocation, session: SessionRequest | None = None
+        self,
+        invocation: Invocation,
+        session: SessionRequest | None = None,
+        *,
+        on_commit: Callable[[Timestamp], None] | None = None,
     ) -> MutationOutcome:
         """Run until it commits or fails by itself. A developer error is an outcome.
+
+        `on_commit` is called with the timestamp before anybody can see the writes.
 
         One that has lost several times waits for a turn, in which it cannot lose to others.
         Raises: ConflictError when the retries are used up; other FenchelError for system failures.
@@ -54,7 +60,7 @@ class MutationRunner:
             async with self._turn(lost, attempt) as reservation:
                 tx = self.database.begin(reservation=reservation)
                 try:
-                    return await self._attempt(invocation, session, tx, attempt)
+                    return await self._attempt(invocation, session, tx, attempt, on_commit)
                 except ConflictError as error:
                     if attempt >= retries_max:
                         raise
@@ -83,6 +89,7 @@ class MutationRunner:
         attempt: int,
         *,
         retries_max: int | None,
+        on_commit: Callable[[Timestamp], None] | None = None,
     ) -> MutationOutcome:
         """Commit a successful execution and log it.
 
@@ -90,7 +97,9 @@ class MutationRunner:
         too; `retries_max` None means that the caller will retry for ever.
         """
         try:
-            ts = await self.database.commit(tx, write_source=invocation.path.stripped)
+            ts = await self.database.commit(
+                tx, write_source=invocation.path.stripped, on_publish=on_commit
+            )
         except ConflictError as conflict:
             self.executions.record_outcome(
                 invocation,
@@ -135,6 +144,7 @@ class MutationRunner:
         session: SessionRequest | None,
         tx: Transaction,
         attempt: int,
+        on_commit: Callable[[Timestamp], None] | None,
     ) -> MutationOutcome:
         if session is not None:
             stored = await get_session_request(tx, session.session_id, session.request_id)
@@ -148,7 +158,15 @@ class MutationRunner:
             result = StoredResult(value_json=outcome.result.value_json, log_lines=outcome.log_lines)
             await record_session_request(tx, session.session_id, session.request_id, result)
         retries_max = self.runtime.settings.application.occ_retries_max
-        return await self.commit(invocation, request, tx, outcome, attempt, retries_max=retries_max)
+        return await self.commit(
+            invocation,
+            request,
+            tx,
+            outcome,
+            attempt,
+            retries_max=retries_max,
+            on_commit=on_commit,
+        )
 
 
 def _with_commit_ts(outcome: UdfOutcome, ts: Timestamp) -> UdfOutcome:

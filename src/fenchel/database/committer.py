@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -55,6 +55,7 @@ class _Request:
 
     commit: PreparedCommit
     result: asyncio.Future[Timestamp]
+    on_publish: Callable[[Timestamp], None] | None = None
     place: Reservation | None = None
 
 
@@ -111,8 +112,11 @@ class Committer:
         self.failed = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="fenchel-committer")
 
-    async def commit(self, commit: PreparedCommit) -> Timestamp:
-        """The commit's timestamp, once it is durable and published.
+    async def commit(
+        self, commit: PreparedCommit, on_publish: Callable[[Timestamp], None] | None = None
+    ) -> Timestamp:
+        """The commit's timestamp, once it is durable and published; `on_publish` learns it before
+        anybody can see the commit.
 
         A caller that is cancelled while its commit waits in the queue withdraws it; later the
         commit happens all the same. Raises: ConflictError, CommitterFullError, NotStoredError,
@@ -123,7 +127,7 @@ class Committer:
         if waiting_count >= self._settings.commit_queue_count_max:
             raise overloaded("CommitterFullError", "Too many concurrent commits. Try again later.")
         result: asyncio.Future[Timestamp] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Request(commit=commit, result=result))
+        self._queue.append(_Request(commit=commit, result=result, on_publish=on_publish))
         self._has_work.set()
         return await result
 
@@ -309,6 +313,8 @@ class Committer:
     def _publish(self, entry: _Admitted) -> None:
         """Durable to visible: snapshot, subscriptions, waiters, then the caller. Never awaits."""
         commit = entry.request.commit
+        if entry.request.on_publish is not None:
+            entry.request.on_publish(entry.ts)
         self._snapshots.publish(
             entry.ts, entry.metadata, commit.memory_rows(entry.batch), entry.batch
         )

@@ -135,19 +135,26 @@ class Database:
         async with self._committer.reserve(prepare_commit(lost, None)) as reservation:
             yield reservation
 
-    async def commit(self, tx: Transaction, *, write_source: str | None = None) -> Timestamp:
+    async def commit(
+        self,
+        tx: Transaction,
+        *,
+        write_source: str | None = None,
+        on_publish: Callable[[Timestamp], None] | None = None,
+    ) -> Timestamp:
         """The commit timestamp, once durable and published; its begin timestamp if it wrote
         nothing.
 
         The transaction must not be used afterwards, but its token may. `write_source` names the
-        function in conflict messages. Raises: ConflictError, OutOfRetention, CommitterFullError,
-        NotStoredError, DatabaseStopped.
+        function in conflict messages. `on_publish` is called with the timestamp before anybody can
+        see the writes; it must not raise. Raises: ConflictError, OutOfRetention,
+        CommitterFullError, NotStoredError, DatabaseStopped.
         """
         tx.check_levels_closed()
         prepared = prepare_commit(tx, write_source)
         if not prepared.changes:
             return tx.begin_ts
-        return await self._committer.commit(prepared)
+        return await self._committer.commit(prepared, on_publish)
 
     def hold_snapshot(self, ts: Timestamp | None = None) -> AbstractContextManager[Timestamp]:
         """A block in which the snapshot at `ts`, or the newest, stays readable however long it

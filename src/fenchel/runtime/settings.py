@@ -195,7 +195,12 @@ class SyncSettings:
     # One mutation, its retries included; beyond it the connection closes (client-protocol 3.10).
     mutation_seconds_max: float = 60.0
     unsent_transitions_max: int = 2
+    # Queries of one connection that run at once, and of all of them: enough to keep the workers
+    # busy, without a line in which mutations would have to wait.
     query_parallelism: int = 20
+    shared_query_parallelism: int = 32
+    # How long connections are advanced before other work of the process has its turn.
+    turn_seconds_max: float = 0.002
     message_bytes_max: int = 64 * MEBIBYTE
     transition_chunk_bytes: int = 5_000_000
 

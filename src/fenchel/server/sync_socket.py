@@ -12,10 +12,12 @@ from fenchel.server.client_version import decode_release, takes_chunks
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import SYNC_CONNECTIONS
 from fenchel.server.request import Receive, Scope, Send, collapse_slashes, decode_headers
+from fenchel.server.websocket_protocol import MESSAGE_WRITER, MessageWriter
 from fenchel.sync import (
     Authenticator,
     ClientInfo,
     FunctionBackend,
+    SharedQueries,
     SocketClosed,
     SyncWorker,
 )
@@ -26,12 +28,17 @@ _SYNC_PATH = re.compile(r"/api(?:/(?P<version>[^/]+))?/sync")
 SOCKETS_MAX = 10_000
 
 
-class AsgiSocket:
-    """`Socket` of a sync worker over an accepted ASGI WebSocket."""
+class SyncSocket:
+    """`Socket` of a sync worker over an accepted ASGI WebSocket, whose messages leave directly."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, writer: MessageWriter) -> None:
         self._receive = receive
         self._send = send
+        self._writer = writer
+
+    @property
+    def is_writable(self) -> bool:
+        return self._writer.writable.is_set()
 
     async def receive(self) -> str:
         message = await self._receive()
@@ -44,15 +51,18 @@ class AsgiSocket:
             )
         return text
 
-    async def send(self, text: str) -> None:
-        await self._deliver({"type": "websocket.send", "text": text})
+    def write(self, text: bytes) -> None:
+        try:
+            self._writer.write_message(text)
+        except OSError as error:
+            raise SocketClosed from error
+
+    async def drain(self) -> None:
+        await self._writer.writable.wait()
 
     async def close(self, code: int | None, reason: str) -> None:
-        await self._deliver({"type": "websocket.close", "code": code, "reason": reason})
-
-    async def _deliver(self, message: dict[str, object]) -> None:
         try:
-            await self._send(message)
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except OSError as error:
             # The ASGI specification (2.4): send raises OSError when the connection is gone.
             raise SocketClosed from error
@@ -67,6 +77,7 @@ class SyncSockets:
         self._backend = backend
         self._authenticator = authenticator
         self._runtime = runtime
+        self._queries = SharedQueries(backend=backend, runtime=runtime)
         self._workers: set[SyncWorker] = set()
         self._actions = BackgroundTasks()
         self._is_draining = False
@@ -84,8 +95,9 @@ class SyncSockets:
             return
         await send({"type": "websocket.accept"})
         worker = SyncWorker(
-            socket=AsgiSocket(receive, send),
+            socket=SyncSocket(receive, send, scope["extensions"][MESSAGE_WRITER]),
             backend=self._backend,
+            queries=self._queries,
             authenticator=self._authenticator,
             client=client,
             actions=self._actions,
@@ -143,6 +155,7 @@ class SyncSockets:
             logger.warning("drain deadline reached sockets=%d", len(self._workers))
         elapsed = self._runtime.clock.monotonic() - start
         await self._actions.close(wait_seconds=max(seconds_max - elapsed, 0.0))
+        await self._queries.close()
 
 
 async def _reject(error: FenchelError, send: Send) -> None:

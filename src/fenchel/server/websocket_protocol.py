@@ -1,62 +1,78 @@
-"""uvicorn's WebSocket protocol with three things that the sync protocol asks for beyond ASGI.
+"""uvicorn's WebSocket protocol with what the sync protocol asks for beyond ASGI.
 
-Long messages leave in several frames, because the Rust and Python clients refuse frames over 16 MiB
-(client-protocol 3.2); a close frame may have no code (3.15); and a peer that stays silent is cut
-off even while
-unsent data waits for it (3.14). The only file that names uvicorn's protocol class.
+Messages that are encoded already leave at once, without a task, a dictionary or a copy as text
+(decision 0013). Long ones leave in several frames, because the Rust and Python clients refuse
+frames over 16 MiB (client-protocol 3.2); a close frame may have no code (3.15); and a peer that
+stays silent is cut off even while unsent data waits for it (3.14). The only file that names
+uvicorn's protocol class.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Protocol, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.protocol import State
 
 FRAME_BYTES_MAX = 8 << 20
+# Where the application finds the writer: among the extensions of an ASGI scope.
+MESSAGE_WRITER = "fenchel.message_writer"
+
+_FIN = 0x80
+_CONTINUATION = 0x0
+_TEXT = 0x1
+
+
+class MessageWriter(Protocol):
+    """`writable` is clear while the transport holds more than it should."""
+
+    writable: asyncio.Event
+
+    def write_message(self, text: bytes) -> None:
+        """Send one text message. Raises OSError when the connection is gone."""
+        ...
 
 
 class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
-    """`_fragment_open` is True while a message is half sent: nothing else may be said then."""
+    """A `MessageWriter`. No extension is negotiated, so a frame is its head and its payload."""
 
-    _fragment_open = False
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            cast(dict[str, object], self.scope["extensions"])[MESSAGE_WRITER] = self
 
-    async def send(self, message: Any) -> None:
-        if message["type"] == "websocket.send" and self.handshake_complete:
-            data = message["text"].encode()
-            if len(data) > FRAME_BYTES_MAX:
-                await self._send_fragments(data)
-                return
-        if message["type"] == "websocket.close" and self._fragment_open:
-            self.transport.abort()
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # Garbage cycles are seldom looked for.
+        self.scope = None  # type: ignore[assignment]
+
+    def write_message(self, text: bytes) -> None:
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            raise ClientDisconnected
+        length = len(text)
+        if length <= FRAME_BYTES_MAX:
+            self.transport.write(_frame_head(_FIN | _TEXT, length) + text)
             return
-        await super().send(message)
-
-    async def _send_fragments(self, data: bytes) -> None:
-        self._fragment_open = True
-        for start in range(0, len(data), FRAME_BYTES_MAX):
-            await self.writable.wait()
-            if self.disconnected or self.close_sent:
-                raise ClientDisconnected
-            self._send_fragment(
-                data[start : start + FRAME_BYTES_MAX],
-                is_first=start == 0,
-                is_last=start + FRAME_BYTES_MAX >= len(data),
-            )
-        self._fragment_open = False
-
-    def _send_fragment(self, piece: bytes, *, is_first: bool, is_last: bool) -> None:
-        try:
-            if is_first:
-                self.conn.send_text(piece, fin=is_last)
-            else:
-                self.conn.send_continuation(piece, fin=is_last)
-        except InvalidState as error:
-            raise ClientDisconnected from error
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        for start in range(0, length, FRAME_BYTES_MAX):
+            piece = text[start : start + FRAME_BYTES_MAX]
+            first_byte = _TEXT if start == 0 else _CONTINUATION
+            if start + FRAME_BYTES_MAX >= length:
+                first_byte |= _FIN
+            self.transport.write(_frame_head(first_byte, len(piece)))
+            self.transport.write(piece)
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         # A graceful close would wait for a peer that does not read.
         self.transport.abort()
+
+
+def _frame_head(first_byte: int, length: int) -> bytes:
+    """RFC 6455, 5.2: not masked, without extensions."""
+    if length < 126:
+        return bytes((first_byte, length))
+    if length < 1 << 16:
+        return bytes((first_byte, 126)) + length.to_bytes(2, "big")
+    return bytes((first_byte, 127)) + length.to_bytes(8, "big")

@@ -1,4 +1,5 @@
-"""The sync protocol: a pure state machine, and one worker per client around it."""
+"""The sync protocol: a pure state machine, one worker per client around it, and the live queries
+that they share."""
 
 from fenchel.sync.backend import (
     Authenticator,
@@ -9,6 +10,7 @@ from fenchel.sync.backend import (
 )
 from fenchel.sync.closing import Ending
 from fenchel.sync.protocol import Authenticate
+from fenchel.sync.shared_queries import SharedQueries
 from fenchel.sync.sync_worker import SyncWorker
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "ClientInfo",
     "Ending",
     "FunctionBackend",
+    "SharedQueries",
     "Socket",
     "SocketClosed",
     "SyncWorker",

@@ -21,14 +21,16 @@ class FunctionBackend(Protocol):
     ) -> QueryRun: ...
 
     async def run_mutation(
-        self, call: FunctionCall, *, session: SessionRequest | None = None
+        self,
+        call: FunctionCall,
+        *,
+        session: SessionRequest | None = None,
+        on_commit: Callable[[Timestamp], None] | None = None,
     ) -> MutationRun: ...
 
     async def run_action(self, call: FunctionCall) -> ActionRun: ...
 
     def latest_ts(self) -> Timestamp: ...
-
-    def refresh(self, token: Token, ts: Timestamp) -> Token | None: ...
 
     def subscribe(
         self, token: Token, on_invalidate: Callable[[Subscription], None]
@@ -48,14 +50,24 @@ class SocketClosed(Exception):
 class Socket(Protocol):
     """One WebSocket: text messages only."""
 
+    @property
+    def is_writable(self) -> bool:
+        """False while too much of what was written still waits for the peer to read."""
+        ...
+
     async def receive(self) -> str:
         """The next message. Raises: SocketClosed; WSMessageInvalidJson for a binary message."""
         ...
 
-    async def send(self, text: str) -> None:
-        """Return when the message is on its way, waiting while the peer reads slowly. Raises
-        SocketClosed.
+    def write(self, text: bytes) -> None:
+        """Put one message, UTF-8, on its way. Who writes much looks at `is_writable` first.
+
+        Raises: SocketClosed.
         """
+        ...
+
+    async def drain(self) -> None:
+        """Return when the socket is writable. Raises: SocketClosed."""
         ...
 
     async def close(self, code: int | None, reason: str) -> None:

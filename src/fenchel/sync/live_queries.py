@@ -1,141 +1,202 @@
-"""Brings all queries of one connection to one timestamp, and keeps their subscriptions."""
+"""Brings all queries of one connection to one timestamp, and keeps their watches."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
-from fenchel.application import FunctionCall, FunctionCaller, QueryRun
-from fenchel.auth import Identity, check_not_expired
-from fenchel.database import Subscription, Token
-from fenchel.documents import Timestamp
+from fenchel.application import FunctionCall, FunctionCaller
+from fenchel.auth import Identity, cache_key, check_not_expired, is_admin
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime import Runtime
 from fenchel.sync.backend import ClientInfo, FunctionBackend
-from fenchel.sync.function_calls import random_request_id, run_with_retries
+from fenchel.sync.function_calls import random_request_id
 from fenchel.sync.protocol import Transition
-from fenchel.sync.sync_state import (
-    QueryOutcome,
-    QueryWork,
-    RejectedQuery,
-    SyncState,
-    TransitionPlan,
+from fenchel.sync.shared_queries import (
+    Connection,
+    QueryKey,
+    Request,
+    SharedQueries,
+    SharedResult,
+    SharedWatch,
 )
+from fenchel.sync.sync_state import QueryAnswer, QueryWork, SyncState, TransitionPlan
 
 logger = logging.getLogger(__name__)
 
-# A transition whose timestamp has left the retained history starts anew (3.8).
+# A transition whose timestamp has left the retained history starts anew (3.8), so often in a row.
 RESTARTS_MAX = 3
-RESTART_SECONDS = 3.0
 
 
 class LiveQueries:
-    """Invariant: between transitions every query that ran has exactly one open subscription."""
+    """Invariant: between transitions every query that has an answer has exactly one open watch.
+
+    `_plan` is that of the state machine. Each query of its work is in `_todo` until it is asked
+    for, then in `_requests`, and in `_answers` when the result is there.
+    """
 
     def __init__(
         self,
         *,
+        shared: SharedQueries,
         backend: FunctionBackend,
         state: SyncState,
         client: ClientInfo,
         runtime: Runtime,
+        owner: Connection,
         on_change: Callable[[], None],
     ) -> None:
+        self._shared = shared
         self._backend = backend
         self._state = state
         self._client = client
         self._runtime = runtime
+        self._owner = owner
         self._on_change = on_change
-        self._subscriptions: dict[int, Subscription] = {}
-        self._running = asyncio.Semaphore(runtime.settings.sync.query_parallelism)
+        self._parallelism = runtime.settings.sync.query_parallelism
+        self._plan: TransitionPlan | None = None
+        self._todo: list[QueryWork] = []
+        self._requests: dict[int, tuple[QueryWork, Request]] = {}
+        self._answers: dict[int, SharedResult] = {}
+        self._watches: dict[int, SharedWatch] = {}
+        self._restart_count = 0
+        self._identity: Identity | None = None
+        self._identity_key = ""
 
     def close(self) -> None:
-        for subscription in self._subscriptions.values():
-            subscription.close()
-        self._subscriptions.clear()
+        self._drop_plan()
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
 
-    async def compute_transition(self) -> Transition | None:
-        """The next Transition, or None if nothing changed for the client. Raises FenchelError."""
-        for _ in range(RESTARTS_MAX):
-            plan = self._begin()
-            try:
-                return await self._finish(plan)
-            except FenchelError as error:
-                if error.kind is not ErrorKind.OUT_OF_RETENTION:
-                    raise
-            self._state.abandon_transition()
-            await self._runtime.clock.sleep(RESTART_SECONDS)
-        return await self._finish(self._begin())
+    def advance(self) -> Transition | None:
+        """The next Transition if it can be had without waiting. Begins one if it is due.
 
-    def _begin(self) -> TransitionPlan:
+        Raises what a query of the plan raised; TokenExpired.
+        """
+        if self._plan is not None and not self._collect():
+            return None
+        if self._plan is None:
+            if not self._state.is_transition_due:
+                return None
+            self._begin()
+        if self._requests:
+            return None
+        try:
+            return self._finish()
+        except FenchelError as error:
+            self._restart_after(error)
+            self._on_change()
+            return None
+
+    def _begin(self) -> None:
         plan = self._state.begin_transition(latest_ts=self._backend.latest_ts())
         check_not_expired(plan.identity, self._runtime.clock.now_ns())
-        return plan
+        if plan.identity is not self._identity:
+            self._identity = plan.identity
+            self._identity_key = f"{type(plan.identity).__name__} {cache_key(plan.identity)}"
+        self._plan = plan
+        self._todo = list(reversed(plan.work))
+        self._ask()
 
-    async def _finish(self, plan: TransitionPlan) -> Transition | None:
-        outcomes: dict[int, QueryOutcome] = {}
-        stale: list[QueryWork] = []
-        for work in plan.work:
-            token = self._refresh(work, plan.end.ts)
-            if token is None:
-                stale.append(work)
+    def _ask(self) -> None:
+        """Ask for as many answers as one connection may wait for at once."""
+        while self._todo and len(self._requests) < self._parallelism:
+            work = self._todo.pop()
+            watch = self._watches.get(work.query_id) if work.watch is not None else None
+            key = self._shared.resolve(self._own_key(work)) if watch is None else watch.key
+            self._request(work, key)
+
+    def _request(self, work: QueryWork, key: QueryKey) -> None:
+        plan = self._plan
+        assert plan is not None
+        request = self._shared.request(
+            key,
+            plan.end.ts,
+            owner=self._owner,
+            identity_key=self._identity_key,
+            make_call=partial(self._call, work, plan.identity),
+        )
+        self._requests[work.query_id] = (work, request)
+
+    def _collect(self) -> bool:
+        """Take up the answers that have come; False while others are missing."""
+        arrived = [pair for pair in self._requests.values() if pair[1].answer is not None]
+        for work, request in arrived:
+            answer = request.answer
+            del self._requests[work.query_id]
+            if isinstance(answer, SharedResult):
+                self._answers[work.query_id] = answer
+            elif isinstance(answer, BaseException):
+                self._restart_after(answer)
+                return True
             else:
-                outcomes[work.query_id] = token
-        outcomes.update(await self._run_queries(stale, plan))
-        self._update_subscriptions(plan, outcomes)
-        return self._state.finish_transition(outcomes)
+                self._request(work, self._own_key(work))
+        self._ask()
+        return not self._requests
 
-    def _refresh(self, work: QueryWork, ts: Timestamp) -> Token | None:
-        """The token at `ts`, or None if the query must run again.
+    def _restart_after(self, error: BaseException) -> None:
+        """Give the plan up if its timestamp is not readable any more. Raises other errors."""
+        is_lost = isinstance(error, FenchelError) and error.kind is ErrorKind.OUT_OF_RETENTION
+        if not is_lost or self._restart_count >= RESTARTS_MAX:
+            raise error
+        self._restart_count += 1
+        self._drop_plan()
+        self._state.abandon_transition()
 
-        A subscription that is still valid has followed every published commit, so the commit log
-        need not be searched, nor reach back to an idle client's last result.
-        """
-        if work.token is None:
-            return None
-        subscription = self._subscriptions.get(work.query_id)
-        if subscription is not None and subscription.is_valid:
-            return Token(reads=work.token.reads, ts=ts)
-        try:
-            return self._backend.refresh(work.token, ts)
-        except FenchelError as error:
-            if error.kind is not ErrorKind.OUT_OF_RETENTION:
-                raise
-            return None
+    def _drop_plan(self) -> None:
+        for _, request in self._requests.values():
+            request.cancel()
+        self._requests.clear()
+        self._answers.clear()
+        self._todo.clear()
+        self._plan = None
 
-    async def _run_queries(
-        self, stale: list[QueryWork], plan: TransitionPlan
-    ) -> dict[int, QueryRun | RejectedQuery]:
-        if not stale:
-            return {}
-        if len(stale) == 1:
-            return {stale[0].query_id: await self._run_query(stale[0], plan)}
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {
-                    work.query_id: group.create_task(
-                        self._run_query(work, plan), name=f"query {work.query_id}"
-                    )
-                    for work in stale
-                }
-        except ExceptionGroup as failures:
-            # One reason is enough to end or restart the transition; the others are its like.
-            raise failures.exceptions[0] from failures
-        return {query_id: task.result() for query_id, task in tasks.items()}
+    def _finish(self) -> Transition | None:
+        plan, results = self._plan, self._answers
+        assert plan is not None
+        for query_id in plan.removed:
+            self._close_watch(query_id)
+        answers = {query_id: self._watch(query_id, result) for query_id, result in results.items()}
+        self._drop_plan()
+        self._restart_count = 0
+        transition = self._state.finish_transition(answers)
+        if self._state.is_transition_due:
+            self._on_change()
+        return transition
 
-    async def _run_query(self, work: QueryWork, plan: TransitionPlan) -> QueryRun | RejectedQuery:
-        call = self._call(work, plan.identity)
-        async with self._running:
-            try:
-                return await run_with_retries(
-                    self._runtime,
-                    lambda: self._backend.run_query(call, ts=plan.end.ts, journal=work.journal),
-                )
-            except FenchelError as error:
-                if not error.is_developer_error or error.kind is ErrorKind.UNAUTHENTICATED:
-                    raise
-                return RejectedQuery(error=error, request_id=call.request_id)
+    def _watch(self, query_id: int, result: SharedResult) -> QueryAnswer:
+        watch = self._shared.watch(result, self._invalidate)
+        self._close_watch(query_id)
+        self._watches[query_id] = watch
+        return QueryAnswer(
+            modification=result.modification,
+            fingerprint=result.fingerprint,
+            journal=result.key.journal,
+            watch=watch,
+        )
+
+    def _close_watch(self, query_id: int) -> None:
+        watch = self._watches.pop(query_id, None)
+        if watch is not None:
+            watch.close()
+
+    def _invalidate(self) -> None:
+        self._state.invalidate()
+        self._on_change()
+
+    def _own_key(self, work: QueryWork) -> QueryKey:
+        """The key of a result that may depend on the caller."""
+        add = work.add
+        return QueryKey(
+            path=add.udf_path,
+            component=add.component_path or "",
+            args_json=bytes(add.args).decode(),
+            journal=work.journal,
+            is_admin=self._identity is not None and is_admin(self._identity),
+            identity_key=self._identity_key,
+        )
 
     def _call(self, work: QueryWork, identity: Identity) -> FunctionCall:
         return FunctionCall(
@@ -148,28 +209,3 @@ class LiveQueries:
             client_ip=self._client.client_ip,
             user_agent=self._client.user_agent,
         )
-
-    def _update_subscriptions(
-        self, plan: TransitionPlan, outcomes: dict[int, QueryOutcome]
-    ) -> None:
-        for query_id in plan.removed:
-            self._close_subscription(query_id)
-        for query_id, outcome in outcomes.items():
-            if isinstance(outcome, Token):
-                continue
-            self._close_subscription(query_id)
-            if isinstance(outcome, RejectedQuery):
-                continue
-            subscription = self._backend.subscribe(outcome.token, self._on_invalidate)
-            self._subscriptions[query_id] = subscription
-            if not subscription.is_valid:
-                self._on_invalidate(subscription)
-
-    def _close_subscription(self, query_id: int) -> None:
-        subscription = self._subscriptions.pop(query_id, None)
-        if subscription is not None:
-            subscription.close()
-
-    def _on_invalidate(self, _subscription: Subscription) -> None:
-        self._state.invalidate()
-        self._on_change()

@@ -115,17 +115,16 @@ class QueryRemoved(msgspec.Struct, tag="QueryRemoved", rename="camel", frozen=Tr
     query_id: int
 
 
-QueryModification = QueryUpdated | QueryFailed | QueryRemoved
-
-
 class Transition(msgspec.Struct, tag="Transition", rename="camel", frozen=True, kw_only=True):
-    """`client_clock_skew` in ms and `server_ts` in ns are sent together or not at all: null would
-    make npm
-    print a warning each time."""
+    """`modifications` are encoded already: most are the same for many clients.
+
+    `client_clock_skew` in ms and `server_ts` in ns are sent together or not at all: null would make
+    npm print a warning each time.
+    """
 
     start_version: StateVersion
     end_version: StateVersion
-    modifications: tuple[QueryModification, ...]
+    modifications: tuple[msgspec.Raw, ...]
     client_clock_skew: int | msgspec.UnsetType = msgspec.UNSET
     server_ts: int | msgspec.UnsetType = msgspec.UNSET
 
@@ -196,26 +195,51 @@ def decode_client_message(text: str) -> ClientMessage:
         ) from error
 
 
-def encode_server_message(message: ServerMessage) -> str:
-    return _ENCODER.encode(message).decode()
+def encode_server_message(message: ServerMessage) -> bytes:
+    return _ENCODER.encode(message)
 
 
-def encode_chunks(text: str, chunk_bytes_max: int) -> tuple[str, ...]:
+class EncodedModification:
+    """What all clients are told about one result, encoded once; only the query's id differs.
+
+    `_latest` starts None; it is the text for the id that was asked for last, in general that of all
+    clients.
+    """
+
+    __slots__ = ("_head", "_latest", "_tail")
+
+    def __init__(self, modification: QueryUpdated | QueryFailed) -> None:
+        encoded = _ENCODER.encode(modification)
+        id_text = b'"queryId":%d' % modification.query_id
+        self._head, _, self._tail = encoded.partition(id_text)
+        self._latest: tuple[int, msgspec.Raw] | None = None
+
+    def for_query(self, query_id: int) -> msgspec.Raw:
+        if self._latest is None or self._latest[0] != query_id:
+            text = b'%b"queryId":%d%b' % (self._head, query_id, self._tail)
+            self._latest = (query_id, msgspec.Raw(text))
+        return self._latest[1]
+
+
+def encode_removal(query_id: int) -> msgspec.Raw:
+    return msgspec.Raw(_ENCODER.encode(QueryRemoved(query_id=query_id)))
+
+
+def encode_chunks(text: bytes, chunk_bytes_max: int) -> tuple[bytes, ...]:
     """The texts to send for one encoded Transition: itself, or TransitionChunk messages (3.9).
 
     Pieces have at most `chunk_bytes_max` bytes of UTF-8 and end at character boundaries.
     """
-    data = text.encode()
-    if len(data) <= chunk_bytes_max:
+    if len(text) <= chunk_bytes_max:
         return (text,)
-    pieces = _split_characters(data, chunk_bytes_max)
+    pieces = _split_characters(text, chunk_bytes_max)
     return tuple(
         encode_server_message(
             TransitionChunk(
                 chunk=piece,
                 part_number=number,
                 total_parts=len(pieces),
-                transition_id=str(len(data)),
+                transition_id=str(len(text)),
             )
         )
         for number, piece in enumerate(pieces)

@@ -13,26 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-import msgspec
-
-from fenchel.application import QueryRun
 from fenchel.auth import Anonymous, Identity
-from fenchel.database import Token
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError, bad_request, internal_error
-from fenchel.sync.client_results import failed_result
 from fenchel.sync.protocol import (
     Connect,
+    EncodedModification,
     ModifyQuerySet,
     QueryAdd,
-    QueryFailed,
-    QueryModification,
     QueryRemove,
-    QueryRemoved,
-    QueryUpdated,
     StateVersion,
     Transition,
+    encode_removal,
 )
 
 # Unapplied ModifyQuerySet messages of one connection; a client that sends more does not wait for
@@ -54,49 +48,62 @@ class Version:
         )
 
 
+class Watch(Protocol):
+    """Somebody who notices when the newest known result of a query no longer holds."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether `fingerprint` is that of the result at the latest timestamp."""
+        ...
+
+    @property
+    def fingerprint(self) -> bytes: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class LiveQuery:
     """One subscribed query.
 
-    journal      start: the client's; replaced by every run.
-    token        start: None (must run); set by a run or a refresh; None again when the identity
-    changes.
-    fingerprint  start: None (nothing sent); set when a result goes into a Transition.
+    journal      start: the client's; replaced by every answer.
+    watch        start: None (must run); set by an answer; None again when the identity changes.
+    fingerprint  start: None (nothing sent); set when an answer goes into a Transition.
     """
 
     add: QueryAdd
     journal: str | None
-    token: Token | None = None
+    watch: Watch | None = None
     fingerprint: bytes | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the client has the result at the latest timestamp, or will with this plan."""
+        watch = self.watch
+        return watch is not None and watch.is_valid and watch.fingerprint == self.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryWork:
-    """One query of a transition: keep its result if `token` is still valid at the end ts, else run
-    it.
-    """
+    """One query of a transition that needs an answer at the end ts."""
 
     query_id: int
     add: QueryAdd
     journal: str | None
-    token: Token | None
+    watch: Watch | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedQuery:
-    """A query whose request itself is wrong, say its path: it failed without reading anything."""
+class QueryAnswer:
+    """The outcome of one query at the end ts of a plan, and who watches it from then on."""
 
-    error: FenchelError
-    request_id: str
-
-
-# It ran, or its last result still holds at the ts of the token, or it cannot run.
-QueryOutcome = QueryRun | Token | RejectedQuery
+    modification: EncodedModification
+    fingerprint: bytes
+    journal: str | None
+    watch: Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitionPlan:
-    """All queries of the connection, to be brought to `end.ts` under `identity`."""
+    """What it takes to bring all queries of the connection to `end.ts` under `identity`."""
 
     start: Version
     end: Version
@@ -130,14 +137,14 @@ class SyncState:
         self._queries: dict[int, LiveQuery] = {}
         self._removed: list[int] = []
         self._plan: TransitionPlan | None = None
-        # A response was queued that no plan has taken up: some Transition must follow it (3.10).
+        # A response was written that no plan has taken up: some Transition must follow it (3.10).
         self._owes_transition = False
-        # No Transition may end before the newest commit that a queued MutationResponse reported.
+        # No Transition may end before the newest commit that a MutationResponse reported.
         self._response_ts = Timestamp(0)
-        # While a mutation runs: its commit will be later than this, so a Transition up to here
-        # cannot
-        # contain it and may overtake its response.
-        self._ts_before_mutation: Timestamp | None = None
+        self._is_mutation_running = False
+        # The running mutation is committed and visible: its response must precede any Transition
+        # that begins now.
+        self._is_response_due = False
 
     def connect(self, message: Connect, *, latest_ts: Timestamp, now_ms: int) -> None:
         """Raises: an internal error, retried by the client, if it has seen a later state than ours
@@ -205,35 +212,42 @@ class SyncState:
         self.identity = identity
         self._identity_received += 1
         for query in self._queries.values():
-            query.token = None
+            query.watch = None
         self.is_dirty = True
 
     def invalidate(self) -> None:
         """Something that a query has read may have changed."""
         self.is_dirty = True
 
-    def begin_mutation(self, *, latest_ts: Timestamp) -> None:
-        """A mutation is about to run; until it ends, Transitions stay at or before `latest_ts`.
+    def begin_mutation(self) -> None:
+        """A mutation is about to run. Until it commits, Transitions cannot contain its effects."""
+        assert not self._is_mutation_running, "mutations run one at a time"
+        self._is_mutation_running = True
 
-        Without this a Transition could show its effects before its response was sent (section 7).
+    def commit_mutation(self, ts: Timestamp) -> None:
+        """The running mutation's effects are visible from `ts` on, which is being published.
+
+        No Transition begins before `finish_mutation`, or it would show them before the response
+        (section 7).
         """
-        assert self._ts_before_mutation is None, "mutations run one at a time"
-        assert latest_ts >= self._response_ts
-        self._ts_before_mutation = latest_ts
+        assert self._is_mutation_running
+        assert ts > self.sent.ts
+        self._is_response_due = True
 
     def finish_mutation(self, ts: Timestamp | None) -> None:
-        """Its response has been queued; `ts` is its commit, or None. A Transition must follow
+        """Its response has been written; `ts` is its commit, or None. A Transition must follow
         (3.10).
         """
-        assert self._ts_before_mutation is not None
-        self._ts_before_mutation = None
+        assert self._is_mutation_running
+        self._is_mutation_running = False
+        self._is_response_due = False
         if ts is not None:
             self._response_ts = max(self._response_ts, ts)
         self._owes_transition = True
         self.is_dirty = True
 
     def finish_action(self) -> None:
-        """The response of an action has been queued; a Transition follows like the reference's
+        """The response of an action has been written; a Transition follows like the reference's
         (3.11).
         """
         self._owes_transition = True
@@ -241,22 +255,25 @@ class SyncState:
 
     @property
     def is_transition_due(self) -> bool:
-        return self.is_dirty and self._plan is None
+        return self.is_dirty and self._plan is None and not self._is_response_due
 
     def begin_transition(self, *, latest_ts: Timestamp) -> TransitionPlan:
-        """Fold everything received into one step and say what has to be looked at."""
-        assert self._plan is None, "one transition at a time"
+        """Fold everything received into one step and say which queries need an answer."""
+        assert self.is_transition_due, "one transition at a time, and none before a response"
         self.is_dirty = False
         self._apply_pending()
-        ts = latest_ts if self._ts_before_mutation is None else self._ts_before_mutation
-        ts = max(ts, self.sent.ts)
+        ts = max(latest_ts, self.sent.ts)
         assert ts >= self._response_ts
         self._plan = TransitionPlan(
             start=self.sent,
             end=Version(self._query_set_applied, self._identity_received, ts),
             identity=self.identity,
             removed=tuple(self._removed),
-            work=tuple(_work(query_id, query) for query_id, query in self._queries.items()),
+            work=tuple(
+                _work(query_id, query)
+                for query_id, query in self._queries.items()
+                if not query.is_current
+            ),
             answers_request=self._owes_transition,
         )
         self._owes_transition = False
@@ -283,26 +300,27 @@ class SyncState:
         self._plan = None
         self.is_dirty = True
 
-    def finish_transition(self, outcomes: Mapping[int, QueryOutcome]) -> Transition | None:
+    def finish_transition(self, answers: Mapping[int, QueryAnswer]) -> Transition | None:
         """The message to send, or None if there is nothing that the client does not know.
 
-        `outcomes` has one entry for each query of the plan.
+        `answers` has one entry for each query of the plan's work.
         """
         plan = self._plan
         assert plan is not None
-        assert outcomes.keys() == {work.query_id for work in plan.work}
+        assert answers.keys() == {work.query_id for work in plan.work}
         self._plan = None
         self._removed.clear()
-        modifications: list[QueryModification] = [
-            QueryRemoved(query_id=query_id) for query_id in plan.removed
-        ]
+        modifications = [encode_removal(query_id) for query_id in plan.removed]
         is_current_identity = plan.end.identity == self._identity_received
-        for query_id, outcome in outcomes.items():
+        for query_id, answer in answers.items():
             query = self._queries[query_id]
-            if _take_outcome(query, outcome):
-                modifications.append(_encode_outcome(query_id, outcome))
-            if not is_current_identity:
-                query.token = None
+            if answer.fingerprint != query.fingerprint:
+                modifications.append(answer.modification.for_query(query_id))
+            query.fingerprint = answer.fingerprint
+            query.journal = answer.journal
+            query.watch = answer.watch if is_current_identity else None
+            if not query.is_current:
+                self.is_dirty = True
         if not (modifications or plan.answers_request or _has_news(plan)):
             return None
         self.sent = plan.end
@@ -335,56 +353,8 @@ class SyncState:
             assert self._plan.end.ts >= self.sent.ts
 
 
-def raw_or_unset(value_json: str | None) -> msgspec.Raw | msgspec.UnsetType:
-    """Error data: absent unless there is some, since clients look at its presence."""
-    return msgspec.UNSET if value_json is None else msgspec.Raw(value_json.encode())
-
-
 def _work(query_id: int, query: LiveQuery) -> QueryWork:
-    return QueryWork(query_id=query_id, add=query.add, journal=query.journal, token=query.token)
-
-
-def _take_outcome(query: LiveQuery, outcome: QueryOutcome) -> bool:
-    """Remember what became of a query; True if the client has not seen that yet."""
-    match outcome:
-        case QueryRun():
-            query.token = outcome.token
-            query.journal = outcome.journal
-            fingerprint = outcome.fingerprint
-        case RejectedQuery():
-            query.token = None
-            fingerprint = str(outcome.error).encode()
-        case _:
-            query.token = outcome
-            return False
-    is_new = fingerprint != query.fingerprint
-    query.fingerprint = fingerprint
-    return is_new
-
-
-def _encode_outcome(query_id: int, outcome: QueryOutcome) -> QueryUpdated | QueryFailed:
-    """The modification that shows the outcome; a value text is spliced in as it is."""
-    if isinstance(outcome, RejectedQuery):
-        result = failed_result(outcome.error, outcome.request_id)
-        journal = None
-    else:
-        assert isinstance(outcome, QueryRun), "a result that still holds is not sent again"
-        result, journal = outcome.result, outcome.journal
-    log_lines = tuple(line.pretty for line in result.log_lines)
-    if result.is_success:
-        return QueryUpdated(
-            query_id=query_id,
-            value=msgspec.Raw(result.value_json.encode()),
-            log_lines=log_lines,
-            journal=journal,
-        )
-    return QueryFailed(
-        query_id=query_id,
-        error_message=result.error_message,
-        log_lines=log_lines,
-        journal=journal,
-        error_data=raw_or_unset(result.error_data_json),
-    )
+    return QueryWork(query_id=query_id, add=query.add, journal=query.journal, watch=query.watch)
 
 
 def _has_news(plan: TransitionPlan) -> bool:

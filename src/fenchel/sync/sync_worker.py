@@ -1,18 +1,19 @@
-"""One client's connection: tasks around `SyncState` that move messages, run functions and send
-transitions.
+"""One client's connection: moves messages between the socket and `SyncState`, runs functions and
+sends transitions.
 
-    socket ─▶ reader ─▶ state, mutations ─▶ mutation worker ─▶ outbound ─▶ writer ─▶ socket
-                     └▶ actions, one task each ─────────────────▲
-                        transition worker ──────────────────────┘
+    socket ─▶ reader ─▶ state, mutations ─▶ mutation runner ─▶ socket
+                     ├▶ actions, one task each ──────────────▶ socket
+                     └▶ live queries, advanced in turns ─────▶ socket
 
-All tasks belong to one group: the first to fail ends the connection, and `closing` says how.
+All tasks belong to one group: the first to fail ends the connection, and `closing` says how. An
+idle connection has one task, which reads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections import deque
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -31,7 +32,7 @@ from fenchel.documents import encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError, internal_error, overloaded
 from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.sync.backend import Authenticator, ClientInfo, FunctionBackend, Socket, SocketClosed
-from fenchel.sync.client_results import failed_result
+from fenchel.sync.client_results import failed_result, raw_or_unset
 from fenchel.sync.closing import SHUTDOWN, Ending, auth_update_failed, ending_for
 from fenchel.sync.function_calls import random_request_id, run_with_retries, session_request_id
 from fenchel.sync.live_queries import LiveQueries
@@ -52,12 +53,11 @@ from fenchel.sync.protocol import (
     encode_chunks,
     encode_server_message,
 )
-from fenchel.sync.sync_state import SyncState, raw_or_unset
+from fenchel.sync.shared_queries import SharedQueries
+from fenchel.sync.sync_state import SyncState
 
 logger = logging.getLogger(__name__)
 
-# Messages waiting for the writer; producers wait when the client reads slowly.
-OUTBOUND_COUNT_MAX = 256
 # The last words to a client: queued responses, final message, close frame.
 ENDING_SECONDS_MAX = 5.0
 
@@ -75,63 +75,80 @@ class _QueuedMutation:
 
 
 class SyncWorker:
-    """Serves one connection; after `run` no task of it is left but running actions."""
+    """Serves one connection; after `run` no task of it is left but running actions.
+
+    `_group` starts None; it is set when `run` serves. `_failed` is pending until something outside
+    of a task goes wrong, or the connection ends for another reason. `is_due`: see `Connection`.
+    """
 
     def __init__(
         self,
         *,
         socket: Socket,
         backend: FunctionBackend,
+        queries: SharedQueries,
         authenticator: Authenticator,
         client: ClientInfo,
         actions: BackgroundTasks,
         runtime: Runtime,
     ) -> None:
+        self.is_due = False
         self._socket = socket
         self._backend = backend
+        self._shared = queries
         self._authenticator = authenticator
         self._client = client
         self._background = actions
         self._runtime = runtime
         self._settings = runtime.settings.sync
         self._state = SyncState()
-        self._wake = asyncio.Event()
         self._queries = LiveQueries(
+            shared=queries,
             backend=backend,
             state=self._state,
             client=client,
             runtime=runtime,
-            on_change=self._wake.set,
+            owner=self,
+            on_change=self._wake,
         )
-        self._outbound: asyncio.Queue[ServerMessage] = asyncio.Queue(OUTBOUND_COUNT_MAX)
-        self._mutations: asyncio.Queue[_QueuedMutation] = asyncio.Queue(
-            self._settings.mutation_queue_count_max
-        )
-        self._unsent_transitions = asyncio.Semaphore(self._settings.unsent_transitions_max)
+        self._mutations: deque[_QueuedMutation] = deque()
+        self._is_running_mutations = False
+        self._is_draining = False
         self._action_count = 0
-        self._is_sending = False
+        self._group: asyncio.TaskGroup | None = None
+        self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._ping_timer: asyncio.TimerHandle | None = None
         # Loop time of the last message.
-        self._sent_at = asyncio.get_running_loop().time()
-        self._shutdown = asyncio.Event()
+        self._written_at = asyncio.get_running_loop().time()
 
     def shut_down(self) -> None:
         """Make `run` end with a close frame that lets the client connect elsewhere."""
-        self._shutdown.set()
+        self._fail(_ShuttingDown())
 
     async def run(self) -> Ending | None:
         """Serve until the peer leaves (None), the server shuts down or the protocol is violated."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(group), name="sync reader")
-                group.create_task(self._run_mutations(), name="sync mutations")
-                group.create_task(self._run_transitions(), name="sync transitions")
-                group.create_task(self._write(), name="sync writer")
-                group.create_task(self._ping_until_shutdown(), name="sync pinger")
+            await self._serve()
         except BaseExceptionGroup as failures:
             return await self._end(_first_failure(failures))
-        finally:
-            self._queries.close()
         raise AssertionError("the tasks of a connection end only by failing")
+
+    async def _serve(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._ping()
+                group.create_task(self._read(group), name="sync reader")
+                raise await self._failed
+        finally:
+            if self._ping_timer is not None:
+                self._ping_timer.cancel()
+            self._queries.close()
+
+    def _fail(self, failure: BaseException) -> None:
+        """End the connection from outside of its tasks; the first reason counts."""
+        if not self._failed.done():
+            self._failed.set_result(failure)
 
     # Reading
 
@@ -147,11 +164,11 @@ class SyncWorker:
                 self._state.connect(message, latest_ts=self._backend.latest_ts(), now_ms=now_ms)
             case ModifyQuerySet():
                 self._state.modify_query_set(message)
-                self._wake.set()
+                self._wake()
             case Authenticate():
                 await self._authenticate(message)
             case MutationRequest():
-                self._queue_mutation(message)
+                self._queue_mutation(message, group)
             case ActionRequest():
                 self._start_action(message, group)
             case ClientEvent():
@@ -165,30 +182,34 @@ class SyncWorker:
         except FenchelError as error:
             raise auth_update_failed(error) from error
         self._state.authenticate(identity)
-        self._wake.set()
+        self._wake()
 
     # Mutations
 
-    def _queue_mutation(self, request: MutationRequest) -> None:
-        queued = _QueuedMutation(request=request, identity=self._state.identity)
-        try:
-            self._mutations.put_nowait(queued)
-        except asyncio.QueueFull:
+    def _queue_mutation(self, request: MutationRequest, group: asyncio.TaskGroup) -> None:
+        if len(self._mutations) >= self._settings.mutation_queue_count_max:
             raise FenchelError(
                 ErrorKind.RATE_LIMITED,
                 "TooManyConcurrentMutations",
                 "Too many mutations of this client are waiting.",
-            ) from None
+            )
+        self._mutations.append(_QueuedMutation(request=request, identity=self._state.identity))
+        if not self._is_running_mutations:
+            self._is_running_mutations = True
+            group.create_task(self._run_mutations(), name="sync mutations")
 
-    async def _run_mutations(self) -> NoReturn:
-        while True:
-            queued = await self._mutations.get()
+    async def _run_mutations(self) -> None:
+        """One at a time, in the order of requests, until none waits (3.10)."""
+        while self._mutations:
+            queued = self._mutations.popleft()
             check_not_expired(queued.identity, self._runtime.clock.now_ns())
-            self._state.begin_mutation(latest_ts=self._backend.latest_ts())
+            self._state.begin_mutation()
             run = await self._run_mutation(queued)
-            await self._outbound.put(_mutation_response(queued.request.request_id, run))
+            self._write(_mutation_response(queued.request.request_id, run))
             self._state.finish_mutation(run.ts)
-            self._wake.set()
+            self._wake()
+            await self._socket.drain()
+        self._is_running_mutations = False
 
     async def _run_mutation(self, queued: _QueuedMutation) -> MutationRun:
         request = queued.request
@@ -199,7 +220,10 @@ class SyncWorker:
         try:
             async with asyncio.timeout(seconds_max) as deadline:
                 return await run_with_retries(
-                    self._runtime, lambda: self._backend.run_mutation(call, session=session)
+                    self._runtime,
+                    lambda: self._backend.run_mutation(
+                        call, session=session, on_commit=self._state.commit_mutation
+                    ),
                 )
         except TimeoutError as error:
             if not deadline.expired():
@@ -243,11 +267,12 @@ class SyncWorker:
         """Ends with the connection; the action itself goes on."""
         try:
             result = await asyncio.shield(running)
-            await self._outbound.put(_action_response(request_id, result))
+            await self._socket.drain()
         finally:
             self._action_count -= 1
+        self._write(_action_response(request_id, result))
         self._state.finish_action()
-        self._wake.set()
+        self._wake()
 
     def _call(self, request: MutationRequest | ActionRequest, identity: Identity) -> FunctionCall:
         session_id = self._state.session_id
@@ -266,63 +291,74 @@ class SyncWorker:
 
     # Transitions and writing
 
-    async def _run_transitions(self) -> NoReturn:
-        while True:
-            await self._wake.wait()
-            # Flow control is the only coalescing: a slow client gets fewer, larger transitions
-            # (3.8).
-            await self._unsent_transitions.acquire()
-            self._wake.clear()
-            transition = None
-            if self._state.is_transition_due:
-                transition = await self._queries.compute_transition()
-            if transition is None:
-                self._unsent_transitions.release()
-            else:
-                await self._outbound.put(transition)
+    def _wake(self) -> None:
+        self._shared.schedule(self)
 
-    async def _write(self) -> NoReturn:
-        while True:
-            await self._send(await self._outbound.get())
+    def advance(self) -> None:
+        """Send the next Transition if the client has taken the former ones, and if there is one.
 
-    async def _ping_until_shutdown(self) -> NoReturn:
-        """Say something whenever nothing else was said for a while (3.14).
-
-        One timer a period, and none for each message.
+        Flow control is the only coalescing: a slow client gets fewer, larger transitions (3.8).
         """
-        loop, seconds = asyncio.get_running_loop(), self._settings.ping_seconds
-        while True:
-            due = self._sent_at + seconds
-            if due <= loop.time():
-                if self._outbound.empty() and not self._is_sending:
-                    await self._outbound.put(Ping())
-                due = loop.time() + seconds
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(due):
-                    await self._shutdown.wait()
-                    raise _ShuttingDown
+        if self._failed.done():
+            return
+        assert self._group is not None
+        if not self._socket.is_writable:
+            self._wake_when_writable(self._group)
+            return
+        try:
+            transition = self._queries.advance()
+            if transition is not None:
+                self._write_transition(transition)
+        except Exception as error:  # noqa: BLE001 - outermost frame: it costs this connection only
+            self._fail(error)
 
-    async def _send(self, message: ServerMessage) -> None:
-        self._is_sending = True
-        if isinstance(message, Transition):
-            for text in self._encode_transition(message):
-                await self._socket.send(text)
-            self._unsent_transitions.release()
-        else:
-            await self._socket.send(encode_server_message(message))
-        self._sent_at = asyncio.get_running_loop().time()
-        self._is_sending = False
+    def _wake_when_writable(self, group: asyncio.TaskGroup) -> None:
+        if not self._is_draining:
+            self._is_draining = True
+            group.create_task(self._drain(), name="sync drain")
 
-    def _encode_transition(self, transition: Transition) -> tuple[str, ...]:
+    async def _drain(self) -> None:
+        await self._socket.drain()
+        self._is_draining = False
+        self._wake()
+
+    def _write_transition(self, transition: Transition) -> None:
         skew = self._state.client_clock_skew_ms
         if skew is not None:
             transition = msgspec.structs.replace(
                 transition, client_clock_skew=skew, server_ts=self._runtime.clock.now_ns()
             )
         text = encode_server_message(transition)
-        if not self._client.takes_chunks:
-            return (text,)
-        return encode_chunks(text, self._settings.transition_chunk_bytes)
+        chunk_bytes_max = self._settings.transition_chunk_bytes
+        if len(text) <= chunk_bytes_max or not self._client.takes_chunks:
+            self._write_text(text)
+            return
+        for chunk in encode_chunks(text, chunk_bytes_max):
+            self._write_text(chunk)
+
+    def _write(self, message: ServerMessage) -> None:
+        self._write_text(encode_server_message(message))
+
+    def _write_text(self, text: bytes) -> None:
+        self._socket.write(text)
+        self._written_at = asyncio.get_running_loop().time()
+
+    def _ping(self) -> None:
+        """Say something whenever nothing else was said for a while (3.14).
+
+        One timer a period, and none for each message.
+        """
+        loop, seconds = asyncio.get_running_loop(), self._settings.ping_seconds
+        due = self._written_at + seconds
+        if due <= loop.time():
+            due = loop.time() + seconds
+            try:
+                if self._socket.is_writable:
+                    self._write(Ping())
+            except SocketClosed as error:
+                self._fail(error)
+                return
+        self._ping_timer = loop.call_at(due, self._ping)
 
     # Ending
 
@@ -348,12 +384,8 @@ class SyncWorker:
         return ending_for(failure, identity_version=self._state.sent.identity)
 
     async def _send_last_words(self, ending: Ending) -> None:
-        # A message that was cut off must not be followed by others: versions would not match (3.6).
-        if not self._is_sending:
-            while not self._outbound.empty():
-                await self._send(self._outbound.get_nowait())
-            if ending.message is not None:
-                await self._send(ending.message)
+        if ending.message is not None:
+            self._write(ending.message)
         await self._socket.close(ending.code, ending.reason)
 
 

@@ -1,0 +1,352 @@
+"""The live queries of all connections: who may see the same result shares one run and one
+subscription.
+
+    commit ─▶ subscription of a shared query ─▶ its watches ─▶ connections to advance, in turns
+    connection ─▶ request(key, ts) ─▶ a run, joined by everybody who asks for the same ─▶ answers
+
+Nothing here waits per client: a task exists for each run, and one callback advances connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from fenchel.application import FunctionCall, QueryRun
+from fenchel.database import Subscription, Token
+from fenchel.documents import Timestamp
+from fenchel.errors import ErrorKind, FenchelError
+from fenchel.runtime import BackgroundTasks, Runtime
+from fenchel.sync.backend import FunctionBackend
+from fenchel.sync.client_results import encode_result, failed_result
+from fenchel.sync.function_calls import run_with_retries
+from fenchel.sync.protocol import EncodedModification
+
+logger = logging.getLogger(__name__)
+
+
+class QueryKey(NamedTuple):
+    """What a result depends on besides the database.
+
+    `identity_key` is None in keys of results that did not look at the caller.
+    """
+
+    path: str
+    component: str
+    args_json: str
+    journal: str | None
+    is_admin: bool
+    identity_key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedResult:
+    """What a run gave to all who asked for it. `key` is what the next run will be asked with.
+
+    `token` is None if the request itself was refused: the same request always will be.
+    """
+
+    key: QueryKey
+    modification: EncodedModification
+    fingerprint: bytes
+    token: Token | None
+
+
+class Connection(Protocol):
+    """What is advanced in turns. `is_due` starts False and belongs to `SharedQueries`."""
+
+    is_due: bool
+
+    def advance(self) -> None:
+        """Do what can be done without waiting. Handles its own failures."""
+        ...
+
+
+class Request:
+    """One wish for an answer. `answer` starts None and is set once, before the owner is advanced.
+
+    None instead of a result means: the run depends on the caller after all, ask for your own.
+    """
+
+    __slots__ = ("_flight", "answer", "identity_key", "owner")
+
+    def __init__(self, owner: Connection, identity_key: str, flight: _Flight) -> None:
+        self.owner = owner
+        self.identity_key = identity_key
+        self.answer: SharedResult | _NotShared | BaseException | None = None
+        self._flight = flight
+
+    def cancel(self) -> None:
+        """The answer is not wanted any more; the last one to leave ends the run."""
+        flight = self._flight
+        flight.requests.pop(self, None)
+        if flight.is_open and not flight.requests:
+            flight.is_open = False
+            assert flight.task is not None
+            flight.task.cancel()
+
+
+class _NotShared:
+    """The result belongs to the caller on whose behalf it ran."""
+
+
+NOT_SHARED = _NotShared()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Flight:
+    """A run in progress. `task` is set as soon as the flight exists. `is_open` becomes False when
+    it ends, or is cancelled because nobody wants it: nobody may join it then."""
+
+    is_open: bool = True
+    requests: dict[Request, None] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+
+class SharedWatch:
+    """One connection's interest in a shared query; see `Watch` of the state machine."""
+
+    __slots__ = ("_on_change", "_query")
+
+    def __init__(self, query: _SharedQuery, on_change: Callable[[], None]) -> None:
+        self._query = query
+        self._on_change = on_change
+
+    @property
+    def is_valid(self) -> bool:
+        return self._query.is_valid
+
+    @property
+    def fingerprint(self) -> bytes:
+        return self._query.fingerprint
+
+    @property
+    def key(self) -> QueryKey:
+        return self._query.key
+
+    def close(self) -> None:
+        """Stop watching. A second call does nothing."""
+        self._query.remove(self)
+
+    def tell(self) -> None:
+        self._on_change()
+
+
+class _SharedQuery:
+    """The newest known result of a query that somebody watches, without its value.
+
+    Invariant: it has watches, and is in the table of its owner, from the first `add` to the last
+    `remove`. `subscription` is None for a request that is refused whatever the database holds.
+    """
+
+    __slots__ = ("_owner", "fingerprint", "key", "subscription", "ts", "watches")
+
+    def __init__(self, owner: SharedQueries, key: QueryKey) -> None:
+        self.key = key
+        self.ts = Timestamp(-1)
+        self.fingerprint = b""
+        self.subscription: Subscription | None = None
+        self.watches: dict[SharedWatch, None] = {}
+        self._owner = owner
+
+    @property
+    def is_valid(self) -> bool:
+        return self.subscription is None or self.subscription.is_valid
+
+    def add(self, on_change: Callable[[], None]) -> SharedWatch:
+        watch = SharedWatch(self, on_change)
+        self.watches[watch] = None
+        return watch
+
+    def remove(self, watch: SharedWatch) -> None:
+        if self.watches.pop(watch, watch) is None and not self.watches:
+            if self.subscription is not None:
+                self.subscription.close()
+            self._owner.forget(self)
+
+    def on_invalidate(self, _subscription: Subscription) -> None:
+        for watch in self.watches:
+            watch.tell()
+
+
+class SharedQueries:
+    """`close` ends all runs; connections must be gone by then.
+
+    Runs are keyed by query and timestamp, so that a connection gets all its queries at one.
+    """
+
+    def __init__(self, *, backend: FunctionBackend, runtime: Runtime) -> None:
+        self._backend = backend
+        self._runtime = runtime
+        self._queries: dict[QueryKey, _SharedQuery] = {}
+        self._flights: dict[tuple[QueryKey, Timestamp], _Flight] = {}
+        self._tasks = BackgroundTasks()
+        self._running = asyncio.Semaphore(runtime.settings.sync.shared_query_parallelism)
+        self._turn_seconds_max = runtime.settings.sync.turn_seconds_max
+        self._due: deque[Connection] = deque()
+        self._is_turn_scheduled = False
+
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    # Turns
+
+    def schedule(self, connection: Connection) -> None:
+        """Advance the connection soon, after those that are due already."""
+        if connection.is_due:
+            return
+        connection.is_due = True
+        self._due.append(connection)
+        if not self._is_turn_scheduled:
+            self._is_turn_scheduled = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Advance connections for a short while; other work of the process comes in between."""
+        clock, due = self._runtime.clock, self._due
+        end = clock.monotonic() + self._turn_seconds_max
+        try:
+            while due and clock.monotonic() < end:
+                connection = due.popleft()
+                connection.is_due = False
+                connection.advance()
+        finally:
+            self._is_turn_scheduled = bool(due)
+            if due:
+                asyncio.get_running_loop().call_soon(self._take_turn)
+
+    # Runs
+
+    def request(
+        self,
+        key: QueryKey,
+        ts: Timestamp,
+        *,
+        owner: Connection,
+        identity_key: str,
+        make_call: Callable[[], FunctionCall],
+    ) -> Request:
+        """Ask for the result at exactly `ts`; `owner` is advanced when the answer is there.
+
+        `key` may be without the identity if the result is believed not to depend on it.
+        """
+        flight = self._flights.get((key, ts))
+        if flight is None or not flight.is_open:
+            flight = self._flights[key, ts] = _Flight()
+            request = Request(owner, identity_key, flight)
+            work = self._run(key, ts, flight, make_call(), identity_key)
+            flight.task = self._tasks.spawn(f"live query {key.path}", work)
+            flight.task.add_done_callback(lambda _: self._land(key, ts, flight))
+        else:
+            request = Request(owner, identity_key, flight)
+        flight.requests[request] = None
+        return request
+
+    def _land(self, key: QueryKey, ts: Timestamp, flight: _Flight) -> None:
+        if self._flights.get((key, ts)) is flight:
+            del self._flights[key, ts]
+
+    async def _run(
+        self, key: QueryKey, ts: Timestamp, flight: _Flight, call: FunctionCall, identity_key: str
+    ) -> None:
+        result: SharedResult | BaseException
+        try:
+            result = await self._result(key, ts, call, identity_key)
+        except Exception as error:  # noqa: BLE001 - each connection that asked ends with it
+            result = error
+        flight.is_open = False
+        for request in flight.requests:
+            request.answer = result if _may_see(result, request) else NOT_SHARED
+            self.schedule(request.owner)
+        flight.requests.clear()
+
+    async def _result(
+        self, key: QueryKey, ts: Timestamp, call: FunctionCall, identity_key: str
+    ) -> SharedResult:
+        async with self._running:
+            try:
+                run = await run_with_retries(
+                    self._runtime,
+                    lambda: self._backend.run_query(call, ts=ts, journal=key.journal),
+                )
+            except FenchelError as error:
+                if not error.is_developer_error or error.kind is ErrorKind.UNAUTHENTICATED:
+                    raise
+                return _refused(key, call, error, identity_key)
+        return _answered(key, run, identity_key)
+
+    # Watches
+
+    def resolve(self, key: QueryKey) -> QueryKey:
+        """The key without the caller, if it is known that the result does not depend on one."""
+        shared_key = key._replace(identity_key=None)
+        return shared_key if shared_key in self._queries else key
+
+    def watch(self, result: SharedResult, on_change: Callable[[], None]) -> SharedWatch:
+        """From now on `on_change` is called when the newest known result no longer holds.
+
+        A result that is newer than what is known replaces it. Raises: SubscriptionsWorkerFullError.
+        """
+        query = self._queries.get(result.key)
+        if query is None:
+            query = _SharedQuery(self, result.key)
+            self._take(query, result)
+            self._queries[result.key] = query
+        elif result.token is not None and result.token.ts > query.ts:
+            self._take(query, result)
+        return query.add(on_change)
+
+    def _take(self, query: _SharedQuery, result: SharedResult) -> None:
+        if result.token is not None:
+            subscription = self._backend.subscribe(result.token, query.on_invalidate)
+            if query.subscription is not None:
+                query.subscription.close()
+            query.subscription = subscription
+            query.ts = result.token.ts
+        query.fingerprint = result.fingerprint
+
+    def forget(self, query: _SharedQuery) -> None:
+        """Nobody watches it any more."""
+        del self._queries[query.key]
+
+    def check_invariants(self) -> None:
+        """Raises AssertionError if the tables contradict themselves; for tests and simulation."""
+        for key, query in self._queries.items():
+            assert query.key == key
+            assert query.watches
+
+
+def _may_see(result: SharedResult | BaseException, request: Request) -> bool:
+    if isinstance(result, BaseException):
+        return True
+    return result.key.identity_key in (None, request.identity_key)
+
+
+def _answered(key: QueryKey, run: QueryRun, identity_key: str) -> SharedResult:
+    return SharedResult(
+        key=key._replace(
+            journal=run.journal, identity_key=None if run.is_identity_free else identity_key
+        ),
+        modification=encode_result(run.result, run.journal),
+        fingerprint=run.fingerprint,
+        token=run.token,
+    )
+
+
+def _refused(
+    key: QueryKey, call: FunctionCall, error: FenchelError, identity_key: str
+) -> SharedResult:
+    """The request itself is wrong, say its path: it failed without reading anything."""
+    return SharedResult(
+        key=key._replace(identity_key=identity_key),
+        modification=encode_result(failed_result(error, call.request_id), None),
+        fingerprint=str(error).encode(),
+        token=None,
+    )
