@@ -160,9 +160,7 @@ class Application:
         Raises: ConflictError after the last retry; FenchelError for failures of the system.
         """
         check_may_write(call.identity)
-        run = await self._runners.mutations.run(
-            decode_call(call), session, on_commit=on_commit
-        )
+        run = await self._runners.mutations.run(decode_call(call), session, on_commit=on_commit)
         return MutationRun(result=self._encode(run.outcome, call), ts=run.ts)
 
     async def run_action(self, call: FunctionCall) -> ActionRun:
