@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src/fenchel"
 FILE_LINES_MAX = 800
 # The ratchet: files longer than 500 lines, with the length they may have. Entries only shrink.
-LONG_FILES: dict[str, int] = {"tests/sync/test_sync_worker.py": 624}
+LONG_FILES: dict[str, int] = {}
 FILE_LINES_GOAL = 500
 FUNCTION_LINES_MAX = 70
 

@@ -84,7 +84,7 @@ class FakeBackend:
         self.after_commit: Callable[[FunctionCall], Awaitable[None]] = _nothing
         self.before_action: Callable[[FunctionCall], Awaitable[None]] = _nothing
         self.journals: list[str | None] = []
-        self.journal = "journal at {ts}"
+        self.journal: str | None = "journal at {ts}"
         self.is_personal = False
         self.values: dict[int, int] = {100: 0}
 
@@ -127,7 +127,7 @@ class FakeBackend:
         self.journals.append(journal)
         await self.before_query(call)
         value = [self.values[ts], str(call.identity)] if self.is_personal else self.values[ts]
-        journal = self.journal.format(ts=ts)
+        journal = self.journal and self.journal.format(ts=ts)
         return query_run(value, ts=ts, journal=journal, is_identity_free=not self.is_personal)
 
     async def run_mutation(
@@ -187,6 +187,7 @@ class FakeSocket:
         self._read_count = 0
         self.accepts = asyncio.Event()
         self.accepts.set()
+        self.is_gone = False
 
     @property
     def is_writable(self) -> bool:
@@ -199,6 +200,8 @@ class FakeSocket:
         return text
 
     def write(self, text: bytes) -> None:
+        if self.is_gone:
+            raise SocketClosed
         self.texts.append(text)
         self.heard.append(json.loads(text))
         self._news.set()

@@ -3,111 +3,47 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fenchel.auth import Admin, Anonymous
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.sync.protocol import (
     Connect,
-    EncodedModification,
     ModifyQuerySet,
     QueryAdd,
-    QueryFailed,
     QueryRemove,
     QueryRemoved,
     QueryUpdated,
-    Transition,
 )
 from fenchel.sync.sync_state import (
     PENDING_MODIFICATIONS_MAX,
-    QueryAnswer,
     SyncState,
-    TransitionPlan,
     Version,
+)
+from tests.sync.steps import (
+    T1,
+    T2,
+    T3,
+    FakeWatch,
+    add,
+    answer,
+    answer_all,
+    changes,
+    modify,
+    subscribed,
+    touch,
+    transition,
 )
 
 SESSION = UUID("3c96bca9-a4e4-4da8-8d91-0f82b34e8701")
-T1, T2, T3 = Timestamp(100), Timestamp(200), Timestamp(300)
 
 
 def connect(**fields: Any) -> Connect:
     return Connect(session_id=SESSION, connection_count=0, **fields)
-
-
-def add(query_id: int, *, journal: str | None = None) -> QueryAdd:
-    return QueryAdd(
-        query_id=query_id, udf_path="messages:list", args=msgspec.Raw(b"[{}]"), journal=journal
-    )
-
-
-def modify(base: int, *modifications: QueryAdd | QueryRemove) -> ModifyQuerySet:
-    return ModifyQuerySet(base_version=base, new_version=base + 1, modifications=modifications)
-
-
-@dataclass
-class FakeWatch:
-    """Somebody who notices at once what a test says."""
-
-    fingerprint: bytes
-    is_valid: bool = True
-
-
-def answer(value: Any = "v") -> QueryAnswer:
-    update = QueryUpdated(
-        query_id=0,
-        value=msgspec.Raw(msgspec.json.encode(value)),
-        log_lines=(),
-        journal=f"journal {value}",
-    )
-    fingerprint = str(value).encode()
-    return QueryAnswer(
-        modification=EncodedModification(update),
-        fingerprint=fingerprint,
-        journal=update.journal,
-        watch=FakeWatch(fingerprint),
-    )
-
-
-def answer_all(plan: TransitionPlan, value: Any = "v") -> dict[int, QueryAnswer]:
-    return {work.query_id: answer(value) for work in plan.work}
-
-
-def changes(sent: Transition | None) -> list[QueryUpdated | QueryFailed | QueryRemoved]:
-    """The modifications, as a client reads them."""
-    assert sent is not None
-    kind = QueryUpdated | QueryFailed | QueryRemoved
-    return [msgspec.json.decode(bytes(change), type=kind) for change in sent.modifications]
-
-
-def touch(state: SyncState, *query_ids: int) -> None:
-    """A commit changes what some queries have read."""
-    for query_id in query_ids:
-        watch = state._queries[query_id].watch
-        assert isinstance(watch, FakeWatch)
-        watch.is_valid = False
-    state.invalidate()
-
-
-def transition(state: SyncState, ts: Timestamp, value: Any = "v") -> Transition | None:
-    """One whole step in which every query runs and gives `value`."""
-    return state.finish_transition(answer_all(state.begin_transition(latest_ts=ts), value))
-
-
-def subscribed(*query_ids: int) -> SyncState:
-    """A state whose first Transition, at T1, showed some queries."""
-    state = SyncState()
-    state.modify_query_set(modify(0, *(add(query_id) for query_id in query_ids)))
-    assert transition(state, T1) is not None
-    return state
 
 
 class TestConnect:
@@ -427,100 +363,3 @@ class TestResults:
         assert json.loads(bytes(update.value)) == {"a": 1.5}
         assert update.journal == "journal {'a': 1.5}"
         assert update.log_lines == ()
-
-
-class SyncStateMachine(RuleBasedStateMachine):
-    """Random clients against random commits. The model: what was promised, and what was sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.state = SyncState()
-        self.version = 0
-        self.identity = 0
-        self.ids: set[int] = set()
-        self.now = 100
-        self.plan: TransitionPlan | None = None
-        self.end = Version(0, 0, Timestamp(0)).encode()
-        self.is_mutating = False
-        self.committed: Timestamp | None = None
-        self.promised: int | None = None
-        # What the open plan answers.
-        self.answering: int | None = None
-
-    @rule(query_id=st.integers(0, 3))
-    def toggle_query(self, query_id: int) -> None:
-        known = query_id in self.ids
-        change = QueryRemove(query_id=query_id) if known else add(query_id)
-        self.state.modify_query_set(modify(self.version, change))
-        self.ids ^= {query_id}
-        self.version += 1
-
-    @rule()
-    def authenticate(self) -> None:
-        self.state.check_authenticate(self.identity)
-        self.state.authenticate(Admin())
-        self.identity += 1
-
-    @rule()
-    def commit_elsewhere(self) -> None:
-        self.now += 1
-        for query in self.state._queries.values():
-            if isinstance(query.watch, FakeWatch):
-                query.watch.is_valid = False
-        self.state.invalidate()
-
-    @precondition(lambda self: not self.is_mutating)
-    @rule()
-    def begin_mutation(self) -> None:
-        self.state.begin_mutation()
-        self.is_mutating = True
-
-    @precondition(lambda self: self.is_mutating and self.committed is None)
-    @rule()
-    def commit_mutation(self) -> None:
-        self.now += 1
-        self.committed = Timestamp(self.now)
-        self.state.commit_mutation(self.committed)
-
-    @precondition(lambda self: self.is_mutating)
-    @rule()
-    def finish_mutation(self) -> None:
-        self.state.finish_mutation(self.committed)
-        self.is_mutating = False
-        self.promised = max(self.promised or 0, self.committed or 0)
-        self.committed = None
-
-    @precondition(lambda self: self.plan is None and self.state.is_transition_due)
-    @rule()
-    def begin(self) -> None:
-        self.plan = self.state.begin_transition(latest_ts=Timestamp(self.now))
-        self.answering, self.promised = self.promised, None
-        assert self.committed is None, "the response comes first"
-
-    @precondition(lambda self: self.plan is not None)
-    @rule(is_abandoned=st.booleans(), value=st.integers(0, 2))
-    def finish(self, is_abandoned: bool, value: int) -> None:
-        plan, self.plan = self.plan, None
-        assert plan is not None
-        answering, self.answering = self.answering, None
-        if is_abandoned:
-            self.state.abandon_transition()
-            if answering is not None:
-                self.promised = max(self.promised or 0, answering)
-            return
-        sent = self.state.finish_transition(answer_all(plan, value))
-        if answering is not None:
-            assert sent is not None
-            assert plan.end.ts >= answering
-        if sent is not None:
-            assert sent.start_version == self.end
-            self.end = sent.end_version
-
-    @invariant()
-    def the_state_is_sound(self) -> None:
-        self.state.check_invariants()
-        assert self.promised is None or self.state.is_dirty
-
-
-SyncStateMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
-TestSyncStateMachine = SyncStateMachine.TestCase

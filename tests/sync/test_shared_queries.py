@@ -1,0 +1,256 @@
+"""Many connections of one server: who shares a run, who does not, and what they see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+
+from fenchel.application import FunctionCall
+from fenchel.errors import ErrorKind, FenchelError
+from fenchel.runtime.settings import SyncSettings
+from tests.sync.client import Client, end_ts, let_run, open_client, values
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[list[Client]]:
+    """Five clients of one server, whose queries paginate nothing."""
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(open_client())
+        first.backend.journal = None
+        others = [await stack.enter_async_context(open_client(shares_with=first)) for _ in range(4)]
+        yield [first, *others]
+
+
+async def see(clients: list[Client], value: object) -> None:
+    for client in clients:
+        while values(await client.transition()).get(0) != value:
+            pass
+
+
+class TestSharing:
+    async def test_one_run_serves_all_who_ask_the_same(self, clients: list[Client]) -> None:
+        backend = clients[0].backend
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, 0)
+        assert len(backend.queries) == 1
+        assert len(backend.subscriptions) == 1
+        backend.commit()
+        await see(clients, 1)
+        assert len(backend.queries) == 2
+        assert len(backend.subscriptions) == 1
+
+    async def test_each_is_told_under_its_own_name(self, clients: list[Client]) -> None:
+        for number, client in enumerate(clients):
+            client.subscribe(number, number + 10)
+        for number, client in enumerate(clients):
+            assert values(await client.transition()) == {number: 0, number + 10: 0}
+        assert len(clients[0].backend.queries) == 1
+
+    async def test_results_that_look_at_the_caller_are_each_callers_own(
+        self, clients: list[Client]
+    ) -> None:
+        backend = clients[0].backend
+        backend.is_personal = True
+        for client, name in zip(clients, ["ann", "ben", "ann", "ben", "ann"], strict=True):
+            client.authenticate(name)
+            client.subscribe(0)
+        for _ in range(2):
+            for client, name in zip(clients, ["ann", "ben", "ann", "ben", "ann"], strict=True):
+                while 0 not in (seen := values(await client.transition())):
+                    pass
+                assert f"|{name}" in seen[0][1]
+            backend.commit()
+        assert len(backend.subscriptions) == 0
+
+    async def test_a_result_that_begins_to_look_at_the_caller_is_not_given_to_others(
+        self, clients: list[Client]
+    ) -> None:
+        backend = clients[0].backend
+        names = ["ann", "ben", "cid", "dan", "eve"]
+        for client, name in zip(clients, names, strict=True):
+            client.authenticate(name)
+            client.subscribe(0)
+        await see(clients, 0)
+        assert len(backend.subscriptions) == 1
+        backend.is_personal = True
+        backend.commit()
+        for client, name in zip(clients, names, strict=True):
+            seen = values(await client.transition())
+            assert f"|{name}" in seen[0][1]
+        assert len(backend.subscriptions) == 5
+
+    async def test_an_admin_shares_nothing_with_users(self, clients: list[Client]) -> None:
+        clients[0].authenticate("key", "Admin")
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, 0)
+        assert len(clients[0].backend.queries) == 2
+
+    async def test_the_last_to_leave_ends_the_subscription(self, clients: list[Client]) -> None:
+        backend = clients[0].backend
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, 0)
+        for client in clients:
+            assert backend.subscriptions
+            client.modify({"type": "Remove", "queryId": 0})
+            await client.transition()
+        assert not backend.subscriptions
+
+    async def test_who_comes_later_asks_once_more_and_then_shares(
+        self, clients: list[Client]
+    ) -> None:
+        backend = clients[0].backend
+        for client in clients:
+            client.subscribe(0)
+            await client.transition()
+        assert len(backend.subscriptions) == 1
+        backend.commit()
+        await see(clients, 1)
+        assert len(backend.queries) == 5 + 1
+
+
+class TestFailures:
+    async def test_all_who_asked_end_with_the_failure(self, clients: list[Client]) -> None:
+        async def fail(_call: FunctionCall) -> None:
+            raise FenchelError(ErrorKind.OPERATIONAL, "DiskFull", "no space")
+
+        clients[0].backend.before_query = fail
+        for client in clients:
+            client.subscribe(0)
+        for client in clients:
+            await client.ending()
+            assert client.socket.closed == (1011, "InternalServerError")
+
+    async def test_a_run_that_nobody_waits_for_is_cancelled(self, clients: list[Client]) -> None:
+        cancelled = asyncio.Event()
+
+        async def wait(_call: FunctionCall) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+        clients[0].backend.before_query = wait
+        for client in clients:
+            client.subscribe(0)
+        await let_run()
+        for client in clients:
+            assert not cancelled.is_set()
+            client.socket.leave()
+            await client.ending()
+        await asyncio.wait_for(cancelled.wait(), 5)
+
+    async def test_who_asks_in_the_moment_of_cancelling_gets_a_new_run(
+        self, clients: list[Client]
+    ) -> None:
+        gone, late = clients[:2]
+        gate = asyncio.Event()
+
+        async def wait(_call: FunctionCall) -> None:
+            await gate.wait()
+
+        gone.backend.before_query = wait
+        gone.subscribe(0)
+        await let_run()
+        gone.socket.leave()
+        late.subscribe(0)
+        await gone.ending()
+        gate.set()
+        assert values(await late.transition()) == {0: 0}
+
+    async def test_a_connection_that_broke_does_not_stop_the_others(
+        self, clients: list[Client]
+    ) -> None:
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, 0)
+        broken, *others = clients
+
+        broken.socket.is_gone = True
+        broken.socket.leave()
+        broken.backend.commit()
+        await see(others, 1)
+        broken.backend.commit()
+        await see(others, 2)
+
+    async def test_a_slow_reader_does_not_slow_the_others(self, clients: list[Client]) -> None:
+        slow, *others = clients
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, 0)
+        slow.socket.accepts.clear()
+        for value in (1, 2, 3):
+            slow.backend.commit()
+            await see(others, value)
+        slow.socket.accepts.set()
+        assert values(await slow.transition()) == {0: 3}
+
+
+class TestTurns:
+    async def test_runs_of_all_connections_together_are_bounded(self) -> None:
+        sync = replace(SyncSettings(), shared_query_parallelism=3)
+        running = most = 0
+
+        async def count(_call: FunctionCall) -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await let_run()
+            running -= 1
+
+        async with open_client(sync=sync) as client:
+            client.backend.before_query = count
+            client.modify(*(_distinct(number) for number in range(10)))
+            assert len(values(await client.transition())) == 10
+        assert most == 3
+
+    async def test_runs_of_one_connection_are_bounded(self) -> None:
+        async with open_client(sync=replace(SyncSettings(), query_parallelism=2)) as client:
+            gate = asyncio.Event()
+
+            async def wait(_call: FunctionCall) -> None:
+                await gate.wait()
+
+            client.backend.before_query = wait
+            client.modify(*(_distinct(number) for number in range(5)))
+            await let_run()
+            assert len(client.backend.queries) == 2
+            gate.set()
+            assert len(values(await client.transition())) == 5
+
+    async def test_distinct_queries_of_one_client_show_one_snapshot(
+        self, clients: list[Client]
+    ) -> None:
+        """Others ask for some of them at other times; nobody gets a mixture."""
+        backend = clients[0].backend
+
+        async def commit_meanwhile(_call: FunctionCall) -> None:
+            if len(backend.queries) % 7 == 0 and backend.ts < 300:
+                backend.commit()
+
+        backend.before_query = commit_meanwhile
+        for number, client in enumerate(clients):
+            client.modify(*(_distinct(query) for query in range(number, number + 4)))
+        for client in clients:
+            shown: dict[int, int] = {}
+            while True:
+                transition = await client.transition()
+                shown |= values(transition)
+                assert set(shown.values()) == {backend.values[end_ts(transition)]}
+                if end_ts(transition) >= 300:
+                    break
+
+
+def _distinct(number: int) -> dict[str, object]:
+    return {
+        "type": "Add",
+        "queryId": number,
+        "udfPath": "counter:get",
+        "args": [{"number": number}],
+    }
