@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import sys
 from collections import Counter
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from fenchel.database import Database
-from fenchel.runtime import Runtime
+from fenchel.database.background import try_commit
+from fenchel.runtime import Runtime, SystemClock
 from fenchel.runtime.settings import Settings, TransactionLimits
 from tests.persistence.crash_child import open_persistence
 from tests.postgres_server import PostgresServer
@@ -114,6 +116,56 @@ async def test_acknowledged_commits_survive_sigkill_of_server_and_postgres(
 ) -> None:
     place = await postgres_server.empty_database()
     await run_rounds(place, _ROUNDS, random.Random(2), kill_every_second_time(postgres_server))
+
+
+async def survive_restarts_of_postgres(server: PostgresServer, round_count: int) -> None:
+    """The same database object, with commits on their way each time that Postgres is killed."""
+    place = await server.empty_database()
+    database = await Database.open(await open_persistence(place), _UNLIMITED)
+    numbers = itertools.count()
+    acknowledged: set[float] = set()
+    is_over = False
+
+    async def write() -> None:
+        while not is_over:
+            tx, number = database.begin(), float(next(numbers))
+            for table in ("numbers", "pairs"):
+                await tx.user().insert(table, {"number": number})
+            if await try_commit(database, tx):
+                acknowledged.add(number)
+
+    async with asyncio.TaskGroup() as writers:
+        for number in range(8):
+            writers.create_task(write(), name=f"writer {number}")
+        for _ in range(round_count):
+            await more_than(acknowledged, len(acknowledged) + 40)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+        await more_than(acknowledged, len(acknowledged) + 40)
+        is_over = True
+    assert await stored_numbers(database, "numbers") == dict.fromkeys(acknowledged, 1)
+    assert await stored_numbers(database, "pairs") == dict.fromkeys(acknowledged, 1)
+    database.check_invariants()
+    await database.close()
+
+
+async def more_than(numbers: set[float], count: int) -> None:
+    async with asyncio.timeout(_ROUND_SECONDS_MAX):
+        while len(numbers) <= count:
+            await SystemClock().sleep(0.001)
+
+
+async def test_a_running_server_survives_restarts_of_postgres(
+    postgres_server: PostgresServer,
+) -> None:
+    await survive_restarts_of_postgres(postgres_server, _ROUNDS)
+
+
+@pytest.mark.slow
+async def test_a_running_server_survives_many_restarts_of_postgres(
+    postgres_server: PostgresServer,
+) -> None:
+    await survive_restarts_of_postgres(postgres_server, 40)
 
 
 @pytest.mark.slow

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from fenchel.database import Database
-from fenchel.errors import FenchelError
-from fenchel.persistence import LeaseLostError, PostgresPersistence, WriteBatch, postgres_layout
-from fenchel.runtime import Runtime
+from fenchel.errors import ErrorKind, FenchelError
+from fenchel.persistence import (
+    LeaseLostError,
+    PostgresPersistence,
+    WriteBatch,
+    postgres_layout,
+    postgres_lease,
+    postgres_persistence,
+)
+from fenchel.runtime import Runtime, SystemClock
 from tests.end_to_end.fenchel_server import free_port
 from tests.persistence.test_persistence import INDEX, batch, document, names
 from tests.postgres_server import PASSWORD, PostgresServer
@@ -39,6 +47,59 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def opened_database(url: str) -> AsyncIterator[Database]:
+    database = await Database.open(await PostgresPersistence.open(url, Runtime()), Runtime())
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def held_lease(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """As `writes_held_up`, for a server that will be killed in the block."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("BEGIN; SELECT FROM fenchel.lease FOR UPDATE")
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def until(is_done: Callable[[], bool]) -> None:
+    """Returns when it is; other work runs meanwhile."""
+    async with asyncio.timeout(30):
+        while not is_done():
+            await SystemClock().sleep(0.01)
+
+
+def refused(database: Database) -> bool:
+    try:
+        database.begin()
+    except FenchelError as error:
+        return error.code == "DatabaseUnreachable"
+    return False
+
+
+async def until_watched(url: str) -> None:
+    """Returns when a server listens for take-overs and has asked for the lease."""
+    query = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'fenchel lease' AND state = 'idle' AND query LIKE 'SELECT epoch%'
+    """
+    async with connected(url) as connection, asyncio.timeout(30):
+        while await connection.fetchval(query) == 0:
+            pass
+
+
+async def stored_count(url: str, ts: int) -> int:
+    """Revisions of that commit."""
+    async with connected(url) as connection:
+        query = "SELECT count(*) FROM fenchel.documents WHERE ts = $1"
+        return int(await connection.fetchval(query, ts))
 
 
 @asynccontextmanager
@@ -173,6 +234,29 @@ class TestLease:
         assert (await database.wait_failed()).code == "LeaseLost"
         await database.close()
 
+    async def test_an_idle_server_that_is_overtaken_gives_no_old_answers(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The take-over is told; it need not wait until the owner asks."""
+        monkeypatch.setattr(postgres_lease, "_ASK_PAUSE_SECONDS", 1_000.0)
+        async with opened_database(url) as database:
+            token = database.token(database.begin())
+            await until_watched(url)
+            async with opened(url), asyncio.timeout(20):
+                assert (await database.wait_failed()).code == "LeaseLost"
+            for read in (database.begin, lambda: database.refresh(token, token.ts)):
+                with pytest.raises(LeaseLostError):
+                    read()
+
+    async def test_a_take_over_that_was_not_heard_of_is_found_by_asking(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_lease, "_ASK_PAUSE_SECONDS", 0.1)
+        async with opened_database(url) as database, connected(url) as connection:
+            await connection.execute("UPDATE fenchel.lease SET epoch = epoch + 1")
+            async with asyncio.timeout(20):
+                assert (await database.wait_failed()).code == "LeaseLost"
+
 
 class TestAServerThatGoesAway:
     async def test_reads_and_later_writes_go_on_after_a_restart(
@@ -189,26 +273,105 @@ class TestAServerThatGoesAway:
             await persistence.write(batch(20, document(2, "b")))
             assert await names(persistence, 20) == ["a", "b"]
 
-    async def test_a_commit_of_unknown_outcome_stops_the_database(
+    async def test_a_commit_that_was_on_its_way_is_stored_once(
         self, url: str, postgres_server: PostgresServer
     ) -> None:
-        database = await Database.open(await PostgresPersistence.open(url, Runtime()), Runtime())
-        tx = database.begin()
-        await tx.user().insert("messages", {})
-        holder = await asyncpg.connect(url)
-        await holder.execute("BEGIN; SELECT FROM fenchel.lease FOR UPDATE")
-        commit = asyncio.create_task(database.commit(tx))
-        await someone_waits(holder)
-        postgres_server.kill()
-        postgres_server.start()
-        with pytest.raises(FenchelError) as caught:
-            await commit
-        assert caught.value.code == "DatabaseStopped"
-        assert "unknown" in caught.value.message
-        with pytest.raises(FenchelError):
-            database.begin()
-        await database.close()
-        holder.terminate()
+        async with opened_database(url) as database:
+            tx = database.begin()
+            await tx.user().insert("messages", {})
+            async with held_lease(url) as holder:
+                commit = asyncio.create_task(database.commit(tx))
+                await someone_waits(holder)
+                postgres_server.kill()
+                postgres_server.start()
+            ts = await commit
+            assert database.latest_ts() >= ts
+            assert await database.begin().user().count("messages") == 1
+            assert await stored_count(url, ts) > 0
+
+    @pytest.mark.parametrize("is_stored", [True, False])
+    async def test_a_write_whose_answer_was_lost_has_happened_once(
+        self, url: str, monkeypatch: pytest.MonkeyPatch, is_stored: bool
+    ) -> None:
+        original = PostgresPersistence._write_parts
+        losses = ["lost"]
+
+        async def lose_the_answer(
+            self: PostgresPersistence, connection: Any, batch: WriteBatch
+        ) -> None:
+            if not losses or is_stored:
+                await original(self, connection, batch)
+            if losses:
+                losses.pop()
+                raise ConnectionResetError("lost")
+
+        monkeypatch.setattr(PostgresPersistence, "_write_parts", lose_the_answer)
+        async with opened(url) as persistence:
+            epoch = persistence._lease.epoch
+            await persistence.write(batch(10, document(1, "a")))
+            assert await names(persistence, 10) == ["a"]
+            await persistence.write(batch(20, document(2, "b")))
+            assert await names(persistence, 20) == ["a", "b"]
+            # What was sent before, and comes late, does nothing.
+            late = next(postgres_layout.split_batch(batch(15, document(3, "late"))))
+            async with connected(url) as connection:
+                assert await connection.fetchval(postgres_layout.WRITE_BATCH, epoch, *late) == 0
+            assert await names(persistence, 20) == ["a", "b"]
+
+    async def test_another_server_may_be_faster_after_a_lost_answer(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(self: PostgresPersistence, connection: Any, batch: WriteBatch) -> None:
+            async with opened(url):
+                raise ConnectionResetError("lost")
+
+        async with opened_database(url) as database:
+            monkeypatch.setattr(PostgresPersistence, "_write_parts", fail)
+            tx = database.begin()
+            await tx.user().insert("messages", {})
+            with pytest.raises(FenchelError) as caught:
+                await database.commit(tx)
+            assert caught.value.code in ("DatabaseStopped", "LeaseLost")
+            assert (await database.wait_failed()).code in ("DatabaseStopped", "LeaseLost")
+
+    async def test_a_longer_outage_refuses_commits_and_nothing_else(
+        self, url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_persistence, "_RECONNECT_SECONDS_MAX", 0.3)
+        async with opened_database(url) as database:
+            postgres_server.kill()
+            await until(database.persistence._writer.is_closed)  # type: ignore[attr-defined]
+            tx = database.begin()
+            await tx.user().insert("messages", {})
+            with pytest.raises(FenchelError) as caught:
+                await database.commit(tx)
+            assert caught.value.code == "DataNotStored"
+            assert caught.value.kind is ErrorKind.OVERLOADED
+            assert "127.0.0.1" not in caught.value.message
+            with pytest.raises(FenchelError) as caught:
+                await database.persistence.load_latest_ts()
+            assert caught.value.code == "DatabaseUnreachable"
+            postgres_server.start()
+            tx = database.begin()
+            await tx.user().insert("messages", {})
+            await database.commit(tx)
+            assert await database.begin().user().count("messages") == 1
+
+    async def test_readers_are_refused_while_nobody_knows_whose_the_data_is(
+        self, url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgres_lease, "_SILENCE_SECONDS_MAX", 0.5)
+        monkeypatch.setattr(postgres_lease, "_ASK_PAUSE_SECONDS", 0.1)
+        async with opened_database(url) as database:
+            tx = database.begin()
+            token = database.token(tx)
+            postgres_server.kill()
+            await until(lambda: refused(database))
+            with pytest.raises(FenchelError) as caught:
+                database.refresh(token, database.latest_ts())
+            assert caught.value.code == "DatabaseUnreachable"
+            postgres_server.start()
+            await until(lambda: not refused(database))
 
     async def test_closing_needs_no_server(self, url: str, postgres_server: PostgresServer) -> None:
         async with opened(url) as persistence:

@@ -111,6 +111,7 @@ class Committer:
         self.failure: FenchelError | None = None
         self.failed = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="fenchel-committer")
+        self._lease_watch = asyncio.create_task(self._stop_when_lost(), name="fenchel-lease-watch")
 
     async def commit(
         self, commit: PreparedCommit, on_publish: Callable[[Timestamp], None] | None = None
@@ -160,9 +161,11 @@ class Committer:
         return reservation.is_held
 
     def check_running(self) -> None:
-        """Raises: DatabaseStopped."""
+        """Raises: DatabaseStopped; LeaseLost or DatabaseUnreachable when the newest state here may
+        not be the newest."""
         if self.failure is not None:
             raise self.failure
+        self._persistence.check_owned()
         if self._is_closing:
             raise self.closed_error()
 
@@ -176,9 +179,20 @@ class Committer:
         self._reservations.close()
         self._has_work.set()
         await self._task
+        self._lease_watch.cancel()
+        await asyncio.gather(self._lease_watch, return_exceptions=True)
 
     def check_invariants(self) -> None:
         self._reservations.check_invariants()
+
+    async def _stop_when_lost(self) -> None:
+        """Another server owns the data: what is known here grows old from now on."""
+        await self._persistence.wait_lost()
+        if self.failure is None:
+            try:
+                self._persistence.check_owned()
+            except LeaseLostError as error:
+                self._stop(error)
 
     async def _run(self) -> None:
         try:

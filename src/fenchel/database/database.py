@@ -118,7 +118,8 @@ class Database:
         """A transaction at the newest snapshot, or at an older one that is still retained; in the
         turn of `reservation`.
 
-        Raises: OutOfRetention, DatabaseStopped.
+        Raises: OutOfRetention, DatabaseStopped; LeaseLost, DatabaseUnreachable when another server
+        owns the data or may.
         """
         self._committer.check_running()
         snapshot = self.snapshots.at(self.snapshots.latest_ts if ts is None else ts)
@@ -180,8 +181,10 @@ class Database:
     def refresh(self, token: Token, ts: Timestamp) -> Token | None:
         """The token at the later, published `ts`; None if a commit in between touched its reads.
 
-        Raises: OutOfRetention if the commits since the token are no longer known.
+        Raises: OutOfRetention if the commits since the token are no longer known; DatabaseStopped,
+        and as `begin`, when later commits may be unknown here.
         """
+        self._committer.check_running()
         assert ts <= self.snapshots.latest_ts, "refresh to the future"
         if ts <= token.ts:
             return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice
 
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]  # ships no types
@@ -28,6 +29,12 @@ class MemoryPersistence:
         self._log: SortedDict[RevisionKey, DocumentRow] = SortedDict()
         self._summaries: dict[bytes, SummaryRow] = {}
         self._globals: dict[str, str] = {}
+
+    def check_owned(self) -> None:
+        """Nobody else knows of it."""
+
+    async def wait_lost(self) -> None:
+        await asyncio.Event().wait()
 
     async def write(self, batch: WriteBatch) -> None:
         self._store.apply(batch)

@@ -20,12 +20,15 @@ RevisionKey = tuple[int, bytes, bytes]
 class NotStoredError(FenchelError):
     """The storage refused a batch and surely keeps nothing of it: try again later."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(
+        self,
+        reason: str,
+        advice: str = "Look at the free space and the state of the disk, then try again.",
+    ) -> None:
         super().__init__(
             ErrorKind.OVERLOADED,
             "DataNotStored",
-            f"The data could not be stored ({reason}). Nothing was changed. Look at the free space "
-            "and the state of the disk, then try again.",
+            f"The data could not be stored ({reason}). Nothing was changed. {advice}",
         )
 
 
@@ -136,6 +139,15 @@ class Persistence(Protocol):
     A read sees every write that has returned and may see one that has not; so callers read at
     timestamps that were published after their write returned.
     """
+
+    def check_owned(self) -> None:
+        """Asked before reading from memory. Raises: LeaseLostError if another server owns the data
+        now; DatabaseUnreachable if it may, because the storage has not answered for some time."""
+        ...
+
+    async def wait_lost(self) -> None:
+        """Return when another server owns the data; never, where that cannot happen."""
+        ...
 
     async def write(self, batch: WriteBatch) -> None:
         """Make the whole batch durable, or nothing of it.

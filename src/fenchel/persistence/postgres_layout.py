@@ -32,6 +32,7 @@ WRITER_SETTINGS: Final = {
     "default_transaction_read_only": "off",
     "idle_in_transaction_session_timeout": "30s",
 }
+LEASE_SETTINGS: Final = {"application_name": "fenchel lease"}
 # Pages are read in the order of the index and stopped by LIMIT. The planner must not prefer to sort
 # or hash all rows, which it does for tables whose statistics it does not have yet.
 READER_SETTINGS: Final = {
@@ -47,7 +48,7 @@ READER_SETTINGS: Final = {
 }
 
 # Size and creation time stand beside the value so that reading needs no decoding. Values are UTF-8
-# whatever encoding the database has. The lease row counts the servers that have owned the data.
+# whatever encoding the database has. The lease row names the server that owns the data.
 CREATE_LAYOUT: Final = f"""
 CREATE TABLE fenchel.documents (
     ts bigint NOT NULL, table_id bytea NOT NULL, id bytea NOT NULL, json_value bytea,
@@ -74,6 +75,12 @@ HAS_LAYOUT: Final = "SELECT to_regclass('fenchel.lease') IS NOT NULL"
 CREATE_SCHEMA: Final = "CREATE SCHEMA IF NOT EXISTS fenchel"
 LOAD_LAYOUT_VERSION: Final = "SELECT layout_version FROM fenchel.lease"
 TAKE_LEASE: Final = "UPDATE fenchel.lease SET epoch = epoch + 1 RETURNING epoch"
+RETAKE_LEASE: Final = """
+UPDATE fenchel.lease SET epoch = $2 WHERE epoch = ANY($1::bigint[]) RETURNING epoch
+"""
+LOAD_EPOCH: Final = "SELECT epoch FROM fenchel.lease"
+LEASE_CHANNEL: Final = "fenchel_lease"
+NOTIFY_TAKEN: Final = f"SELECT pg_notify('{LEASE_CHANNEL}', '')"
 
 # Everything in one statement: one round trip and one durable transaction. The lease row is locked
 # first and every insert joins it, so a server whose epoch has passed writes nothing and gets 0.
@@ -169,6 +176,9 @@ SELECT index_id, key_prefix || key_suffix, ts, deleted, table_id, document_id FR
 WHERE index_id = $1 ORDER BY key_prefix, key_suffix, ts LIMIT $2
 """
 
+HAS_DOCUMENT: Final = """
+SELECT EXISTS (SELECT FROM fenchel.documents WHERE ts = $1 AND table_id = $2 AND id = $3)
+"""
 LOAD_LATEST_TS: Final = "SELECT coalesce(max(ts), 0) AS ts FROM fenchel.documents"
 LOAD_SUMMARIES: Final = "SELECT table_id, document_count, size_bytes FROM fenchel.table_summaries"
 LOAD_GLOBALS: Final = "SELECT key, json_value FROM fenchel.persistence_globals"

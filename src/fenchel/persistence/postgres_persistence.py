@@ -1,8 +1,8 @@
-"""Persistence in a Postgres database: one connection writes, a small pool reads.
+"""Persistence in a Postgres database: one connection writes, a small pool reads, one watches.
 
-A lease keeps every other server from writing: opening counts its epoch up, each write checks and
-locks it, so the server that opened last owns the data and all earlier ones get LeaseLost. No other
-file names the driver (asyncpg).
+A lease keeps every other server from writing. A write whose connection is lost under it has an
+unknown outcome; it is looked up on the next connection, and made again if it did not happen. Only
+the files `postgres_*` name the driver (asyncpg).
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ import asyncio
 import logging
 from functools import partial
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 
 from fenchel.documents import Document, InternalId, Interval, TabletId
-from fenchel.errors import ErrorKind, FenchelError, bad_request, internal_error
+from fenchel.errors import internal_error
 from fenchel.persistence import postgres_layout as layout
 from fenchel.persistence.document_cache import DocumentCache
 from fenchel.persistence.page import AFTER_ALL_KEYS, PAGE_BYTES_MAX, id_text_of_key
 from fenchel.persistence.persistence import (
     IndexPage,
     IndexRow,
-    LeaseLostError,
     LogPage,
     LogRow,
     NotStoredError,
@@ -32,54 +30,45 @@ from fenchel.persistence.persistence import (
     SummaryRow,
     WriteBatch,
 )
+from fenchel.persistence.postgres_address import DRIVER_ERRORS, LOST, REFUSED, PostgresAddress
+from fenchel.persistence.postgres_lease import PostgresLease, unreachable
 from fenchel.persistence.postgres_readers import PostgresReaders
 from fenchel.persistence.stored_document import decode_stored_document
 from fenchel.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS_MAX: Final = 10.0
-# The take-over waits for the write that an earlier server has begun.
-_TAKE_OVER_SECONDS_MAX: Final = 60.0
 _WRITE_SECONDS_MAX: Final = 60.0
 _CLOSE_SECONDS_MAX: Final = 5.0
-# How long a lost server may be away before reads, and writes not yet sent, fail.
+# How long a lost server may be away before reads, and writes that were not sent, are refused.
 _RECONNECT_SECONDS_MAX: Final = 15.0
+# A write of unknown outcome is worth more patience: giving it up ends the process.
+_UNKNOWN_SECONDS_MAX: Final = 120.0
 _RECONNECT_PAUSE_SECONDS: Final = 0.1
-
-# Errors of the connection, not of the statement: worth another try on another connection.
-_LOST: Final = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-)
-# The server rolled back and says why; it does not fail in this way once it has begun to commit.
-_REFUSED: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
-_DRIVER_ERRORS: Final = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
+# What a write fails with when its connection ends under it; a connection that still lives after
+# such an error has another problem.
+_LOST_WRITE: Final = (*LOST, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PostgresPersistence:
     """`Persistence` in the schema `fenchel` of one database, written by this server alone.
 
-    Invariant: whatever this object writes, it writes while `_epoch` is the lease's epoch.
+    Invariant: whatever this object writes, it writes while the lease is its own.
     """
 
-    def __init__(self, *, address: _Address, runtime: Runtime, writer: Any, epoch: int) -> None:
+    def __init__(
+        self, *, address: PostgresAddress, runtime: Runtime, writer: Any, lease: PostgresLease
+    ) -> None:
         self._address = address
         self._clock = runtime.clock
         self._documents = DocumentCache(runtime.settings.database.document_cache_bytes_max)
         self._writer = writer
         self._write_lock = asyncio.Lock()
         self._readers = PostgresReaders(partial(address.connect, layout.READER_SETTINGS))
-        self._epoch = epoch
+        self._lease = lease
+        self._watch = asyncio.create_task(
+            lease.watch(partial(address.connect, layout.LEASE_SETTINGS)), name="lease of Postgres"
+        )
         self._is_closed = False
 
     @classmethod
@@ -90,28 +79,34 @@ class PostgresPersistence:
         DatabaseUnreachable, DatabaseLoginRefused, DatabaseMissing, DatabaseNotWritable,
         DatabaseTooNew.
         """
-        address = _Address(url)
+        address = PostgresAddress(url)
         try:
             writer = await address.connect(layout.WRITER_SETTINGS)
             try:
-                async with asyncio.timeout(_TAKE_OVER_SECONDS_MAX):
-                    epoch = await _take_lease(writer, address)
+                lease = await PostgresLease.take(writer, address, runtime.clock)
             except BaseException:
                 writer.terminate()
                 raise
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise address.error(error) from error
-        return cls(address=address, runtime=runtime, writer=writer, epoch=epoch)
+        return cls(address=address, runtime=runtime, writer=writer, lease=lease)
+
+    def check_owned(self) -> None:
+        self._lease.check()
+
+    async def wait_lost(self) -> None:
+        await self._lease.lost.wait()
 
     async def write(self, batch: WriteBatch) -> None:
         async with self._write_lock:
-            connection = await self._connected_writer()
+            await self._connect_writer()
             try:
-                await self._write(connection, batch)
-            except _REFUSED as error:
-                raise NotStoredError(str(error)) from error
-            except TimeoutError as error:
-                raise self._address.error(error) from error
+                await self._write(self._writer, batch)
+            except _LOST_WRITE as error:
+                if isinstance(error, asyncpg.InterfaceError) and not self._writer.is_closed():
+                    raise
+                _log.warning("lost %s in a write: %s", self._address, error)
+                await self._settle(batch)
         for ts, tablet_id, internal_id, document, _ in batch.documents:
             if document is not None:
                 self._documents.add((ts, tablet_id, internal_id), document)
@@ -161,11 +156,20 @@ class PostgresPersistence:
         if self._is_closed:
             return
         self._is_closed = True
+        self._watch.cancel()
+        await asyncio.gather(self._watch, return_exceptions=True)
         async with self._write_lock:
             await _close(self._writer)
         await _close(self._readers)
 
     async def _write(self, connection: Any, batch: WriteBatch) -> None:
+        """One transaction. Raises: NotStoredError, LeaseLostError, the driver's errors."""
+        try:
+            await self._write_parts(connection, batch)
+        except REFUSED as error:
+            raise NotStoredError(str(error)) from error
+
+    async def _write_parts(self, connection: Any, batch: WriteBatch) -> None:
         parts = list(layout.split_batch(batch))
         if len(parts) == 1 and not batch.expired_documents and not batch.expired_index_rows:
             await self._write_part(connection, parts[0])
@@ -181,20 +185,51 @@ class PostgresPersistence:
 
     async def _write_part(self, connection: Any, arguments: list[object]) -> None:
         lease_count = await connection.fetchval(
-            layout.WRITE_BATCH, self._epoch, *arguments, timeout=_WRITE_SECONDS_MAX
+            layout.WRITE_BATCH, self._lease.epoch, *arguments, timeout=_WRITE_SECONDS_MAX
         )
         if lease_count != 1:
-            raise LeaseLostError(str(self._address))
+            self._lease.lose()
 
-    async def _connected_writer(self) -> Any:
-        """The writing connection; a new one if it was lost while nothing was being written."""
+    async def _connect_writer(self) -> None:
+        """Make the writing connection again if it was lost while nothing was being written.
+
+        Raises: NotStoredError after the deadline.
+        """
         deadline = self._clock.monotonic() + _RECONNECT_SECONDS_MAX
         while self._writer.is_closed():
             try:
                 self._writer = await self._address.connect(layout.WRITER_SETTINGS)
-            except _LOST as error:
-                await self._pause(error, deadline)
-        return self._writer
+            except LOST as error:
+                if not await self._pause(error, deadline):
+                    raise NotStoredError("the database does not answer", "Try again.") from error
+
+    async def _settle(self, batch: WriteBatch) -> None:
+        """Let a write of unknown outcome have happened, once.
+
+        Raises: what leaves the outcome unknown, when the server stays away or has another owner.
+        """
+        deadline = self._clock.monotonic() + _UNKNOWN_SECONDS_MAX
+        while True:
+            try:
+                self._writer.terminate()
+                self._writer = await self._address.connect(layout.WRITER_SETTINGS)
+                await self._lease.retake(self._writer)
+                if not await self._is_stored(batch):
+                    await self._write(self._writer, batch)
+            except _LOST_WRITE as error:
+                if not await self._pause(error, deadline):
+                    raise self._address.error(error) from error
+            else:
+                _log.info("a write of unknown outcome is stored in %s", self._address)
+                return
+
+    async def _is_stored(self, batch: WriteBatch) -> bool:
+        """A batch is stored as a whole, so one revision tells; without any it can be repeated."""
+        if not batch.documents:
+            return False
+        row = batch.documents[-1]
+        arguments = (row.ts, row.tablet_id, row.internal_id)
+        return bool(await self._writer.fetchval(layout.HAS_DOCUMENT, *arguments, timeout=30.0))
 
     async def _fetch(self, statement: str, *arguments: object) -> list[Any]:
         """All rows; asks again on a new connection when the server was lost."""
@@ -202,15 +237,17 @@ class PostgresPersistence:
         while True:
             try:
                 return await self._readers.fetch(statement, *arguments)
-            except _LOST as error:
-                await self._pause(error, deadline)
+            except LOST as error:
+                if not await self._pause(error, deadline):
+                    raise unreachable() from error
 
-    async def _pause(self, error: Exception, deadline: float) -> None:
-        """Wait a little before the next try. Raises: DatabaseUnreachable after the deadline."""
-        if self._clock.monotonic() >= deadline:
-            raise self._address.error(error) from error
+    async def _pause(self, error: Exception, deadline: float) -> bool:
+        """Wait a little before the next try; False if the time for tries is over."""
         _log.warning("lost %s: %s", self._address, error)
+        if self._clock.monotonic() >= deadline:
+            return False
         await self._clock.sleep(_RECONNECT_PAUSE_SECONDS)
+        return True
 
     def _revision(
         self,
@@ -250,79 +287,10 @@ def _stored_document(
     return decode_stored_document(tablet_id, internal_id, value_json, size_bytes, creation_time)
 
 
-class _Address:
-    """Where the database is. As text it shows host and database, never the password."""
-
-    def __init__(self, url: str) -> None:
-        """Raises: InvalidDatabaseUrl."""
-        parts = urlsplit(url)
-        # An @ behind the host belongs to a password, whose beginning would be taken for the host.
-        is_ambiguous = "@" in parts.path + parts.query + parts.fragment
-        if parts.scheme not in ("postgres", "postgresql") or is_ambiguous:
-            raise _invalid_url()
-        self._url = url
-        self._host = parts.netloc.rpartition("@")[2] or "the local socket"
-        self._database = parts.path.removeprefix("/")
-
-    def __str__(self) -> str:
-        return f"the Postgres database {self._database!r} at {self._host}"
-
-    async def connect(self, settings: dict[str, str]) -> Any:
-        """A new connection. Raises: InvalidDatabaseUrl, the driver's errors."""
-        try:
-            return await asyncpg.connect(
-                self._url, timeout=_CONNECT_SECONDS_MAX, server_settings=settings
-            )
-        except ValueError as error:
-            raise _invalid_url() from error
-
-    def error(self, error: Exception) -> FenchelError:
-        """What the driver reports, as something that a user can act on."""
-        match error:
-            case asyncpg.InvalidAuthorizationSpecificationError():
-                code, advice = "DatabaseLoginRefused", "Check user and password in the URL."
-            case asyncpg.InvalidCatalogNameError():
-                code, advice = "DatabaseMissing", "Create it, or correct the URL."
-            case asyncpg.InsufficientPrivilegeError() | asyncpg.ReadOnlySQLTransactionError():
-                code, advice = "DatabaseNotWritable", "The user must be allowed to create schemas."
-            case _:
-                code, advice = "DatabaseUnreachable", "Check that the server runs, and the URL."
-        reason = str(error) or "no answer in time"
-        return FenchelError(
-            ErrorKind.OPERATIONAL, code, f"Cannot use {self}: {reason.rstrip('.')}. {advice}"
-        )
-
-
-def _invalid_url() -> FenchelError:
-    return bad_request(
-        "InvalidDatabaseUrl",
-        "The database URL must have the form postgres://user:password@host:port/database, with "
-        "characters such as @ / ? # in user and password written as %40 %2F %3F %23.",
-    )
-
-
-async def _take_lease(connection: Any, address: _Address) -> int:
-    """The new epoch. From here on no earlier server can write. Raises: DatabaseTooNew."""
-    async with connection.transaction():
-        await connection.execute(layout.LOCK_LAYOUT)
-        if not await connection.fetchval(layout.HAS_LAYOUT):
-            await connection.execute(layout.CREATE_SCHEMA)
-            await connection.execute(layout.CREATE_LAYOUT)
-        version = await connection.fetchval(layout.LOAD_LAYOUT_VERSION)
-        if version > layout.LAYOUT_VERSION:
-            raise FenchelError(
-                ErrorKind.OPERATIONAL,
-                "DatabaseTooNew",
-                f"The data in {address} has layout {version}; this version of Fenchel knows "
-                f"layouts up to {layout.LAYOUT_VERSION}. Use a newer version.",
-            )
-        return cast("int", await connection.fetchval(layout.TAKE_LEASE))
-
-
 async def _close(connections: Any) -> None:
     """Close a connection or pool in order; at once if the server does not answer."""
     try:
         async with asyncio.timeout(_CLOSE_SECONDS_MAX):
             await connections.close()
-    except _DRIVER_ERRORS:
+    except DRIVER_ERRORS:
         connections.terminate()

@@ -134,6 +134,12 @@ class SqlitePersistence:
             raise
         return cls(lock, writer, reader, settings or DatabaseSettings())
 
+    def check_owned(self) -> None:
+        """The lock on the directory lasts as long as this object."""
+
+    async def wait_lost(self) -> None:
+        await asyncio.Event().wait()
+
     async def write(self, batch: WriteBatch) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._write, batch)
