@@ -10,10 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fenchel.database import Database, Reservation, Token, Transaction
+from fenchel.database import (
+    Database,
+    RepeatableTimestamp,
+    Reservation,
+    Retention,
+    Token,
+    Transaction,
+)
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError, FenchelError
 from fenchel.persistence import Persistence
@@ -52,6 +60,7 @@ class Report:
     attempts: list[Attempt]
     start_count: int
     fault_counts: dict[str, int]
+    expired_count: int
 
 
 def settings_for(source: random.Random) -> Settings:
@@ -67,23 +76,34 @@ def settings_for(source: random.Random) -> Settings:
             reservation_wait_seconds_max=source.choice((0.1, 10.0)),
             reservation_count_max=source.choice((1, 1_024)),
             query_prefetch_rows=source.choice((1, 2, 100)),
+            snapshot_retention_seconds=source.choice((0.2, 2.0, 240.0)),
+            document_retention_seconds=source.choice((0.5, 172_800.0)),
+            retention_pause_seconds=source.choice((0.05, 1.0, 30.0)),
+            retention_rows_per_step=source.choice((1, 7, 128)),
+            latest_documents_bytes_max=source.choice((0, 2_000, 1 << 20)),
         )
     )
-
-
-async def open_database(persistence: Persistence, runtime: Runtime) -> Database:
-    return await Database.open(persistence, runtime)
 
 
 class Simulation:
     """`seen` holds, for each timestamp that was looked at, what was there."""
 
-    def __init__(self, seed: int, model: Model, *, plan: FaultPlan | None, load: Load) -> None:
+    def __init__(
+        self,
+        seed: int,
+        model: Model,
+        *,
+        plan: FaultPlan | None,
+        load: Load,
+        settings: Settings | None = None,
+    ) -> None:
         self._source = random.Random(seed)
         self._model = model
         self._plan = plan or FaultPlan.drawn(self._source)
         self._load = load
-        self._server = SimulatedServer(open_database, self._source, settings_for(self._source))
+        drawn = settings_for(self._source)
+        self._server = SimulatedServer(self._open, self._source, settings or drawn)
+        self._background_failures: list[BaseException] = []
         self._attempts: list[Attempt] = []
         self._seen: dict[int, Any] = {}
         self._watched: dict[int, Any] = {}
@@ -115,6 +135,7 @@ class Simulation:
             attempts=self._attempts,
             start_count=self._server.start_count,
             fault_counts=self._server.disk.fault_counts,
+            expired_count=self._server.disk.expired_count,
         )
 
     async def _finish(self) -> None:
@@ -126,6 +147,39 @@ class Simulation:
         self._model.check_end(view, self._attempts)
         assert self._watched == dict.fromkeys(self._watched, view), "a missed invalidation"
         assert len(self._watched) == self._load.watcher_count
+        assert self._background_failures == []
+
+    async def _open(self, persistence: Persistence, runtime: Runtime) -> Database:
+        """A database with the workers that every server has."""
+        database = await Database.open(persistence, runtime)
+
+        async def retain() -> None:
+            await (await Retention.load(database)).run()
+
+        for name, loop in (
+            ("retention", retain),
+            ("repeatable timestamp", RepeatableTimestamp(database).run),
+        ):
+            task = asyncio.create_task(self._supervise(loop), name=name)
+            task.add_done_callback(self._note_failure)
+        return database
+
+    async def _supervise(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """As the application does: a failure of the disk only interrupts the worker."""
+        while True:
+            try:
+                await loop()
+            except FenchelError as error:
+                if error.code in ("DatabaseStopped", "LeaseLost"):
+                    return
+                if error.code not in _TOLERATED_CODES:
+                    raise
+            except OSError:
+                await self._pause()
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._background_failures.append(failure)
 
     async def _retrying(self, work: Any) -> Any:
         while True:

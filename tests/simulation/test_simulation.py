@@ -7,9 +7,13 @@ Run more: `FENCHEL_SIMULATION_COUNT=5000 pytest -m slow tests/simulation/test_si
 from __future__ import annotations
 
 import os
+import random
+from dataclasses import replace
 
 import pytest
 
+from fenchel.runtime import Settings
+from fenchel.runtime.settings import DatabaseSettings
 from fenchel.testing import FaultPlan, run_virtual
 from fenchel.testing.list_append import Status
 from tests.simulation.models import MODELS
@@ -20,14 +24,30 @@ SEEDS = [int(_SEED_TEXT)] if _SEED_TEXT else list(range(3))
 # Seeds that once failed, by model; each ran into a bug that is gone.
 REGRESSIONS = [("phantom_counter", 0)]
 SLOW_SEED_COUNT = int(os.environ.get("FENCHEL_SIMULATION_COUNT", "300"))
+# Retention that is always close behind.
+RETAINING = Settings(
+    database=replace(
+        DatabaseSettings(),
+        snapshot_retention_seconds=0.1,
+        document_retention_seconds=0.3,
+        retention_pause_seconds=0.05,
+        retention_rows_per_step=5,
+    )
+)
 
 
 def simulate(
-    name: str, seed: int, *, plan: FaultPlan | None = None, load: Load | None = None
+    name: str,
+    seed: int,
+    *,
+    plan: FaultPlan | None = None,
+    load: Load | None = None,
+    settings: Settings | None = None,
 ) -> Report:
     """Run the model with the seed; a failure says how to run it again."""
+    simulation = Simulation(seed, MODELS[name](), plan=plan, load=load or Load(), settings=settings)
     try:
-        return run_virtual(Simulation(seed, MODELS[name](), plan=plan, load=load or Load()).run())
+        return run_virtual(simulation.run())
     except BaseException as error:
         error.add_note(f"model {name}; replay with FENCHEL_SIMULATION_SEED={seed}")
         raise
@@ -58,14 +78,22 @@ def test_seeds_that_failed_before(name: str, seed: int) -> None:
     [
         *("crash_before_persist", "crash_in_write", "crash_before_publish"),
         *("failed_write", "disk_full", "slow_write", "failed_read"),
+        *("crash_in_retention", "lease_lost"),
     ],
 )
 def test_each_fault_strikes_and_harms_nothing(fault: str) -> None:
     plan = FaultPlan(**{fault: 0.25})
-    report = simulate("list_append", SEEDS[0], plan=plan)
+    report = simulate("list_append", SEEDS[0], plan=plan, settings=RETAINING)
     assert report.fault_counts[fault] > 0
     # A full disk surely keeps nothing, so the database goes on.
     assert (report.start_count > 1) == (fault not in ("slow_write", "failed_read", "disk_full"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_old_versions_go_under_readers_of_old_snapshots(seed: int) -> None:
+    for plan in (FaultPlan(), FaultPlan.drawn(random.Random(seed))):
+        report = simulate("list_append", seed, plan=plan, settings=RETAINING)
+        assert report.expired_count > 0
 
 
 def test_a_seed_gives_the_same_run_again() -> None:

@@ -2,7 +2,7 @@
 
 Opening counts the epoch up, so the server that opened last owns the data; each write checks and
 locks the row. The owner listens for a take-over and asks for the row now and then: it must not
-answer readers from memory once somebody else may have written. Decision 0014.
+answer readers from memory once somebody else may have written. Decision 0018.
 """
 
 from __future__ import annotations
@@ -82,10 +82,14 @@ class PostgresLease:
         self._lose()
         raise LeaseLostError(str(self._address))
 
-    def check(self) -> None:
-        """Raises: LeaseLostError, or DatabaseUnreachable when nobody knows whose the data is."""
+    def check_not_lost(self) -> None:
+        """Raises: LeaseLostError."""
         if self.lost.is_set():
             raise LeaseLostError(str(self._address))
+
+    def check(self) -> None:
+        """Raises: LeaseLostError, or DatabaseUnreachable when nobody knows whose the data is."""
+        self.check_not_lost()
         if self._clock.monotonic() - self._confirmed_seconds > _SILENCE_SECONDS_MAX:
             raise unreachable()
 

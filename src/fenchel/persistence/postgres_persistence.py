@@ -232,14 +232,20 @@ class PostgresPersistence:
         return bool(await self._writer.fetchval(layout.HAS_DOCUMENT, *arguments, timeout=30.0))
 
     async def _fetch(self, statement: str, *arguments: object) -> list[Any]:
-        """All rows; asks again on a new connection when the server was lost."""
+        """All rows; asks again on a new connection when the server was lost.
+
+        Raises: LeaseLostError if another server may have deleted some of them.
+        """
         deadline = self._clock.monotonic() + _RECONNECT_SECONDS_MAX
         while True:
             try:
-                return await self._readers.fetch(statement, *arguments)
+                rows = await self._readers.fetch(statement, *arguments)
             except LOST as error:
                 if not await self._pause(error, deadline):
                     raise unreachable() from error
+            else:
+                self._lease.check_not_lost()
+                return rows
 
     async def _pause(self, error: Exception, deadline: float) -> bool:
         """Wait a little before the next try; False if the time for tries is over."""

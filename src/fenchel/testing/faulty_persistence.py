@@ -1,4 +1,5 @@
-"""A persistence whose disk is slow, full or broken, and whose process may die around each write.
+"""A persistence whose disk is slow, full or broken, whose process may die around each write, and
+whose lease another process may take.
 
 What was stored stays in the `Persistence` below, over which the next process opens its database.
 Every fault is a probability or a time in `FaultPlan`; a seeded source decides.
@@ -6,6 +7,7 @@ Every fault is a probability or a time in `FaultPlan`; a seeded source decides.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, replace
 
@@ -13,6 +15,7 @@ from fenchel.documents import Interval
 from fenchel.persistence import (
     IndexPage,
     IndexRow,
+    LeaseLostError,
     LogPage,
     NotStoredError,
     Persistence,
@@ -43,6 +46,12 @@ class FaultPlan:
     disk_full: float = 0.0
     disk_full_seconds: float = 2.0
     failed_read: float = 0.0
+    # The process dies while retention moves its bounds or deletes.
+    crash_in_retention: float = 0.0
+    # Another process takes the data over, just before the write or after it, as the lease of
+    # Postgres allows; this one learns it after a while.
+    lease_lost: float = 0.0
+    lease_notice_seconds: float = 0.05
 
     def without_faults(self) -> FaultPlan:
         """The same times, but nothing fails."""
@@ -53,7 +62,7 @@ class FaultPlan:
         """Some faults often, others never: each draw looks into another corner."""
         names = (
             *("slow_write", "crash_before_persist", "crash_in_write", "crash_before_publish"),
-            *("failed_write", "disk_full", "failed_read"),
+            *("failed_write", "disk_full", "failed_read", "crash_in_retention", "lease_lost"),
         )
         chosen = {name: source.choice((0.0, 0.0, 0.004, 0.03)) for name in names}
         times = {
@@ -64,7 +73,11 @@ class FaultPlan:
 
 
 class SimulatedDisk:
-    """What outlives processes: the stored content and until when the disk is full."""
+    """What outlives processes: the stored content, who owns it, and until when the disk is full.
+
+    `owner` starts None and is the process that opened last, unless `take_over` has made it nobody.
+    `expired_count` counts what retention has deleted.
+    """
 
     def __init__(self, content: Persistence, clock: Clock, source: random.Random) -> None:
         self.content = content
@@ -73,6 +86,16 @@ class SimulatedDisk:
         self.source = source
         self.full_until = 0.0
         self.fault_counts: dict[str, int] = {}
+        self.owner: SimulatedProcess | None = None
+        self.expired_count = 0
+
+    def take_over(self) -> None:
+        """From now on the present owner may store nothing and read nothing; it learns it soon, and
+        ends then."""
+        if self.owner is not None:
+            notice_seconds = self.source.uniform(0.0, self.plan.lease_notice_seconds)
+            asyncio.get_running_loop().call_later(notice_seconds, self.owner.crash)
+        self.owner = None
 
     def happens(self, name: str) -> bool:
         """Whether the fault strikes this time; counted if so."""
@@ -87,7 +110,8 @@ class SimulatedDisk:
 
     def is_full(self) -> bool:
         now = self._clock.monotonic()
-        if self.happens("disk_full"):
+        # Not drawn anew while it is full: tries must not keep it so.
+        if now >= self.full_until and self.happens("disk_full"):
             self.full_until = now + self.plan.disk_full_seconds
         return now < self.full_until
 
@@ -98,6 +122,15 @@ class FaultyPersistence:
     def __init__(self, disk: SimulatedDisk, process: SimulatedProcess) -> None:
         self._disk = disk
         self._process = process
+        disk.owner = process
+
+    def check_owned(self) -> None:
+        if self._disk.owner is not self._process:
+            raise LeaseLostError("the simulated disk")
+
+    async def wait_lost(self) -> None:
+        """The disk ends an overtaken process by itself."""
+        await asyncio.Event().wait()
 
     async def write(self, batch: WriteBatch) -> None:
         disk, plan = self._disk, self._disk.plan
@@ -114,6 +147,12 @@ class FaultyPersistence:
             if disk.source.random() < 0.5:
                 await self._store(batch)
             raise OSError(5, "Input/output error")
+        if disk.happens("lease_lost"):
+            if disk.source.random() < 0.5:
+                await self._store(batch)
+                disk.take_over()
+                return
+            disk.take_over()
         await self._store(batch)
 
     async def load_index_page(
@@ -148,9 +187,12 @@ class FaultyPersistence:
         await self._disk.wait(self._disk.plan.read_seconds)
         if self._disk.happens("failed_read"):
             raise OSError(5, "Input/output error")
+        self.check_owned()
 
     async def _store(self, batch: WriteBatch) -> None:
         assert self._process.is_alive, "a dead process writes"
+        self.check_owned()
+        self._disk.expired_count += len(batch.expired_documents) + len(batch.expired_index_rows)
         await self._disk.content.write(batch)
 
 
@@ -165,5 +207,11 @@ def arm_crashes(faults: FaultPoints, disk: SimulatedDisk, process: SimulatedProc
         if disk.happens("crash_before_publish"):
             await process.crash_here()
 
+    async def in_retention() -> None:
+        if disk.happens("crash_in_retention"):
+            await process.crash_here()
+
     faults.arm("committer.before_persist", before_persist)
     faults.arm("committer.before_publish", before_publish)
+    faults.arm("retention.before_bounds", in_retention)
+    faults.arm("retention.before_delete", in_retention)

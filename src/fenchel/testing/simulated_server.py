@@ -42,7 +42,8 @@ class Running(Generic[Service]):
 
 
 class SimulatedServer(Generic[Service]):
-    """At most one life at a time. `start_count` counts those that came up."""
+    """One life at a time, and those that were overtaken and do not know it yet. `start_count`
+    counts those that came up."""
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class SimulatedServer(Generic[Service]):
     async def running(self) -> Running[Service]:
         """The present life, or a new one. Raises: ProcessCrashed if it dies while it starts."""
         async with self._starting:
-            if self._running is None or not self._running.process.is_alive:
+            if self._running is None or not self._owns(self._running.process):
                 self._running = await self._boot()
             return self._running
 
@@ -76,7 +77,7 @@ class SimulatedServer(Generic[Service]):
         try:
             return await running.process.call(work(running.service))
         except FenchelError as error:
-            if error.code != "DatabaseStopped":
+            if error.code not in ("DatabaseStopped", "LeaseLost"):
                 raise
             running.process.crash()
             raise ProcessCrashed from error
@@ -90,8 +91,11 @@ class SimulatedServer(Generic[Service]):
     def set_faults(self, plan: FaultPlan) -> None:
         self.disk.plan = plan
 
+    def _owns(self, process: SimulatedProcess) -> bool:
+        return process.is_alive and self.disk.owner is process
+
     async def _boot(self) -> Running[Service]:
-        if self._running is not None:
+        if self._running is not None and not self._running.process.is_alive:
             await self._running.process.wait_ended()
             await self.disk.wait(_RESTART_SECONDS_MAX)
             self.clock.skew_ns += self._source.randint(-_CLOCK_STEP_NS, _CLOCK_STEP_NS)
