@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import aiohttp
 import pytest
 
 from tests.end_to_end.npm_client import NpmClientError, npm_client
@@ -26,6 +27,32 @@ async def test_a_query_sees_what_a_mutation_wrote(
         await client.mutation("notes:add", topic=topic, body="one")
         await client.mutation("notes:add", topic=topic, body="two")
         assert await client.query("notes:list", topic=topic) == ["one", "two"]
+
+
+async def test_a_query_asked_again_and_again_sees_each_mutation_and_is_logged_each_time(
+    server: FenchelServer, topic: str
+) -> None:
+    expected: list[str] = []
+    async with npm_client("http", server.url) as client:
+        for number in range(5):
+            await client.mutation("notes:add", topic=topic, body=f"{number}")
+            expected.append(f"{number}")
+            for _ in range(4):
+                assert await client.query("notes:list", topic=topic) == expected
+    entries = (await stream_log(server))[-25:]
+    assert [entry["identifier"] for entry in entries] == ["notes:add", *["notes:list"] * 4] * 5
+    assert [entry["cachedResult"] for entry in entries] == [False, False, True, True, True] * 5
+    assert len({entry["requestId"] for entry in entries}) == 25
+    assert len({entry["executionId"] for entry in entries}) == 25
+
+
+async def stream_log(server: FenchelServer) -> list[dict[str, Any]]:
+    """What `convex logs` reads first."""
+    headers = {"Authorization": f"Convex {server.admin_key()}"}
+    url = f"{server.url}/api/stream_function_logs?cursor=0"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        entries: list[dict[str, Any]] = (await response.json())["entries"]
+        return entries
 
 
 @both_kinds

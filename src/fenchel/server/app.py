@@ -15,6 +15,7 @@ from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import REQUEST_SECONDS, REQUESTS_REFUSED, REQUESTS_RUNNING
 from fenchel.server.request import Receive, Request, Scope, Send
 from fenchel.server.response import Response, encode_tail, send_file
+from fenchel.server.response_encoding import encode_response
 from fenchel.server.routing import Router
 from fenchel.server.sync_socket import SyncSockets
 
@@ -46,6 +47,7 @@ class ApiApplication:
         request = Request(scope, receive, self._runtime)
         start = self._runtime.clock.monotonic()
         response = await self._respond(request)
+        response = await encode_response(response, request.headers.get("accept-encoding", ""))
         headers = cors_headers(request)
         if response.file is not None:
             await send_file(response, headers, send)
