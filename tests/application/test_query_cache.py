@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fenchel.application.query_cache import QueryCache
+from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime, Settings
 from fenchel.udf import QueryJournal
 from fenchel.values import Value
@@ -203,6 +204,15 @@ async def test_a_paginated_query_is_found_under_its_own_journal() -> None:
         assert runner.runs == {"page": 1}
         forged = await backend.application.run_query(call("page"), journal="forged")
         assert forged.result == first.result
+
+
+async def test_a_stopped_database_answers_nothing_from_memory(backend: Backend) -> None:
+    """Another server may have taken over and written (decision 0018)."""
+    repeat = await repetition(backend, "documents", {"table": "t"})
+    await backend.database.close()
+    assert not repeat()
+    with pytest.raises(FenchelError, match="shutting down"):
+        await backend.query("documents", {"table": "t"})
 
 
 class TestRepetition:

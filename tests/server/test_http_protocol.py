@@ -105,6 +105,18 @@ class TestRepeatedQueries:
         await wire.post()
         assert run_count(edge) == 2
 
+    async def test_a_failure_to_repeat_is_ours_and_the_query_runs(
+        self, edge: Edge, wire: Wire, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail() -> bool:
+            raise AssertionError("a bug")
+
+        edge.application.repeat = fail
+        for _ in range(2):
+            assert (await wire.post())[0][""] == "HTTP/1.1 200 OK"
+        assert run_count(edge) == 2
+        assert "repeating an answer failed" in caplog.text
+
     async def test_an_answer_that_may_not_be_repeated_is_not(self, edge: Edge, wire: Wire) -> None:
         edge.application.repeat = None
         await wire.post()

@@ -181,17 +181,21 @@ class QueryCache:
             del self._flights[key]
 
     def _at(self, entry: CachedQuery, ts: Timestamp) -> CachedQuery | None:
-        """The entry as seen at `ts`, or None if it does not hold there."""
+        """The entry as seen at `ts`, or None if it does not hold there.
+
+        The database is asked even if the token is as new: it refuses when it may have been
+        overtaken (decision 0018).
+        """
         if ts < entry.original_ts:
             return None
-        if ts <= entry.token.ts:
-            return entry
         try:
             token = self._database.refresh(entry.token, ts)
         except FenchelError as error:
             if error.kind is not ErrorKind.OUT_OF_RETENTION:
                 raise
             return None
+        if token is entry.token:
+            return entry
         return None if token is None else replace(entry, token=token)
 
     def _is_too_old(self, entry: CachedQuery) -> bool:

@@ -37,7 +37,10 @@ class Repetition:
     executions: Executions
 
     def __call__(self) -> bool:
-        cached = self.cache.find(self.key, self.database.latest_ts())
+        try:
+            cached = self.cache.find(self.key, self.database.latest_ts())
+        except FenchelError:
+            return False  # The run will find out why the system fails.
         if cached is None or cached.outcome is not self.outcome:
             return False
         self.executions.record_repetition(self.execution, self.completion)

@@ -7,12 +7,15 @@ request, naming the caller, encoding the value.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fenchel.runtime import Clock
 from fenchel.server.metrics import REQUEST_SECONDS
+
+logger = logging.getLogger(__name__)
 
 # The body and every header that an answer may depend on; the others of client-protocol 2
 # (Host, User-Agent and the like) change nothing that a caller sees.
@@ -52,7 +55,12 @@ class AnswerCache:
         if answer is None:
             return None
         start = self._clock.monotonic()
-        if not answer.repeat():
+        try:
+            is_right = answer.repeat()
+        except Exception:
+            logger.exception("repeating an answer failed")
+            is_right = False
+        if not is_right:
             self._drop(key)
             return None
         self._answers.move_to_end(key)
