@@ -7,20 +7,26 @@ sent text has fully arrived.
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 import time
 import uuid
+from dataclasses import dataclass, field
 
 import msgspec
 import uvloop
 
 from benchmarks.http_client import HttpConnection, encode_request
 from benchmarks.load import Call, FanoutLoad, FanoutReport, percentile
+from benchmarks.process_usage import process_cpu_seconds, process_resident_bytes
 from benchmarks.socket_client import SocketConnection
 
-SEND_DEADLINE_SECONDS = 10
-# Stands in a hello message for an id of the subscriber's own.
+SEND_DEADLINE_SECONDS = 60
+# Connections that are opened at the same time.
+CONNECT_COUNT_MAX = 200
+# Stand in a hello message for an id, and for a number, of the subscriber's own.
 SESSION_ID = "SESSION-ID"
+NONCE = "NONCE"
 # Sends before the first measured one: connections, caches and JIT compilers settle.
 WARM_UP_SENDS = 5
 
@@ -85,51 +91,106 @@ class Fanout:
         await self.wait()
 
 
+@dataclass(slots=True, kw_only=True)
+class Samples:
+    """Milliseconds of all measured sends."""
+
+    each: list[float] = field(default_factory=list)
+    slowest: list[float] = field(default_factory=list)
+    responses: list[float] = field(default_factory=list)
+
+
 async def run(load: FanoutLoad) -> FanoutReport:
     """Opens all subscribers, then sends one message after another."""
-    loop = asyncio.get_running_loop()
     fanout = Fanout(load)
+    memory_before = process_resident_bytes(load.process_id)
+    start = time.perf_counter()
+    sockets = await _open_subscribers(load, fanout)
+    connect_seconds = time.perf_counter() - start
+    memory_bytes = process_resident_bytes(load.process_id) - memory_before
+    for number in range(WARM_UP_SENDS):
+        await fanout.send(number)
+    cpu_before = process_cpu_seconds(load.process_id)
+    samples = await _measure_sends(fanout, load.sends)
+    cpu_seconds = process_cpu_seconds(load.process_id) - cpu_before
+    for socket in sockets:
+        socket.close()
+    return _report(
+        samples,
+        connect_ms=connect_seconds * 1e3,
+        server_cpu_us=cpu_seconds * 1e6 / load.sends / load.subscribers,
+        memory_kib=memory_bytes / 1024 / load.subscribers,
+    )
+
+
+async def _open_subscribers(load: FanoutLoad, fanout: Fanout) -> list[SocketConnection]:
+    """Returns when all have their first result."""
+    loop = asyncio.get_running_loop()
     sockets = [
         SocketConnection(
             load.socket_path,
-            [text.replace(SESSION_ID, str(uuid.uuid4())) for text in load.hello],
+            _hello(load, number),
             lambda message, n=number: fanout.on_message(n, message),  # type: ignore[misc]
             fanout.fail,
         )
         for number in range(load.subscribers)
     ]
-    for socket in sockets:
-        await loop.create_connection(lambda s=socket: s, "127.0.0.1", load.port)  # type: ignore[misc]
+    connecting = asyncio.Semaphore(CONNECT_COUNT_MAX)
+
+    async def connect(socket: SocketConnection) -> None:
+        async with connecting:
+            await loop.create_connection(lambda: socket, "127.0.0.1", load.port)
+
+    async with asyncio.TaskGroup() as group:
+        for socket in sockets:
+            group.create_task(connect(socket), name="connect")
     await loop.create_connection(lambda: fanout.http, "127.0.0.1", load.port)
     await fanout.wait()
-    each: list[float] = []
-    slowest: list[float] = []
-    responses: list[float] = []
-    for number in range(WARM_UP_SENDS + load.sends):
-        await fanout.send(number)
-        if number >= WARM_UP_SENDS:
-            each.extend(fanout.arrivals_ms)
-            slowest.append(max(fanout.arrivals_ms))
-            responses.append(fanout.response_ms)
-    for socket in sockets:
-        socket.close()
-    return _report(each, slowest, responses)
+    return sockets
 
 
-def _report(each: list[float], slowest: list[float], responses: list[float]) -> FanoutReport:
-    each.sort()
-    slowest.sort()
-    responses.sort()
+def _hello(load: FanoutLoad, number: int) -> list[str]:
+    nonce = f"{number if load.is_distinct else 0}.0"
+    return [
+        text.replace(SESSION_ID, str(uuid.uuid4())).replace(f'"{NONCE}"', nonce)
+        for text in load.hello
+    ]
+
+
+async def _measure_sends(fanout: Fanout, count: int) -> Samples:
+    samples = Samples()
+    for number in range(count):
+        await fanout.send(WARM_UP_SENDS + number)
+        samples.each.extend(fanout.arrivals_ms)
+        samples.slowest.append(max(fanout.arrivals_ms))
+        samples.responses.append(fanout.response_ms)
+    return samples
+
+
+def _report(
+    samples: Samples, *, connect_ms: float, server_cpu_us: float, memory_kib: float
+) -> FanoutReport:
+    each, slowest = sorted(samples.each), sorted(samples.slowest)
     return FanoutReport(
+        connect_ms=connect_ms,
         each_p50_ms=percentile(each, 0.50),
         each_p99_ms=percentile(each, 0.99),
         all_p50_ms=percentile(slowest, 0.50),
         all_p99_ms=percentile(slowest, 0.99),
-        response_p50_ms=percentile(responses, 0.50),
+        response_p50_ms=percentile(sorted(samples.responses), 0.50),
+        server_cpu_us=server_cpu_us,
+        memory_kib=memory_kib,
     )
 
 
+def _raise_file_limit() -> None:
+    """Each subscriber is an open file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
+    _raise_file_limit()
     load = msgspec.json.decode(sys.stdin.buffer.read(), type=FanoutLoad)
     report = uvloop.run(run(load))
     sys.stdout.buffer.write(msgspec.json.encode(report))

@@ -25,15 +25,20 @@ class Plan:
     seconds: float
     warm_up_seconds: float
     connections: tuple[int, ...]
-    subscribers: int
+    subscribers: tuple[int, ...]
     sends: int
 
 
 FULL = Plan(
-    rounds=3, seconds=2.0, warm_up_seconds=0.5, connections=(1, 16, 64), subscribers=100, sends=100
+    rounds=3,
+    seconds=2.0,
+    warm_up_seconds=0.5,
+    connections=(1, 16, 64),
+    subscribers=(1, 100, 1_000, 10_000),
+    sends=100,
 )
 QUICK = Plan(
-    rounds=1, seconds=1.0, warm_up_seconds=0.3, connections=(1, 16), subscribers=100, sends=20
+    rounds=1, seconds=1.0, warm_up_seconds=0.3, connections=(1, 16), subscribers=(1, 100), sends=20
 )
 
 

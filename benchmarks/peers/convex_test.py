@@ -49,7 +49,7 @@ class ConvexTestPeer:
         return await self._run(load, load.seconds)
 
     async def run_fanout(
-        self, *, subscribers: int, sends: int, first_sequence: int
+        self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
     ) -> FanoutReport | None:
         return None
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.fanout_process import SESSION_ID
+from benchmarks.fanout_process import NONCE, SESSION_ID
 from benchmarks.peers.http_peer import HttpPeer, fill
 from benchmarks.peers.node_packages import BENCHMARKS, run_node
 from benchmarks.peers.server_process import free_port, run_server
@@ -80,7 +80,7 @@ def _peer(name: str, process_id: int, port: int, members: list[str]) -> HttpPeer
         "type": "Add",
         "queryId": 0,
         "udfPath": f"{MODULES[name]}:list",
-        "args": [{"channel": "channel-0", "nonce": 0.0}],
+        "args": [{"channel": "channel-0", "nonce": NONCE}],
     }
     connect = {
         "type": "Connect",

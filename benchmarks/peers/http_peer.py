@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.fanout_process import NONCE
 from benchmarks.load import (
     CHANNEL_COUNT,
     CONNECTION_COUNT_MAX,
@@ -44,16 +45,20 @@ class HttpPeer:
         )
 
     async def run_fanout(
-        self, *, subscribers: int, sends: int, first_sequence: int
+        self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
     ) -> FanoutReport | None:
+        if is_distinct and not any(NONCE in text for text in self.hello):
+            return None
         return await run_fanout_load(
             FanoutLoad(
                 port=self.port,
+                process_id=self.process_id,
                 module=self.module,
                 member=self.members[0],
                 socket_path=self.socket_path,
                 hello=list(self.hello),
                 subscribers=subscribers,
+                is_distinct=is_distinct,
                 sends=sends,
                 first_sequence=first_sequence,
             )

@@ -18,7 +18,7 @@ class Peer(Protocol):
         ...
 
     async def run_fanout(
-        self, *, subscribers: int, sends: int, first_sequence: int
+        self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
     ) -> FanoutReport | None:
-        """Runs sends with subscribers; None when the system has no subscriptions over a socket."""
+        """Runs sends with subscribers; None when the system has no such subscriptions."""
         ...

@@ -1,7 +1,7 @@
 """uvicorn's WebSocket protocol with what the sync protocol asks for beyond ASGI.
 
 Messages that are encoded already leave at once, without a task, a dictionary or a copy as text
-(decision 0013). Long ones leave in several frames, because the Rust and Python clients refuse
+(decision 0020). Long ones leave in several frames, because the Rust and Python clients refuse
 frames over 16 MiB (client-protocol 3.2); a close frame may have no code (3.15); and a peer that
 stays silent is cut off even while unsent data waits for it (3.14). The only file that names
 uvicorn's protocol class.
