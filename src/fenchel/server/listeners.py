@@ -23,8 +23,8 @@ from fenchel.server.websocket_protocol import SyncWebSocketProtocol
 
 BACKLOG = 2_048
 KEEP_ALIVE_SECONDS = 65
-# WebSocket-level pings find out that a client is gone; Python's gives up itself after 30 s without a
-# frame (client-protocol 3.14), but hears the application's pings too.
+# WebSocket-level pings find out that a client is gone. Python's gives up after 30 s without a frame
+# (client-protocol 3.14), but hears the application's pings too.
 PING_SECONDS = 15.0
 # Connections that do not end by themselves when the server stops are cut after this long.
 CLOSE_SECONDS_MAX = 2
