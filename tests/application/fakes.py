@@ -27,7 +27,7 @@ from fenchel.errors import FenchelError
 from fenchel.file_storage import MemoryFileStorage
 from fenchel.function_runner import AllowedVisibility, DeployedCode, TransactionHost
 from fenchel.isolate import BundleInputs, ModuleSource
-from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, Module, replace_modules
+from fenchel.model import VIRTUAL_TABLES, Module, replace_modules
 from fenchel.persistence import MemoryPersistence, Persistence
 from fenchel.runtime import Runtime, SystemClock
 from fenchel.udf import (
@@ -279,7 +279,7 @@ async def build_backend(
     runner: FakeFunctionRunner, persistence: Persistence, runtime: Runtime
 ) -> Backend:
     """An application that is not started, over an open database; nothing is deployed to it."""
-    database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
+    database = await Database.open(persistence, runtime, VIRTUAL_TABLES)
     runner.database = database
     file_storage = MemoryFileStorage()
     application = Application(
@@ -288,6 +288,7 @@ async def build_backend(
         file_storage=file_storage,
         export_storage=MemoryFileStorage(),
         import_storage=MemoryFileStorage(),
+        user_storage=MemoryFileStorage(),
         key_broker=KeyBroker("test-instance", bytes(32)),
         canonical_urls=URLS,
         runtime=runtime,

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from base64 import urlsafe_b64encode
+from typing import cast
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fenchel.application import StoredFiles
 from fenchel.application.scheduling import TransactionServices
 from fenchel.auth import KeyBroker
 from fenchel.database import (
@@ -25,11 +27,17 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
 from tests.database.helpers import insert, scan
 
+
+def services(key_broker: KeyBroker) -> TransactionServices:
+    """For their cursors only: they have no files."""
+    return TransactionServices(
+        key_broker=key_broker, stored_files=cast(StoredFiles, None), runtime=Runtime()
+    )
+
+
 BROKER = KeyBroker("test-instance", bytes(32))
-SERVICES = TransactionServices(key_broker=BROKER, runtime=Runtime())
-OTHER = TransactionServices(
-    key_broker=KeyBroker("test-instance", bytes(range(32))), runtime=Runtime()
-)
+SERVICES = services(BROKER)
+OTHER = services(KeyBroker("test-instance", bytes(range(32))))
 FINGERPRINT = bytes(range(100, 132))
 
 cursors = st.builds(

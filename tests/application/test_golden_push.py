@@ -25,7 +25,7 @@ from fenchel.errors import FenchelError
 from fenchel.file_storage import LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
 from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
-from fenchel.model import SCHEDULED_FUNCTIONS_VIEW, get_job
+from fenchel.model import VIRTUAL_TABLES, get_job
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings, SystemClock
 from fenchel.values import Value, decode_json
@@ -67,7 +67,7 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
     settings = Settings()
     settings = replace(settings, isolate=replace(settings.isolate, worker_count=1))
     runtime = Runtime(settings=settings)
-    database = await Database.open(MemoryPersistence(), runtime, [SCHEDULED_FUNCTIONS_VIEW])
+    database = await Database.open(MemoryPersistence(), runtime, VIRTUAL_TABLES)
     file_storage = LocalFileStorage(tmp_path)
     runner = InProcessFunctionRunner(
         database=database,
@@ -84,6 +84,7 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
         file_storage=file_storage,
         export_storage=MemoryFileStorage(),
         import_storage=MemoryFileStorage(),
+        user_storage=MemoryFileStorage(),
         key_broker=KeyBroker("test-instance", bytes(32)),
         canonical_urls=URLS,
         runtime=runtime,

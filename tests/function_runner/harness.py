@@ -9,11 +9,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -49,6 +49,7 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
 from fenchel.udf import (
     ExecutionContext,
+    FileAccess,
     FunctionResult,
     JsError,
     LogLine,
@@ -57,6 +58,8 @@ from fenchel.udf import (
     UdfRequest,
     UdfType,
 )
+
+_Result = TypeVar("_Result")
 
 APP = Path(__file__).parent / "app"
 NODE_MODULES = Path(__file__).parents[2] / "js" / "node_modules"
@@ -111,6 +114,9 @@ class PlainHost:
 
     async def cancel_job(self, parent: UdfRequest, transaction: Transaction, job_id: str) -> None:
         raise bad_request("InvalidScheduledFunctionId", f"no job {job_id}")
+
+    def files(self, transaction: Transaction, component: str) -> FileAccess:
+        raise AssertionError("the test app keeps no files")
 
     def seal_cursor(self, plain: bytes) -> str:
         return plain.hex()
@@ -216,6 +222,11 @@ class AppCallbacks:
 
     async def cancel_job(self, request: UdfRequest, job_id: str) -> None:
         raise bad_request("InvalidScheduledFunctionId", f"no job {job_id}")
+
+    async def with_files(
+        self, request: UdfRequest, work: Callable[[FileAccess], Awaitable[_Result]]
+    ) -> _Result:
+        raise AssertionError("the test app keeps no files")
 
     def _unwrap(self, outcome: UdfOutcome) -> str:
         if isinstance(outcome.result, FunctionResult):

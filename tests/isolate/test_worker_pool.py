@@ -21,6 +21,7 @@ from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import (
     ExecutionContext,
+    FileAccess,
     FunctionResult,
     JsError,
     UdfOutcome,
@@ -73,6 +74,9 @@ class NoHost:
         self, transaction: Transaction, names: Iterable[str]
     ) -> None:
         self.read.extend(names)
+
+    def files(self, transaction: Transaction, component: str) -> FileAccess:
+        raise NotImplementedError
 
     def seal_cursor(self, plain: bytes) -> str:
         raise NotImplementedError

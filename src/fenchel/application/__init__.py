@@ -28,6 +28,7 @@ from fenchel.application.environment import EnvironmentService
 from fenchel.application.exports import ExportFile, ExportService
 from fenchel.application.function_log import FunctionLog, FunctionLogPage
 from fenchel.application.imports import ImportRequest, ImportService
+from fenchel.application.stored_files import OpenedFile, StoredFiles
 
 __all__ = [
     "ActionRun",
@@ -51,10 +52,12 @@ __all__ = [
     "ImportRequest",
     "ImportService",
     "MutationRun",
+    "OpenedFile",
     "QueryRun",
     "SchemaStatus",
     "SessionRequest",
     "StartPushRequest",
     "StartPushResponse",
+    "StoredFiles",
     "WaitForSchemaRequest",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fenchel.application.client_results import callee_error
@@ -10,12 +11,19 @@ from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_runner import QueryRunner
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.transactions import Result, Work, run_transaction
-from fenchel.auth import KeyBroker
 from fenchel.database import Database, Transaction
 from fenchel.definitions import FunctionPath
 from fenchel.function_runner import FunctionRunner
 from fenchel.runtime import Runtime
-from fenchel.udf import FunctionResult, LogLine, QueryJournal, UdfOutcome, UdfRequest, UdfType
+from fenchel.udf import (
+    FileAccess,
+    FunctionResult,
+    LogLine,
+    QueryJournal,
+    UdfOutcome,
+    UdfRequest,
+    UdfType,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +35,7 @@ class ActionRunner:
     queries: QueryRunner
     mutations: MutationRunner
     executions: Executions
-    key_broker: KeyBroker
+    services: TransactionServices
     runtime: Runtime
 
     async def run(self, invocation: Invocation) -> UdfOutcome:
@@ -60,22 +68,27 @@ class ActionRunner:
         self, request: UdfRequest, path: FunctionPath, args_json: str, unix_seconds: float
     ) -> str:
         async def work(tx: Transaction) -> str:
-            return await self._services().schedule(request, tx, path, args_json, unix_seconds)
+            return await self.services.schedule(request, tx, path, args_json, unix_seconds)
 
         return await self._transact(request, work)
 
     async def cancel_job(self, request: UdfRequest, job_id: str) -> None:
         async def work(tx: Transaction) -> None:
-            await self._services().cancel_job(request, tx, job_id)
+            await self.services.cancel_job(request, tx, job_id)
 
         await self._transact(request, work)
+
+    async def with_files(
+        self, request: UdfRequest, work: Callable[[FileAccess], Awaitable[Result]]
+    ) -> Result:
+        async def run(tx: Transaction) -> Result:
+            return await work(self.services.files(tx, request.path.component))
+
+        return await self._transact(request, run)
 
     async def _transact(self, request: UdfRequest, work: Work[Result]) -> Result:
         source = request.path.stripped
         return await run_transaction(self.database, self.runtime, work, write_source=source)
-
-    def _services(self) -> TransactionServices:
-        return TransactionServices(key_broker=self.key_broker, runtime=self.runtime)
 
     def _value_json(self, outcome: UdfOutcome) -> str:
         if isinstance(outcome.result, FunctionResult):

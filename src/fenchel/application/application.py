@@ -27,6 +27,7 @@ from fenchel.application.wiring import (
     build_push_services,
     build_runners,
     build_snapshot_services,
+    build_stored_files,
 )
 from fenchel.auth import KeyBroker, check_may_write
 from fenchel.database import (
@@ -67,6 +68,7 @@ class Application:
         file_storage: FileStorage,
         export_storage: FileStorage,
         import_storage: FileStorage,
+        user_storage: FileStorage,
         key_broker: KeyBroker,
         canonical_urls: CanonicalUrls,
         runtime: Runtime,
@@ -77,6 +79,7 @@ class Application:
             file_storage=file_storage,
             export_storage=export_storage,
             import_storage=import_storage,
+            user_storage=user_storage,
             key_broker=key_broker,
             canonical_urls=canonical_urls,
             runtime=runtime,
@@ -86,7 +89,8 @@ class Application:
         self._runtime = runtime
         self._tasks = BackgroundTasks()
         self.function_log = FunctionLog(runtime)
-        self._runners = build_runners(base, self.function_log, self._tasks)
+        self.files = build_stored_files(base)
+        self._runners = build_runners(base, self.function_log, self.files, self._tasks)
         self._executors = build_executors(base, self._runners, self._tasks)
         push = build_push_services(base)
         self.environment, self.deploy = push.environment, push.deploy
@@ -110,6 +114,7 @@ class Application:
             "retention": (await Retention.load(self._database)).run,
             "export worker": self._snapshots.export_worker.run,
             "import worker": self._snapshots.import_worker.run,
+            "file cleaner": self.files.run,
         }
         for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))

@@ -12,7 +12,6 @@ from fenchel.application.calls import SessionRequest
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.transactions import wait_after_conflict
-from fenchel.auth import KeyBroker
 from fenchel.database import Database, Reservation, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError, FenchelError
@@ -36,7 +35,7 @@ class MutationRunner:
     database: Database
     function_runner: FunctionRunner
     executions: Executions
-    key_broker: KeyBroker
+    services: TransactionServices
     runtime: Runtime
 
     async def run(
@@ -74,9 +73,8 @@ class MutationRunner:
     ) -> tuple[UdfRequest, UdfOutcome]:
         """One execution inside `tx`, without committing."""
         request = self.executions.begin(invocation, UdfType.MUTATION)
-        host = TransactionServices(key_broker=self.key_broker, runtime=self.runtime)
         outcome = await self.function_runner.run_udf(
-            request, tx, host, visibility=invocation.visibility
+            request, tx, self.services, visibility=invocation.visibility
         )
         return request, outcome
 

@@ -62,6 +62,7 @@ class QueryRunner:
     cache: QueryCache
     executions: Executions
     key_broker: KeyBroker
+    services: TransactionServices
     runtime: Runtime
 
     async def run(
@@ -120,9 +121,8 @@ class QueryRunner:
         created_seconds = self.runtime.clock.monotonic()
         transaction = self.database.begin(ts=ts)
         request = self.executions.begin(invocation, UdfType.QUERY, journal=journal)
-        host = TransactionServices(key_broker=self.key_broker, runtime=self.runtime)
         outcome = await self.function_runner.run_udf(
-            request, transaction, host, visibility=invocation.visibility
+            request, transaction, self.services, visibility=invocation.visibility
         )
         assert transaction.is_read_only, f"query {invocation.path} wrote something"
         self.executions.record_outcome(invocation, request, outcome, transaction=transaction)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from fenchel.application.stored_files import StoredFiles
 from fenchel.auth import KeyBroker
-from fenchel.database import Transaction, invalid_cursor
+from fenchel.database import Namespace, Transaction, invalid_cursor
 from fenchel.definitions import FunctionPath
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import (
@@ -18,7 +19,7 @@ from fenchel.model import (
     replace_job,
 )
 from fenchel.runtime import Runtime
-from fenchel.udf import UdfRequest, UdfType
+from fenchel.udf import FileAccess, UdfRequest, UdfType
 from fenchel.values import decode_json
 
 _HORIZON_SECONDS = 5 * 366 * 86_400
@@ -28,8 +29,11 @@ _CURSOR_PURPOSE = "queryCursor"
 class TransactionServices:
     """What the function runner asks for while a query or mutation runs."""
 
-    def __init__(self, *, key_broker: KeyBroker, runtime: Runtime) -> None:
+    def __init__(
+        self, *, key_broker: KeyBroker, stored_files: StoredFiles, runtime: Runtime
+    ) -> None:
         self._key_broker = key_broker
+        self._stored_files = stored_files
         self._clock = runtime.clock
 
     async def schedule(
@@ -67,6 +71,10 @@ class TransactionServices:
         if job is not None and not job.row.is_finished:
             row = finished(job.row, JobState("canceled"), now_ns=self._clock.now_ns())
             await replace_job(transaction, job.id_text, row)
+
+    def files(self, transaction: Transaction, component: Namespace) -> FileAccess:
+        """The component's files, as the transaction sees and changes them."""
+        return self._stored_files.access(transaction, component)
 
     def seal_cursor(self, plain: bytes) -> str:
         return self._key_broker.seal(_CURSOR_PURPOSE, plain)

@@ -10,7 +10,6 @@ from fenchel.application.executions import Invocation
 from fenchel.application.query_cache import CachedQuery
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.system_functions import SYSTEM_QUERIES, SystemCall
-from fenchel.auth import KeyBroker
 from fenchel.database import Database, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError, bad_request
@@ -25,7 +24,7 @@ class SystemQueryRunner:
     """They are not cached and leave no trace in the function log."""
 
     database: Database
-    key_broker: KeyBroker
+    services: TransactionServices
     canonical_urls: CanonicalUrls
     runtime: Runtime
 
@@ -66,7 +65,7 @@ class SystemQueryRunner:
         call = SystemCall(
             transaction=transaction,
             args=fields,
-            services=TransactionServices(key_broker=self.key_broker, runtime=self.runtime),
+            services=self.services,
             canonical_urls=self.canonical_urls,
             randomness=self.runtime.randomness,
         )

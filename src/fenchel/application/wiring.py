@@ -18,6 +18,8 @@ from fenchel.application.job_executor import JobExecutor
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
 from fenchel.application.query_runner import QueryRunner
+from fenchel.application.scheduling import TransactionServices
+from fenchel.application.stored_files import StoredFiles
 from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.auth import KeyBroker
 from fenchel.database import Database
@@ -35,6 +37,7 @@ class Foundation:
     file_storage: FileStorage
     export_storage: FileStorage
     import_storage: FileStorage
+    user_storage: FileStorage
     key_broker: KeyBroker
     canonical_urls: CanonicalUrls
     runtime: Runtime
@@ -77,35 +80,60 @@ class SnapshotServices:
     import_worker: ImportWorker
 
 
-def build_runners(base: Foundation, function_log: FunctionLog, tasks: BackgroundTasks) -> Runners:
+def build_runners(
+    base: Foundation, function_log: FunctionLog, files: StoredFiles, tasks: BackgroundTasks
+) -> Runners:
     """`tasks` owns what the query cache runs for several callers at once."""
-    executions = Executions(base.runtime, function_log)
+    database, runtime, function_runner = base.database, base.runtime, base.function_runner
+    executions = Executions(runtime, function_log)
+    services = TransactionServices(key_broker=base.key_broker, stored_files=files, runtime=runtime)
     queries = QueryRunner(
-        database=base.database,
-        function_runner=base.function_runner,
-        cache=QueryCache(base.database, base.runtime, tasks),
+        database=database,
+        function_runner=function_runner,
+        cache=QueryCache(database, runtime, tasks),
         executions=executions,
         key_broker=base.key_broker,
-        runtime=base.runtime,
+        services=services,
+        runtime=runtime,
     )
     mutations = MutationRunner(
-        database=base.database,
-        function_runner=base.function_runner,
+        database=database,
+        function_runner=function_runner,
         executions=executions,
-        key_broker=base.key_broker,
-        runtime=base.runtime,
+        services=services,
+        runtime=runtime,
+    )
+    actions = ActionRunner(
+        database=database,
+        function_runner=function_runner,
+        queries=queries,
+        mutations=mutations,
+        executions=executions,
+        services=services,
+        runtime=runtime,
+    )
+    system_queries = SystemQueryRunner(
+        database=database,
+        services=services,
+        canonical_urls=base.canonical_urls,
+        runtime=runtime,
     )
     return Runners(
         executions=executions,
         queries=queries,
         mutations=mutations,
-        actions=_build_action_runner(base, executions, queries, mutations),
-        system_queries=SystemQueryRunner(
-            database=base.database,
-            key_broker=base.key_broker,
-            canonical_urls=base.canonical_urls,
-            runtime=base.runtime,
-        ),
+        actions=actions,
+        system_queries=system_queries,
+    )
+
+
+def build_stored_files(base: Foundation) -> StoredFiles:
+    return StoredFiles(
+        database=base.database,
+        storage=base.user_storage,
+        key_broker=base.key_broker,
+        cloud_url=base.canonical_urls.convex_cloud_url,
+        runtime=base.runtime,
     )
 
 
@@ -166,18 +194,4 @@ def build_snapshot_services(base: Foundation) -> SnapshotServices:
         import_worker=ImportWorker(
             database=database, storage=base.import_storage, uploads=uploads, runtime=runtime
         ),
-    )
-
-
-def _build_action_runner(
-    base: Foundation, executions: Executions, queries: QueryRunner, mutations: MutationRunner
-) -> ActionRunner:
-    return ActionRunner(
-        database=base.database,
-        function_runner=base.function_runner,
-        queries=queries,
-        mutations=mutations,
-        executions=executions,
-        key_broker=base.key_broker,
-        runtime=base.runtime,
     )

@@ -106,7 +106,12 @@ _ALL: Final = (
         },
         component=True,
     ),
-    _table("_file_storage", 28, {"by_storage_id": ("storageId",)}, component=True),
+    _table(
+        "_file_storage",
+        28,
+        {"by_storage_id": ("storageId",), "by_storage_key": ("storageKey",)},
+        component=True,
+    ),
     _table("_snapshot_imports", 29, {"by_state": ("state.state",)}),
     _table("_function_handles", 33, {"by_component_path": ("component", "path")}),
     _table("_canonical_urls", 34, {"by_request_destination": ("requestDestination",)}, memory=True),

@@ -7,11 +7,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
-from fenchel.database import Transaction
+from fenchel.database import Namespace, Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
 from fenchel.function_runner.code_source import DeployedCode
 from fenchel.isolate import BundleInputs, ModuleSource
-from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest
+from fenchel.udf import ActionCallbacks, FileAccess, JsError, UdfOutcome, UdfRequest
 
 
 class AllowedVisibility(Enum):
@@ -24,7 +24,7 @@ class AllowedVisibility(Enum):
 
 
 class TransactionHost(Protocol):
-    """What a query or mutation needs from the application: jobs and sealed cursors.
+    """What a query or mutation needs from the application: jobs, files and sealed cursors.
 
     Developer errors are FenchelError of a developer kind; user code may catch them.
     """
@@ -41,6 +41,8 @@ class TransactionHost(Protocol):
     async def cancel_job(
         self, parent: UdfRequest, transaction: Transaction, job_id: str
     ) -> None: ...
+
+    def files(self, transaction: Transaction, component: Namespace) -> FileAccess: ...
 
     def seal_cursor(self, plain: bytes) -> str: ...
 

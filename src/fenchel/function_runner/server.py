@@ -221,6 +221,7 @@ class _NestingHost:
         self.cancel_job = host.cancel_job
         self.seal_cursor = host.seal_cursor
         self.open_cursor = host.open_cursor
+        self.files = host.files
 
     async def run_nested(
         self, parent: UdfRequest, transaction: Transaction, call: NestedCall

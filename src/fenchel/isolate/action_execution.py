@@ -25,6 +25,7 @@ from fenchel.isolate.messages import (
 from fenchel.isolate.metadata import Deployment, function_metadata, request_metadata
 from fenchel.isolate.network import Egress, NetworkSyscalls
 from fenchel.isolate.outcomes import decode_log_line, decode_result, function_result, timeout_error
+from fenchel.isolate.storage_syscalls import STORAGE_READS, STORAGE_WRITES, StorageCall
 from fenchel.isolate.syscall_args import decode_args, encode_args_array
 from fenchel.isolate.syscalls import (
     Answer,
@@ -37,6 +38,7 @@ from fenchel.isolate.worker import Worker
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import (
     ActionCallbacks,
+    FileAccess,
     FunctionResult,
     JsError,
     LogLine,
@@ -245,6 +247,18 @@ class _ActionSyscalls:
         raise function_handles_unavailable()
 
 
+def _storage_handler(
+    call: StorageCall,
+) -> Callable[[_ActionSyscalls, bytes], Awaitable[bytes]]:
+    async def run(syscalls: _ActionSyscalls, text: bytes) -> bytes:
+        async def work(files: FileAccess) -> bytes:
+            return await call(files, text)
+
+        return await syscalls._callbacks.with_files(syscalls._request, work)
+
+    return run
+
+
 _HANDLERS: dict[str, Callable[[_ActionSyscalls, bytes], Awaitable[bytes]]] = {
     "1.0/actions/query": _ActionSyscalls._query,
     "1.0/actions/mutation": _ActionSyscalls._mutation,
@@ -256,4 +270,5 @@ _HANDLERS: dict[str, Callable[[_ActionSyscalls, bytes], Awaitable[bytes]]] = {
     "1.0/getDeploymentMetadata": _ActionSyscalls._get_deployment_metadata,
     "1.0/getRequestMetadata": _ActionSyscalls._get_request_metadata,
     "1.0/createFunctionHandle": _ActionSyscalls._create_function_handle,
+    **{op: _storage_handler(call) for op, call in (STORAGE_READS | STORAGE_WRITES).items()},
 }

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from fenchel.database import Transaction
+from fenchel.database import Namespace, Transaction
 from fenchel.definitions import FunctionPath
 from fenchel.runtime.settings import TransactionLimits
-from fenchel.udf import UdfOutcome, UdfRequest
+from fenchel.udf import FileAccess, UdfOutcome, UdfRequest
 
 
 class NestedKind(Enum):
@@ -66,6 +66,8 @@ class UdfHost(Protocol):
     async def cancel_job(
         self, parent: UdfRequest, transaction: Transaction, job_id: str
     ) -> None: ...
+
+    def files(self, transaction: Transaction, component: Namespace) -> FileAccess: ...
 
     async def read_environment_variables(
         self, transaction: Transaction, names: Iterable[str]

@@ -34,6 +34,12 @@ from fenchel.isolate.metadata import (
     request_metadata,
     transaction_metrics,
 )
+from fenchel.isolate.storage_syscalls import (
+    STORAGE_BODIES,
+    STORAGE_READS,
+    STORAGE_WRITES,
+    StorageCall,
+)
 from fenchel.isolate.syscall_args import decode_args
 from fenchel.udf import JsError, LogLine, QueryJournal, UdfRequest, UdfType
 from fenchel.values import encode_json
@@ -319,6 +325,16 @@ class TransactionSyscalls:
         raise function_handles_unavailable()
 
 
+def _storage_handler(
+    call: StorageCall,
+) -> Callable[[TransactionSyscalls, bytes], Awaitable[bytes]]:
+    async def run(syscalls: TransactionSyscalls, text: bytes) -> bytes:
+        component = syscalls._request.path.component
+        return await call(syscalls._host.files(syscalls._transaction, component), text)
+
+    return run
+
+
 _HANDLERS: dict[str, Callable[[TransactionSyscalls, bytes], Awaitable[bytes]]] = {
     "fenchel/queryPage": TransactionSyscalls._stream_page,
     "1.0/get": TransactionSyscalls._get,
@@ -337,6 +353,10 @@ _HANDLERS: dict[str, Callable[[TransactionSyscalls, bytes], Awaitable[bytes]]] =
     "1.0/schedule": TransactionSyscalls._schedule,
     "1.0/cancel_job": TransactionSyscalls._cancel_job,
     "1.0/createFunctionHandle": TransactionSyscalls._create_function_handle,
+    **{
+        op: _storage_handler(call)
+        for op, call in (STORAGE_READS | STORAGE_WRITES | STORAGE_BODIES).items()
+    },
 }
 _MUTATION_ONLY = frozenset(
     {
@@ -346,6 +366,8 @@ _MUTATION_ONLY = frozenset(
         "1.0/remove",
         "1.0/schedule",
         "1.0/cancel_job",
+        *STORAGE_WRITES,
+        *STORAGE_BODIES,
     }
 )
 

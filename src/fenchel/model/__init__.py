@@ -97,11 +97,27 @@ from fenchel.model.source_packages import (
     get_source_package,
     replace_source_package,
 )
+from fenchel.model.stored_files import (
+    STORAGE_VIEW,
+    StoredFile,
+    StoredFileRow,
+    delete_stored_file,
+    find_stored_file,
+    find_stored_file_by_uuid,
+    insert_stored_file,
+    is_storage_key_used,
+    is_storage_uuid,
+)
 from fenchel.model.udf_config import UdfConfig, get_udf_config, set_udf_config
+
+# What functions may read of system tables, through `ctx.db.system`.
+VIRTUAL_TABLES = (SCHEDULED_FUNCTIONS_VIEW, STORAGE_VIEW)
 
 __all__ = [
     "BUILT_IN_NAMES",
     "SCHEDULED_FUNCTIONS_VIEW",
+    "STORAGE_VIEW",
+    "VIRTUAL_TABLES",
     "AuthDiff",
     "CronDiff",
     "CronRow",
@@ -126,6 +142,8 @@ __all__ = [
     "ScheduledJob",
     "SnapshotImport",
     "SourcePackage",
+    "StoredFile",
+    "StoredFileRow",
     "StoredResult",
     "TableCheckpoint",
     "UdfConfig",
@@ -138,6 +156,7 @@ __all__ = [
     "delete_completed",
     "delete_expired_exports",
     "delete_session_requests",
+    "delete_stored_file",
     "describe_source_package",
     "encode_source_package",
     "export_keys",
@@ -145,6 +164,8 @@ __all__ = [
     "fail_import",
     "find_export_by_start",
     "find_job_by_user_id",
+    "find_stored_file",
+    "find_stored_file_by_uuid",
     "finished",
     "get_cron",
     "get_environment_variable",
@@ -161,6 +182,9 @@ __all__ = [
     "hash_module",
     "insert_import",
     "insert_job",
+    "insert_stored_file",
+    "is_storage_key_used",
+    "is_storage_uuid",
     "list_auth_providers",
     "list_cron_run_logs",
     "list_cron_runs",

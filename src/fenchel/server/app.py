@@ -49,10 +49,11 @@ class ApiApplication:
         response = await self._respond(request)
         response = await encode_response(response, request.headers.get("accept-encoding", ""))
         headers = cors_headers(request)
+        is_head_only = request.method == "HEAD"
         if response.file is not None:
-            await send_file(response, headers, send)
+            await send_file(response, headers, send, is_head_only=is_head_only)
         else:
-            tail = encode_tail(response, headers, is_head_only=request.method == "HEAD")
+            tail = encode_tail(response, headers, is_head_only=is_head_only)
             await request.respond(response.status, tail)
             if response.repeat is not None and request.answer_key is not None:
                 self.answers.store(request.answer_key, tail, response.repeat)
@@ -91,6 +92,7 @@ class ApiApplication:
         REQUESTS_RUNNING.inc()
         try:
             async with asyncio.timeout(self._settings.request_seconds_max) as deadline:
+                request.deadline = deadline
                 return await handler(request)
         except TimeoutError as error:
             if not deadline.expired():

@@ -18,7 +18,7 @@ from fenchel.database import Database
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
 from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool, local_sandbox
-from fenchel.model import SCHEDULED_FUNCTIONS_VIEW
+from fenchel.model import VIRTUAL_TABLES
 from fenchel.persistence import (
     MemoryPersistence,
     Persistence,
@@ -42,6 +42,7 @@ from fenchel.server.probe_routes import ProbeHandlers
 from fenchel.server.routing import Router
 from fenchel.server.shutdown import Shutdown
 from fenchel.server.site import HTTP_ACTION_ROUTES, site_application
+from fenchel.server.storage_routes import StorageHandlers
 from fenchel.server.sync_socket import SyncSockets
 from fenchel.server.unavailable_routes import unavailable_routes
 
@@ -50,6 +51,7 @@ logger = logging.getLogger(__name__)
 _FILES_FOLDER = "files"
 _EXPORTS_FOLDER = "exports"
 _IMPORTS_FOLDER = "imports"
+_STORAGE_FOLDER = "storage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +187,7 @@ async def _running_engine(
         key_broker = open_key_broker(options.instance)
         persistence = await _open_persistence(options, runtime)
         # The database owns the persistence from here on and closes it.
-        database = await Database.open(persistence, runtime, [SCHEDULED_FUNCTIONS_VIEW])
+        database = await Database.open(persistence, runtime, VIRTUAL_TABLES)
         stack.push_async_callback(database.close)
         # After the persistence, which says that no other process uses the folder.
         file_storage = _open_storage(options.data_dir, _FILES_FOLDER)
@@ -199,6 +201,7 @@ async def _running_engine(
             file_storage=file_storage,
             export_storage=_open_storage(options.data_dir, _EXPORTS_FOLDER),
             import_storage=_open_storage(options.data_dir, _IMPORTS_FOLDER),
+            user_storage=_open_storage(options.data_dir, _STORAGE_FOLDER),
             key_broker=key_broker,
             canonical_urls=urls,
             runtime=runtime,
@@ -293,6 +296,7 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
         ProbeHandlers(
             instance_name=engine.key_broker.instance_name, authenticator=authenticator
         ).routes,
+        StorageHandlers(application.files).routes,
         MetricsHandlers(engine.runner_metrics.registry).routes,
         unavailable_routes(),
         HTTP_ACTION_ROUTES,

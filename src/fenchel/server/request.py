@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
@@ -43,12 +44,20 @@ class Request:
         # Taken out, because it knows the scope: nothing would free the two before the next search
         # for garbage.
         self.respond: Respond = scope["state"].pop(RESPOND)
+        # Set while a handler runs; the body of an upload moves it.
+        self.deadline: asyncio.Timeout | None = None
+        self._seconds_max = runtime.settings.server.request_seconds_max
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         given_id = self.headers.get("convex-request-id", "")
         self.request_id = (
             given_id if _REQUEST_ID.fullmatch(given_id) else runtime.randomness.token_bytes(8).hex()
         )
+
+    def extend_deadline(self) -> None:
+        """Give the handler the full time again: for long bodies that keep arriving."""
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds_max)
 
     async def read_body(self, bytes_max: int, *, code: str = "BadJsonBody") -> bytes:
         """The body as it was sent. Raises: `code` if it is longer than `bytes_max`;

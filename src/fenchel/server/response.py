@@ -29,7 +29,7 @@ class Response:
 
     status: int = 200
     body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
+    content_type: str | None = "text/plain; charset=utf-8"
     headers: Headers = ()
     error_code: str | None = None
     function: str | None = None
@@ -51,22 +51,24 @@ def encode_tail(response: Response, headers: Headers, *, is_head_only: bool) -> 
     """
     assert response.file is None, "a file is not kept in memory"
     lines = []
-    for name, value in _all_headers(response, headers, len(response.body)):
+    for name, value in response_headers(response, headers, len(response.body)):
         assert not _CONTROL_CHARACTER.search(value), f"control character in header {name!r}"
         lines.append(b"%s: %s\r\n" % (name, value))
     return b"".join((*lines, b"\r\n", b"" if is_head_only else response.body))
 
 
-async def send_file(response: Response, headers: Headers, send: Send) -> None:
+async def send_file(
+    response: Response, headers: Headers, send: Send, *, is_head_only: bool
+) -> None:
     """Send a response with a file, and with these headers besides its own; close the file."""
     body = response.file
     assert body is not None
     try:
-        all_headers = _all_headers(response, headers, body.size_bytes)
+        all_headers = response_headers(response, headers, body.size_bytes)
         await send(
             {"type": "http.response.start", "status": response.status, "headers": all_headers}
         )
-        rest_bytes = body.size_bytes
+        rest_bytes = 0 if is_head_only else body.size_bytes
         while rest_bytes > 0:
             piece = await asyncio.to_thread(body.file.read, min(rest_bytes, _PIECE_BYTES))
             assert piece, "the stored file is shorter than its row says"
@@ -77,15 +79,14 @@ async def send_file(response: Response, headers: Headers, send: Send) -> None:
         body.file.close()
 
 
-def _all_headers(
+def response_headers(
     response: Response, headers: Headers, size_bytes: int
 ) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"content-type", response.content_type.encode("latin-1")),
-        (b"content-length", str(size_bytes).encode()),
-        *response.headers,
-        *headers,
-    ]
+    """All that this response has beyond those of every response."""
+    described = [(b"content-length", str(size_bytes).encode())]
+    if response.content_type is not None:
+        described.append((b"content-type", response.content_type.encode("latin-1")))
+    return [*described, *response.headers, *headers]
 
 
 def text_response(text: str, *, status: int = 200) -> Response:

@@ -12,6 +12,7 @@ from fenchel.server.client_version import decode_release, takes_chunks
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import SYNC_CONNECTIONS
 from fenchel.server.request import Receive, Scope, Send, collapse_slashes, decode_headers
+from fenchel.server.response import response_headers
 from fenchel.server.websocket_protocol import MESSAGE_WRITER, MessageWriter
 from fenchel.sync import (
     Authenticator,
@@ -160,7 +161,7 @@ class SyncSockets:
 
 async def _reject(error: FenchelError, send: Send) -> None:
     response = error_response(error, "-")
-    headers = [(b"content-type", response.content_type.encode())]
+    headers = response_headers(response, (), len(response.body))
     await send(
         {"type": "websocket.http.response.start", "status": response.status, "headers": headers}
     )

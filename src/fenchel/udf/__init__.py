@@ -3,10 +3,13 @@
 from fenchel.udf.log_line import LogLevel, LogLine
 from fenchel.udf.outcome import FunctionResult, JsError, JsFrame, QueryJournal, UdfOutcome
 from fenchel.udf.request import ActionCallbacks, ExecutionContext, UdfRequest, UdfType
+from fenchel.udf.storage import FileAccess, FileMetadata
 
 __all__ = [
     "ActionCallbacks",
     "ExecutionContext",
+    "FileAccess",
+    "FileMetadata",
     "FunctionResult",
     "JsError",
     "JsFrame",

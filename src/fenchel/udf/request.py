@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fenchel.auth import Identity
 from fenchel.definitions import FunctionPath
 from fenchel.udf.log_line import LogLine
 from fenchel.udf.outcome import QueryJournal
+from fenchel.udf.storage import FileAccess
+
+_Result = TypeVar("_Result")
 
 
 class UdfType(Enum):
@@ -75,3 +78,11 @@ class ActionCallbacks(Protocol):
     ) -> str: ...
 
     async def cancel_job(self, request: UdfRequest, job_id: str) -> None: ...
+
+    async def with_files(
+        self,
+        request: UdfRequest,
+        work: Callable[[FileAccess], Awaitable[_Result]],
+    ) -> _Result:
+        """What `work` gave in a transaction of its own, which is committed."""
+        ...
