@@ -46,7 +46,7 @@ async def encode_response(response: Response, accepted: str) -> Response:
     if (
         len(response.body) < BYTES_MIN
         or response.file is not None
-        or not response.content_type.startswith(_TYPES)
+        or not (response.content_type or "").startswith(_TYPES)
     ):
         return response
     headers = (*response.headers, (b"vary", b"Accept-Encoding"))
