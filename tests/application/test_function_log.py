@@ -61,7 +61,7 @@ def line(text: str) -> LogLine:
 
 def complete(log: FunctionLog, text: str = "x") -> None:
     log.record_completion(
-        execution(), Completion(execution_seconds=0.5, log_lines=(line(text),), return_bytes=4)
+        execution(), Completion(execution_seconds=0.5, return_bytes=4), (line(text),)
     )
 
 

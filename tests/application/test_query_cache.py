@@ -237,6 +237,22 @@ class TestRepetition:
         assert await backend.query("documents", {"table": "t"}) == ["a"]
         assert not repeat()
 
+    async def test_the_same_result_of_another_run_is_the_same_answer(self) -> None:
+        runner = document_functions()
+        documents = runner.functions["documents"][1]
+
+        @runner.query
+        async def constant(ctx: Ctx, args: dict[str, Any]) -> Value:
+            await documents(ctx, args)
+            return "same"
+
+        async with running_backend(runner) as backend:
+            repeat = await repetition(backend, "constant", {"table": "t"})
+            await backend.mutate("insert", {"table": "t", "text": "a"})
+            assert not repeat()
+            await backend.query("constant", {"table": "t"})
+            assert repeat()
+
     async def test_not_from_the_past(self, backend: Backend) -> None:
         ts = backend.application.latest_ts()
         await backend.query("documents", {"table": "t"})

@@ -75,8 +75,7 @@ class TestAnswerKey:
     @pytest.mark.parametrize(
         "name",
         [
-            *(b"accept-encoding", b"authorization", b"content-encoding", b"content-type"),
-            *(b"convex-client", b"origin"),
+            *(b"accept-encoding", b"authorization", b"content-type", b"convex-client", b"origin"),
         ],
     )
     def test_headers_that_change_the_answer_do(self, name: bytes) -> None:
@@ -87,5 +86,6 @@ class TestAnswerKey:
         ours = answer_key(b"{}", [(b"origin", b"convex-client"), (b"convex-client", b"x")])
         assert ours != answer_key(b"{}", [(b"convex-client", b"origin"), (b"origin", b"x")])
 
-    def test_a_request_with_an_id_of_its_own_has_no_key(self) -> None:
-        assert answer_key(b"{}", [JSON, (b"convex-request-id", b"1")]) is None
+    @pytest.mark.parametrize("name", [b"convex-request-id", b"content-encoding"])
+    def test_some_requests_are_for_themselves_only(self, name: bytes) -> None:
+        assert answer_key(b"{}", [JSON, (name, b"1")]) is None

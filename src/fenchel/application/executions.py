@@ -167,18 +167,19 @@ class Executions:
         )
         completion = Completion(
             execution_seconds=0.0,
-            log_lines=outcome.log_lines,
             error=_error_text(outcome),
             is_cached=True,
             return_bytes=_return_bytes(outcome),
         )
-        self._function_log.record_completion(execution, completion)
+        self._function_log.record_completion(execution, completion, outcome.log_lines)
         return execution, completion
 
-    def record_repetition(self, execution: Execution, completion: Completion) -> None:
+    def record_repetition(
+        self, execution: Execution, completion: Completion, lines: tuple[LogLine, ...]
+    ) -> None:
         """Log the same answer under new ids."""
         ids = self._runtime.randomness.token_bytes(REPETITION_ID_BYTES)
-        self._function_log.record_repetition(execution, completion, ids)
+        self._function_log.record_completion(execution, completion, lines, repetition_ids=ids)
 
     def record_outcome(
         self,
@@ -199,7 +200,6 @@ class Executions:
             Completion(
                 execution_seconds=max(elapsed_ns, 0) / 1e9,
                 user_seconds=outcome.user_seconds,
-                log_lines=() if is_action else outcome.log_lines,
                 error=conflict.message if conflict else _error_text(outcome),
                 return_bytes=_return_bytes(outcome),
                 usage=_usage_fields(outcome, transaction),
@@ -207,6 +207,7 @@ class Executions:
                 retry_count=retry_count,
                 will_retry=will_retry,
             ),
+            () if is_action else outcome.log_lines,
         )
 
     def _describe(self, invocation: Invocation, request: UdfRequest) -> Execution:

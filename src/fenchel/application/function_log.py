@@ -59,7 +59,6 @@ class Completion:
 
     execution_seconds: float
     user_seconds: float | None = None
-    log_lines: tuple[LogLine, ...] = ()
     error: str | None = None
     is_cached: bool = False
     return_bytes: int | None = None
@@ -106,14 +105,19 @@ class FunctionLog:
         self._waiting_count = 0
         self._last_ms = 0.0
 
-    def record_completion(self, execution: Execution, completion: Completion) -> None:
-        self._append(execution, completion, completion.log_lines)
+    def record_completion(
+        self,
+        execution: Execution,
+        completion: Completion,
+        log_lines: tuple[LogLine, ...] = (),
+        *,
+        repetition_ids: bytes | None = None,
+    ) -> None:
+        """An execution ended; or, with ids, a cached answer was given again as in that execution.
 
-    def record_repetition(self, pattern: Execution, completion: Completion, ids: bytes) -> None:
-        """A cached answer was given again. `ids`: REPETITION_ID_BYTES random bytes, spelled out
-        only if somebody reads the entry.
+        The REPETITION_ID_BYTES random bytes are spelled out only if somebody reads the entry.
         """
-        self._append(pattern, completion, completion.log_lines, ids)
+        self._append(execution, completion, log_lines, repetition_ids)
 
     def record_progress(self, execution: Execution, log_lines: tuple[LogLine, ...]) -> None:
         """Lines of an action that is still running."""

@@ -15,7 +15,7 @@ from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError
 from fenchel.function_runner import AllowedVisibility, FunctionRunner
 from fenchel.runtime import Runtime
-from fenchel.udf import FunctionResult, QueryJournal, UdfOutcome, UdfType
+from fenchel.udf import FunctionResult, QueryJournal, UdfType
 
 _JOURNAL_PURPOSE = "queryJournal"
 
@@ -24,12 +24,12 @@ _JOURNAL_PURPOSE = "queryJournal"
 class Repetition:
     """Call it to give a cached answer to the same call again, at the latest timestamp.
 
-    True if the answer still holds; it is in the function log then. False, now and for ever after,
-    if not: the query must be run again.
+    True if the answer still holds; it is in the function log then. False if not: the query must be
+    run again. Invariant: it is small, and keeps no outcome alive that the cache has given up.
     """
 
     key: QueryKey
-    outcome: UdfOutcome
+    fingerprint: bytes
     execution: Execution
     completion: Completion
     cache: QueryCache
@@ -41,9 +41,10 @@ class Repetition:
             cached = self.cache.find(self.key, self.database.latest_ts())
         except FenchelError:
             return False  # The run will find out why the system fails.
-        if cached is None or cached.outcome is not self.outcome:
+        if cached is None or cached.fingerprint != self.fingerprint:
             return False
-        self.executions.record_repetition(self.execution, self.completion)
+        lines = cached.outcome.log_lines
+        self.executions.record_repetition(self.execution, self.completion, lines)
         return True
 
 
@@ -88,7 +89,7 @@ class QueryRunner:
             return QueryAnswer(query=query)
         repeat = Repetition(
             key=key if outcome.observed_identity else key.without_identity,
-            outcome=outcome,
+            fingerprint=query.fingerprint,
             execution=execution,
             completion=completion,
             cache=self.cache,

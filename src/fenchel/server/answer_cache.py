@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 AnswerKey = tuple[bytes, ...]
 _RELEVANT_HEADERS = frozenset(
     {
-        *(b"accept-encoding", b"authorization", b"content-encoding", b"content-type"),
-        *(b"convex-client", b"origin"),
+        *(b"accept-encoding", b"authorization", b"content-type", b"convex-client", b"origin"),
     }
 )
-# A caller who names his request wants to find it in the log: it is not a repetition.
-_REQUEST_ID = b"convex-request-id"
+# Who names his request wants to find it in the log; and a compressed body may stand for arguments
+# that are far larger than the key.
+_EXCLUDING_HEADERS = frozenset({b"content-encoding", b"convex-request-id"})
 # Objects and map slots of one entry.
 _ENTRY_OVERHEAD_BYTES = 1_024
 
@@ -98,7 +98,7 @@ def answer_key(body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> AnswerKey
     for name, value in headers:
         if name in _RELEVANT_HEADERS:
             key += (name, value)
-        elif name == _REQUEST_ID:
+        elif name in _EXCLUDING_HEADERS:
             return None
     return tuple(key)
 
