@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
+from functools import lru_cache
 from typing import NewType
 
 from fenchel.errors import bad_request
@@ -11,8 +12,12 @@ from fenchel.errors import bad_request
 Timestamp = NewType("Timestamp", int)
 
 
+@lru_cache(maxsize=256)
 def encode_timestamp(ts: Timestamp) -> str:
-    """Base64 of 8 bytes, unsigned little-endian, as the sync protocol carries it."""
+    """Base64 of 8 bytes, unsigned little-endian, as the sync protocol carries it.
+
+    One commit's is told to many clients.
+    """
     return b2a_base64(ts.to_bytes(8, "little"), newline=False).decode("ascii")
 
 

@@ -167,8 +167,8 @@ class LiveQueries:
         return transition
 
     def _watch(self, query_id: int, result: SharedResult) -> QueryAnswer:
-        watch = self._shared.watch(result, self._invalidate)
-        self._close_watch(query_id)
+        former = self._watches.get(query_id)
+        watch = self._shared.watch(result, self._invalidate, former=former)
         self._watches[query_id] = watch
         return QueryAnswer(
             modification=result.modification,

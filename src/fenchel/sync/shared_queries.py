@@ -128,6 +128,9 @@ class SharedWatch:
     def key(self) -> QueryKey:
         return self._query.key
 
+    def is_of(self, query: _SharedQuery) -> bool:
+        return self._query is query
+
     def close(self) -> None:
         """Stop watching. A second call does nothing."""
         self._query.remove(self)
@@ -289,10 +292,13 @@ class SharedQueries:
         shared_key = key._replace(identity_key=None)
         return shared_key if shared_key in self._queries else key
 
-    def watch(self, result: SharedResult, on_change: Callable[[], None]) -> SharedWatch:
+    def watch(
+        self, result: SharedResult, on_change: Callable[[], None], *, former: SharedWatch | None
+    ) -> SharedWatch:
         """From now on `on_change` is called when the newest known result no longer holds.
 
-        A result that is newer than what is known replaces it. Raises: SubscriptionsWorkerFullError.
+        A result that is newer than what is known replaces it. `former` is the watch that this one
+        takes the place of, in general the same. Raises: SubscriptionsWorkerFullError.
         """
         query = self._queries.get(result.key)
         if query is None:
@@ -301,7 +307,13 @@ class SharedQueries:
             self._queries[result.key] = query
         elif result.token is not None and result.token.ts > query.ts:
             self._take(query, result)
-        return query.add(on_change)
+        if former is None:
+            return query.add(on_change)
+        if former.is_of(query):
+            return former
+        watch = query.add(on_change)
+        former.close()
+        return watch
 
     def _take(self, query: _SharedQuery, result: SharedResult) -> None:
         if result.token is not None:
