@@ -2,6 +2,7 @@
 
 from fenchel.database.bulk_insert import BulkInserter, FutureTableNames
 from fenchel.database.database import Database
+from fenchel.database.in_memory_indexes import InMemoryIndexes
 from fenchel.database.index_backfill import IndexBackfiller
 from fenchel.database.index_tables import IndexDiff, IndexTables
 from fenchel.database.metadata import Table
@@ -39,6 +40,7 @@ __all__ = [
     "Cursor",
     "Database",
     "FutureTableNames",
+    "InMemoryIndexes",
     "IndexBackfiller",
     "IndexDiff",
     "IndexTables",

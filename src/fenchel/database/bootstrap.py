@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fenchel.database.in_memory_indexes import InMemoryIndexes, OlderIndexes
 from fenchel.database.metadata import Index, IndexKind, IndexState, Metadata, Table, TableState
 from fenchel.database.persisted_timestamps import (
     MAX_REPEATABLE_TS,
@@ -81,7 +82,9 @@ class LoadedState:
     is_fresh: bool
 
 
-async def load_state(persistence: Persistence, runtime: Runtime) -> LoadedState:
+async def load_state(
+    persistence: Persistence, runtime: Runtime, older_indexes: InMemoryIndexes | None
+) -> LoadedState:
     """The state at a new timestamp, later than anything ever promised (specification 9.3)."""
     global_values = await persistence.load_globals()
     ids = _decode_seed_ids(global_values) or _new_seed_ids(runtime)
@@ -99,6 +102,8 @@ async def load_state(persistence: Persistence, runtime: Runtime) -> LoadedState:
         memory=memory,
         counts=TableCounts(await persistence.load_summaries(), ts),
         latest_documents_bytes_max=runtime.settings.database.latest_documents_bytes_max,
+        recent_seconds=runtime.settings.database.recent_snapshot_seconds,
+        older=OlderIndexes(ts, persistence, older_indexes),
     )
     return LoadedState(snapshots=snapshots, is_fresh=stored is None)
 

@@ -9,6 +9,7 @@ from fenchel.database.bootstrap import create_system_tables, load_state
 from fenchel.database.commit import prepare_bump, prepare_commit
 from fenchel.database.commit_log import CommitLog
 from fenchel.database.committer import Committer
+from fenchel.database.in_memory_indexes import InMemoryIndexes
 from fenchel.database.metadata import Metadata
 from fenchel.database.read_set import Token
 from fenchel.database.reservations import Reservation
@@ -62,6 +63,8 @@ class Database:
         persistence: Persistence,
         runtime: Runtime,
         virtual_tables: Iterable[VirtualTable] = (),
+        *,
+        older_indexes: InMemoryIndexes | None = None,
     ) -> Database:
         """Open what is stored, or start a fresh database. It owns the persistence from here on.
 
@@ -70,7 +73,7 @@ class Database:
         whatever the persistence raises; the persistence is closed then.
         """
         views = {table.name: table for table in virtual_tables}
-        database = await cls._load(persistence, runtime, views)
+        database = await cls._load(persistence, runtime, views, older_indexes)
         try:
             if not await complete_system_indexes(database):
                 return database
@@ -79,7 +82,7 @@ class Database:
             await database.close()
             raise
         # What is kept in memory was loaded by the indexes that there were.
-        return await cls._load(persistence, runtime, views)
+        return await cls._load(persistence, runtime, views, older_indexes)
 
     @classmethod
     async def _load(
@@ -87,9 +90,10 @@ class Database:
         persistence: Persistence,
         runtime: Runtime,
         virtual_tables: VirtualTables,
+        older_indexes: InMemoryIndexes | None,
     ) -> Database:
         try:
-            state = await load_state(persistence, runtime)
+            state = await load_state(persistence, runtime, older_indexes)
         except BaseException:
             await persistence.close()
             raise

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from fenchel.database.in_memory_indexes import OlderIndexes
 from fenchel.database.latest_documents import LatestDocuments
 from fenchel.database.metadata import Index, Metadata, Table
 from fenchel.database.snapshot_bounds import SnapshotBounds
@@ -96,6 +97,7 @@ class Snapshot:
     counts: TableCounts
     bounds: SnapshotBounds
     latest: LatestDocuments
+    older: OlderIndexes
 
     async def load_document(
         self, table: Table, by_id: Index, internal_id: InternalId, interval: Interval
@@ -125,13 +127,14 @@ class Snapshot:
 
         Raises: OutOfRetention if the snapshot was given up before the read had ended.
         """
-        if table.is_in_memory:
+        if table.is_in_memory and self.ts >= self.memory.min_ts:
             self.bounds.check(self.ts)
             return self.memory.load_page(
                 index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
             )
+        source = self.older if table.is_in_memory else self.persistence
         try:
-            page = await self.persistence.load_index_page(
+            page = await source.load_index_page(
                 index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
             )
         except Exception:
@@ -150,6 +153,9 @@ class Snapshot:
 class SnapshotManager:
     """All retained snapshots, sharing what did not change.
 
+    The memory has the system tables of the last `recent_seconds` only; `older` serves snapshots
+    before them, which somebody may hold for hours.
+
     `latest_ts` starts at the opened timestamp and only grows, in `publish`. Invariant: metadata
     versions ascend, and the first is at or before `bounds.min_ts`.
     """
@@ -163,6 +169,8 @@ class SnapshotManager:
         memory: MemoryStore,
         counts: TableCounts,
         latest_documents_bytes_max: int,
+        recent_seconds: float,
+        older: OlderIndexes,
     ) -> None:
         self.latest_ts = ts
         self.bounds = SnapshotBounds(ts)
@@ -171,6 +179,8 @@ class SnapshotManager:
         self._history = [_MetadataVersion(ts, metadata)]
         self._persistence = persistence
         self._memory = memory
+        self._recent_ns = int(recent_seconds * 1e9)
+        self._older = older
         self._latest_documents = LatestDocuments(latest_documents_bytes_max, ts)
         # The snapshot at `latest_ts`, once somebody has asked for it.
         self._newest: Snapshot | None = None
@@ -193,6 +203,7 @@ class SnapshotManager:
             counts=self.counts,
             bounds=self.bounds,
             latest=self._latest_documents,
+            older=self._older,
         )
         if ts == self.latest_ts:
             self._newest = snapshot
@@ -209,6 +220,7 @@ class SnapshotManager:
         assert ts > self.latest_ts
         self._newest = None
         self._memory.apply(memory_rows)
+        self._older.append(ts, (row.index_id for row in memory_rows.index_rows))
         self._latest_documents.apply(batch.documents)
         for row in batch.summaries:
             self.counts.append(ts, row)
@@ -223,7 +235,8 @@ class SnapshotManager:
         min_ts = self.bounds.min_ts
         place = bisect_right(self._history, min_ts, key=_version_ts)
         del self._history[: place - 1]
-        self._memory.prune(min_ts)
+        self._memory.prune(max(min_ts, self.latest_ts - self._recent_ns))
+        self._older.prune(min_ts)
         self.counts.prune(min_ts)
 
     def check_invariants(self) -> None:

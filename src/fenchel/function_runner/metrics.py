@@ -51,6 +51,23 @@ class FunctionRunnerMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._in_memory_indexes = Counter(
+            "fenchel_in_memory_index_get_total",
+            "Look-ups of system indexes at old snapshots",
+            ["hit"],
+            registry=registry,
+        )
+        self.in_memory_index_load_seconds = Histogram(
+            "fenchel_in_memory_index_load_seconds",
+            "Time to load one system index at an old snapshot",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._in_memory_index_bytes = Gauge(
+            "fenchel_in_memory_index_bytes",
+            "Size of the system indexes kept for old snapshots",
+            registry=registry,
+        )
         self._running = Gauge(
             "fenchel_isolate_running", "Executions that hold a worker", ["lane"], registry=registry
         )
@@ -81,6 +98,13 @@ class FunctionRunnerMetrics:
 
     def record_module_cache(self, *, is_hit: bool) -> None:
         self._module_cache.labels(str(is_hit).lower()).inc()
+
+    def record_in_memory_index(self, *, is_hit: bool) -> None:
+        self._in_memory_indexes.labels(str(is_hit).lower()).inc()
+
+    def watch_in_memory_indexes(self, read_bytes: Callable[[], int]) -> None:
+        """Read the cache's size whenever the metrics are collected."""
+        self._in_memory_index_bytes.set_function(read_bytes)
 
     def watch_pool(self, read_statistics: Callable[[], PoolStatistics]) -> None:
         """Read the pool whenever the metrics are collected."""

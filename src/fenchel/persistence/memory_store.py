@@ -37,10 +37,12 @@ class MemoryStore:
     """Documents by index key and timestamp.
 
     Invariant: the versions of a key have strictly increasing timestamps. With `keeps_history`
-    False, `prune` may forget versions that no snapshot at or after its argument can see.
+    False, `prune` may forget versions that no snapshot at or after its argument can see. `min_ts`
+    starts at 0 and is the greatest such argument: earlier timestamps cannot be read.
     """
 
     def __init__(self, *, keeps_history: bool) -> None:
+        self.min_ts = 0
         self._keeps_history = keeps_history
         self._indexes: dict[bytes, SortedDict[bytes, list[_Version]]] = {}
         # Every revision, for index rows that arrive later than their document (backfill).
@@ -95,6 +97,7 @@ class MemoryStore:
 
     def prune(self, before_ts: int) -> None:
         """Forget what only snapshots older than `before_ts` can see."""
+        self.min_ts = max(self.min_ts, before_ts)
         while self._superseded and self._superseded[0][0] <= before_ts:
             _, index_id, key = self._superseded.popleft()
             self._prune_key(self._indexes[index_id], key, before_ts)

@@ -46,6 +46,9 @@ class DatabaseSettings:
     # How old a snapshot can be read; index entries that only older ones see are deleted
     # (database specification 9.4).
     snapshot_retention_seconds: float = 240.0
+    # Of these the ones whose system tables are held in memory: the time in which transactions begin
+    # and end (specification 7.1).
+    recent_snapshot_seconds: float = 10.0
     # How far back the log has every revision: what change streams can ask for. The reference keeps
     # two weeks; a small deployment need not.
     document_retention_seconds: float = 172_800.0

@@ -16,7 +16,13 @@ from fenchel.application import Application, CanonicalUrls
 from fenchel.auth import HttpDocuments, KeyBroker, TokenVerifier
 from fenchel.database import Database
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
-from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
+from fenchel.function_runner import (
+    CodeSource,
+    FunctionRunnerInMemoryIndexes,
+    FunctionRunnerMetrics,
+    InMemoryIndexCache,
+    InProcessFunctionRunner,
+)
 from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool, local_sandbox
 from fenchel.model import VIRTUAL_TABLES
 from fenchel.persistence import (
@@ -187,11 +193,18 @@ async def _running_engine(
         key_broker = open_key_broker(options.instance)
         persistence = await _open_persistence(options, runtime)
         # The database owns the persistence from here on and closes it.
-        database = await Database.open(persistence, runtime, VIRTUAL_TABLES)
+        metrics = FunctionRunnerMetrics()
+        old_indexes = InMemoryIndexCache(persistence, metrics)
+        database = await Database.open(
+            persistence,
+            runtime,
+            VIRTUAL_TABLES,
+            older_indexes=FunctionRunnerInMemoryIndexes(old_indexes),
+        )
         stack.push_async_callback(database.close)
+        stack.push_async_callback(old_indexes.close)
         # After the persistence, which says that no other process uses the folder.
         file_storage = _open_storage(options.data_dir, _FILES_FOLDER)
-        metrics = FunctionRunnerMetrics()
         runner = _function_runner(options, urls, database, file_storage, metrics, runtime)
         stack.push_async_callback(runner.close)
         await runner.start()
