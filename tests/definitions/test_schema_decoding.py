@@ -266,6 +266,16 @@ def test_the_fivetran_names_are_an_exception():
     schema(table(indexes=[index("_fivetran_key", "a")]))
 
 
+def test_a_staged_document_type_changes_nothing_yet_and_must_be_one():
+    staged = {"type": "object", "value": {"a": {"fieldType": {"type": "number"}}}}
+    decoded = schema(table("t", stagedDocumentType=staged))
+    assert decoded == schema(table("t"))
+    error = error_of(table("t", stagedDocumentType={"type": "string"}))
+    assert error.code == "InvalidTopLevelTypeInSchemaError"
+    assert 'table "t"' in error.message
+    assert error_of(table("t", stagedDocumentType={"type": "odd"})).code == "InvalidValidator"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
     lambda inner: (

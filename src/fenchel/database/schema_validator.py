@@ -1,5 +1,7 @@
 """The worker that checks existing documents against a pending schema (database specification 5.6).
 
+How far it has come stands in `_schema_validation_progress`, a row while the schema is pending.
+
 Documents written after the schema's row are checked by their writers (`schema_checks`). Tables
 whose documents match for sure (5.7) are not walked.
 """
@@ -17,6 +19,7 @@ from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.system_tables import SCHEMAS
 from fenchel.database.transaction import Transaction
 from fenchel.database.types import Namespace
+from fenchel.database.validation_progress import ValidationProgress, remove_stale_progress
 from fenchel.definitions import TableDefinition
 from fenchel.documents import ALL_KEYS
 from fenchel.persistence import Revision
@@ -32,6 +35,7 @@ class SchemaValidator:
 
     async def run(self) -> None:
         """Until cancelled. Raises: DatabaseStopped."""
+        await remove_stale_progress(self._database)
         while True:
             tx = self._database.begin()
             _record_schemas(tx)
@@ -42,28 +46,49 @@ class SchemaValidator:
                 await self._validate(namespace, schema)
 
     async def _validate(self, namespace: Namespace, schema: Schema) -> None:
-        if schema.definition.schema_validation:
-            for definition in schema.definition.tables.values():
-                if not await self._validate_table(namespace, schema, definition):
-                    return
-        await self._finish(namespace, schema, None)
-        _log.info("schema validated id=%s", schema.id_text)
+        walks = self._tables_to_walk(namespace, schema)
+        total = sum(document_count for _, _, document_count in walks)
+        progress = ValidationProgress(self._database, namespace, schema.id_text, total)
+        failure = None
+        for table, definition, _ in walks:
+            failure = await self._validate_table(schema, table, definition, progress)
+            if failure is not None:
+                break
+        # A schema that was failed or overwritten meanwhile stays as it is.
+        await self._finish(namespace, schema, failure, progress)
+        _log.info("schema checked id=%s is_valid=%s", schema.id_text, failure is None)
+
+    def _tables_to_walk(
+        self, namespace: Namespace, schema: Schema
+    ) -> list[tuple[Table, TableDefinition, int]]:
+        """Tables whose documents the schema could refuse, with the number of these."""
+        if not schema.definition.schema_validation:
+            return []
+        tx = self._database.begin()
+        walks = []
+        for definition in schema.definition.tables.values():
+            table = tx.metadata.by_name.get((namespace, definition.name))
+            if table is not None and not self._is_certain(table, definition):
+                walks.append((table, definition, tx.committed_size(table)[0]))
+        return walks
 
     async def _validate_table(
-        self, namespace: Namespace, schema: Schema, definition: TableDefinition
-    ) -> bool:
-        """False if the schema failed, here or meanwhile elsewhere."""
-        table = self._database.metadata.by_name.get((namespace, definition.name))
-        if table is None or self._is_certain(table, definition):
-            return True
+        self,
+        schema: Schema,
+        table: Table,
+        definition: TableDefinition,
+        progress: ValidationProgress,
+    ) -> tuple[str, str] | None:
+        """(table, message) of the first document that does not match; None if all match, or if
+        nobody wants to know any more."""
         async for tx, revisions in walk_table(self._database, table):
-            if not _is_pending(tx, namespace, schema):
-                return False
-            error = self._first_error(tx, namespace, definition, revisions)
+            if not _is_pending(tx, table.namespace, schema):
+                return None
+            error = self._first_error(tx, table.namespace, definition, revisions)
             if error is not None:
-                await self._finish(namespace, schema, (definition.name, error))
-                return False
-        return True
+                return definition.name, error
+            await progress.advance(len(revisions))
+        return None
 
     def _is_certain(self, table: Table, definition: TableDefinition) -> bool:
         """Whether the table is empty, or its documents obey an active schema that asks no less."""
@@ -92,11 +117,16 @@ class SchemaValidator:
         return None
 
     async def _finish(
-        self, namespace: Namespace, schema: Schema, failure: tuple[str, str] | None
+        self,
+        namespace: Namespace,
+        schema: Schema,
+        failure: tuple[str, str] | None,
+        progress: ValidationProgress,
     ) -> None:
         """Pending to validated, or to failed with (table, message); retried after conflicts."""
         while True:
             tx = self._database.begin()
+            await progress.remove(tx)
             schemas = SchemaTables(tx, namespace)
             if failure is None:
                 await schemas.mark_validated(schema.id_text)
