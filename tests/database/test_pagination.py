@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,53 @@ async def test_bytes_end_a_page(any_database: Database) -> None:
     result = await page(any_database, scan("items"), 5, max_bytes=1)
     assert numbers(result) == [0.0]
     assert result.page_status is PageStatus.SPLIT_REQUIRED
+
+
+async def test_a_page_ends_before_the_transaction_would_fail(database: Database) -> None:
+    await filled(database, 8)
+    tx = database.begin()
+    tx.usage.limits = replace(tx.usage.limits, documents_read_max=5)
+    request = PageRequest(query=scan("items"), page_size=8)
+    result = await tx.user().paginate(request)
+    assert numbers(result) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert result.page_status is PageStatus.SPLIT_REQUIRED
+    with pytest.raises(FenchelError) as caught:
+        await tx.user().paginate(replace(request, cursor=result.continue_cursor))
+    assert caught.value.code == "TooManyDocumentsRead"
+
+
+@pytest.mark.parametrize(("count", "status"), [(6, None), (7, PageStatus.SPLIT_RECOMMENDED)])
+async def test_beyond_three_quarters_of_a_limit_a_split_is_recommended(
+    database: Database, count: int, status: PageStatus | None
+) -> None:
+    await filled(database, count)
+    result = await page(database, scan("items"), 100, max_rows=8)
+    assert result.page_status is status
+    assert result.is_done
+
+
+async def test_the_split_cursor_cuts_a_page_into_two(database: Database) -> None:
+    await filled(database, 7)
+    whole = await page(database, scan("items"), 7, max_rows=8)
+    assert whole.split_cursor is not None
+    first = await page(database, scan("items"), 7, end_cursor=whole.split_cursor)
+    second = await page(
+        database,
+        scan("items"),
+        7,
+        cursor=whole.split_cursor,
+        end_cursor=whole.continue_cursor,
+    )
+    assert numbers(first) == [0.0, 1.0, 2.0, 3.0]
+    assert numbers(first) + numbers(second) == numbers(whole)
+    assert second.is_done == whole.is_done
+
+
+@pytest.mark.parametrize(("count", "has_split"), [(2, False), (3, True)])
+async def test_two_rows_are_not_split(database: Database, count: int, has_split: bool) -> None:
+    await filled(database, count)
+    result = await page(database, scan("items"), 7)
+    assert (result.split_cursor is not None) == has_split
 
 
 async def test_a_missing_table_is_one_empty_page(any_database: Database) -> None:

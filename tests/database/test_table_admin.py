@@ -206,6 +206,22 @@ class TestBulkInsert:
             await inserter.insert({"_id": id_text})
         assert caught.value.code == "DuplicateId"
 
+    async def test_an_id_that_an_active_table_has_already_is_not_taken_again(
+        self, database: Database
+    ) -> None:
+        (id_text,) = await insert(database, "t", {"n": 1})
+        tx = database.begin()
+        table = TableAdmin(tx).find("t")
+        assert table is not None
+        inserter = BulkInserter(tx, table, FutureTableNames(tx, hidden=[], gone=[]))
+        with pytest.raises(FenchelError) as caught:
+            await inserter.insert({"_id": id_text})
+        assert (caught.value.code, caught.value.message) == (
+            "DocumentExists",
+            f"Cannot create document with _id {id_text} that already exists. Try to update it "
+            "with `db.patch` or `db.replace`.",
+        )
+
     @pytest.mark.parametrize("id_value", ["nonsense", 5.0])
     async def test_nonsense_is_no_id(self, database: Database, id_value: Value) -> None:
         hidden = await create_hidden(database, "t", 20_000)

@@ -156,6 +156,7 @@ class TestLimits:
     def runtime(self) -> Runtime:
         limits = TransactionLimits(
             documents_read_max=3,
+            bytes_read_max=1_000,
             bytes_written_max=1 << 20,
             documents_written_max=4,
             intervals_read_max=4,
@@ -169,6 +170,21 @@ class TestLimits:
         assert caught.value.kind is ErrorKind.PAGINATION_LIMIT
         assert caught.value.code == "TooManyDocumentsRead"
         assert "(limit: 3). Consider using smaller limits" in caught.value.message
+
+    async def test_too_many_bytes_read(self, database: Database) -> None:
+        await insert(database, "a", {"s": "x" * 600}, {"s": "x" * 600})
+        assert await error_of(query(database.begin(), scan("a"))) == (
+            "TooManyBytesRead",
+            "Too many bytes read in a single function execution (limit: 1000 bytes). Consider "
+            "using smaller limits in your queries, paginating your queries, or using indexed "
+            "queries with a selective index range expressions.",
+        )
+
+    async def test_the_limits_are_those_of_convex(self) -> None:
+        limits = TransactionLimits()
+        assert (limits.documents_read_max, limits.bytes_read_max) == (32_000, 16 << 20)
+        assert (limits.documents_written_max, limits.bytes_written_max) == (16_000, 16 << 20)
+        assert limits.intervals_read_max == 4_096
 
     async def test_too_many_intervals_read(self, database: Database) -> None:
         await insert(database, "a", {})

@@ -64,8 +64,9 @@ class BulkInserter:
     async def insert(self, value: dict[str, Value]) -> int:
         """Insert a document and give its size in bytes. What it lacks of system fields is drawn.
 
-        Raises: ImportConflict if its id belongs to another table number, DuplicateId, InvalidId,
-        the document rules of database specification 3.4, SchemaEnforcementError.
+        Raises: ImportConflict if its id belongs to another table number, DuplicateId if it came
+        before, DocumentExists if the table had it already, InvalidId, the document rules of
+        database specification 3.4, SchemaEnforcementError.
         """
         internal_id = await self._internal_id(value.get(ID_FIELD))
         full = {
@@ -96,10 +97,20 @@ class BulkInserter:
                 "Import without the '_id' field, or into an empty deployment.",
             )
         if not self._is_sole_writer or id_value <= self.greatest_id:
-            stored = await self._tx.load_document(self._table, document_id.internal_id)
-            if stored is not None:
-                raise bad_request(
-                    "DuplicateId", f"Duplicate _id {id_value} in table '{self._table.name}'"
-                )
+            await self._check_absent(id_value, document_id.internal_id)
         self.greatest_id = max(id_value, self.greatest_id)
         return document_id.internal_id
+
+    async def _check_absent(self, id_text: str, internal_id: InternalId) -> None:
+        if await self._tx.load_document(self._table, internal_id) is None:
+            return
+        is_own = self._tx.writes.get(self._table.tablet_id, internal_id) is not None
+        if self._is_sole_writer or is_own:
+            raise bad_request(
+                "DuplicateId", f"Duplicate _id {id_text} in table '{self._table.name}'"
+            )
+        raise bad_request(
+            "DocumentExists",
+            f"Cannot create document with _id {id_text} that already exists. Try to update it with "
+            "`db.patch` or `db.replace`.",
+        )

@@ -205,7 +205,7 @@ class TestModes:
             await snapshots.insert("t", {"n": 0.0})
             archive = await snapshots.export()
             row = await snapshots.import_file(archive, mode="append")
-            assert row.error_code == "DuplicateId"
+            assert row.error_code == "DocumentExists"
             assert await snapshots.field("t", "n") == [0.0]
 
     async def test_replace_leaves_other_tables_alone(self) -> None:
