@@ -53,3 +53,7 @@ async def test_forms_survive_the_way(app: App, server: LocalServer) -> None:
 async def test_a_signal_ends_the_wait(app: App, server: LocalServer) -> None:
     assert await run(app, "timeout", url=f"{server.url}/stall") == "TimeoutError"
     await asyncio.wait_for(server.disconnected.wait(), 5)
+
+
+async def test_cryptography_works_inside_the_sandbox(app: App) -> None:
+    assert await run(app, "signed") is True

@@ -53,3 +53,15 @@ export const timeout = action({
     return await fetch(url, { signal: AbortSignal.timeout(50) }).catch((error: Error) => error.name);
   },
 });
+
+export const signed = action({
+  handler: async () => {
+    const algorithm = { name: "RSA-PSS", hash: "SHA-256", modulusLength: 2048 };
+    const parameters = { ...algorithm, publicExponent: Uint8Array.of(1, 0, 1) };
+    const keys = await crypto.subtle.generateKey(parameters, false, ["sign", "verify"]);
+    const data = new TextEncoder().encode("text");
+    const options = { name: "RSA-PSS", saltLength: 32 };
+    const signature = await crypto.subtle.sign(options, keys.privateKey, data);
+    return await crypto.subtle.verify(options, keys.publicKey, signature, data);
+  },
+});

@@ -5,7 +5,9 @@ import type {
   AnalyzedModule,
   Evaluation,
 } from "../../udf-runtime/src/evaluators.ts";
+import type { HostAnswer } from "../../udf-runtime/src/host_interface.ts";
 import type { Bundle } from "./bundle.ts";
+import { CRYPTO_PREFIX, answerCrypto } from "./crypto.ts";
 import { describeRejection } from "./execution.ts";
 import type { ExecuteHeader, OutcomeHeader, OutcomeKind } from "./protocol.ts";
 import { IsolateLost, TurnTimeout } from "./realm_context.ts";
@@ -40,7 +42,7 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
   let context: RealmContext | undefined;
   try {
     context = bundle.takeUnevaluated();
-    context.onHostCall = (op, argsJson) => answer(bundle, op, argsJson);
+    context.onHostCall = (op, argsJson, ...bytes) => answer(bundle, op, argsJson, bytes);
     const text = context.call(header.userTimeoutMs, Command.Evaluate, header.kind, header.module);
     const evaluation = JSON.parse(text ?? "") as Evaluation;
     const { envRead } = evaluation;
@@ -56,7 +58,8 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
   }
 }
 
-function answer(bundle: Bundle, op: string, argsJson: string): string {
+function answer(bundle: Bundle, op: string, argsJson: string, bytes: ArrayBuffer[]): HostAnswer {
+  if (op.startsWith(CRYPTO_PREFIX)) return answerCrypto(op, argsJson, bytes);
   if (op === "fenchel/mapFrames") {
     return bundle.stackMapper.answer(argsJson);
   }

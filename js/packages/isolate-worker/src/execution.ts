@@ -6,11 +6,12 @@
 import { Command } from "../../udf-runtime/src/host_interface.ts";
 import type { JsError, RealmOutcome, TurnOutput } from "../../udf-runtime/src/host_interface.ts";
 import type { Bundle } from "./bundle.ts";
+import { CRYPTO_PREFIX, answerCrypto } from "./crypto.ts";
 import type { Generation } from "./generation.ts";
 import { MessageType, SYSCALLS_PER_FRAME_MAX } from "./protocol.ts";
 import type { ExecuteHeader, OutcomeHeader, OutcomeKind, ResultsMeta } from "./protocol.ts";
 import { IsolateLost, TurnTimeout } from "./realm_context.ts";
-import type { CallArgument, RealmContext } from "./realm_context.ts";
+import type { CallArgument, HostCallHandler, RealmContext } from "./realm_context.ts";
 import type { SyncChannel } from "./sync_channel.ts";
 
 /** Sends one frame of this execution to the backend. */
@@ -232,7 +233,8 @@ export class Execution {
 
   // --- Synchronous calls ---
 
-  readonly #onHostCall = (op: string, argsJson: string, ...bytes: ArrayBuffer[]): string => {
+  readonly #onHostCall: HostCallHandler = (op, argsJson, ...bytes) => {
+    if (op.startsWith(CRYPTO_PREFIX)) return answerCrypto(op, argsJson, bytes);
     switch (op) {
       case "fenchel/sendBytes":
         this.#wiring.send(MessageType.Syscalls, [`[${argsJson}]`, Buffer.from(firstOf(bytes))]);

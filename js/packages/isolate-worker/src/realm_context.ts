@@ -4,6 +4,7 @@
  */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
 import type {
+  HostAnswer,
   HostFunction,
   RealmFunction,
   VendorName,
@@ -16,7 +17,7 @@ export type CallArgument = string | number | boolean | ArrayBuffer;
 /**
  * Answers synchronous calls of the realm; the answer begins with "1" (result) or "0" (error JSON).
  */
-export type HostCallHandler = (op: string, argsJson: string, ...bytes: ArrayBuffer[]) => string;
+export type HostCallHandler = (op: string, argsJson: string, ...bytes: ArrayBuffer[]) => HostAnswer;
 
 /**
  * Time limits end on multiples of this. The engine's timer thread wakes up for every limit, even of

@@ -78,7 +78,7 @@ export function createAppSnapshot(header: BundleHeader, script: string): Buffer 
     { code: script, filename: APP_FILE },
     { code: `${claim}(${Command.EvaluateModules})`, filename: RUNTIME_FILE },
     // What no module used is unreachable from here on and stays out of the snapshot.
-    { code: `${claim}(${Command.OfferVendors}, {})`, filename: RUNTIME_FILE },
+    { code: `${claim}(${Command.FinishSnapshot})`, filename: RUNTIME_FILE },
   ]);
   return Buffer.concat([Buffer.from(nonce, "latin1"), Buffer.from(snapshot.copy())]);
 }

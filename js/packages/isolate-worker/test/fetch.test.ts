@@ -63,7 +63,10 @@ describe("fetch", async () => {
     const value = await result("action", "network:getJson", { url }, network.answer);
     assert.deepEqual(value, [200, "2", url, { a: 1 }]);
     const [{ method, headers, bodyBytes, bodyStream } = {} as FetchArgs] = network.fetched;
-    assert.deepEqual([method, headers, bodyBytes, bodyStream], ["GET", [["x-one", "1"]], null, null]);
+    assert.deepEqual(
+      [method, headers, bodyBytes, bodyStream],
+      ["GET", [["x-one", "1"]], null, null],
+    );
   });
 
   test("a small body goes with the head; 302 turns POST into GET without it", async () => {
@@ -132,7 +135,12 @@ describe("fetch", async () => {
     const refused: Answerer = () => ({ message: "connection refused" });
     const told = await result("action", "network:failure", { url }, refused);
     assert.equal(told, "TypeError: fetch failed: connection refused");
-    const scheme = await result("action", "network:failure", { url: "file:///etc/passwd" }, refused);
+    const scheme = await result(
+      "action",
+      "network:failure",
+      { url: "file:///etc/passwd" },
+      refused,
+    );
     assert.match(String(scheme), /only http and https/);
   });
 

@@ -23,6 +23,7 @@ export const ENTRIES = [
   "probe.ts",
   "reused.ts",
   "schema.ts",
+  "subtle.ts",
   "web.ts",
 ];
 

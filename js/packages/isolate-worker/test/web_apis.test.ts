@@ -28,6 +28,26 @@ describe("web APIs", async () => {
     ]);
   });
 
+  test("TextDecoder knows every encoding of the standard", async () => {
+    const texts: [string, number[]][] = [
+      ["latin1", [0xe4, 0x80]],
+      ["koi8-r", [0xc1]],
+      ["utf-16be", [0x20, 0xac]],
+      ["sjis", [0x82, 0xa0]],
+      ["euc-jp", [0xa4, 0xa2]],
+      ["iso-2022-jp", [0x1b, 0x24, 0x42, 0x24, 0x22]],
+      ["gb2312", [0xc4, 0xe3]],
+      ["gb18030", [0x81, 0x30, 0x81, 0x30]],
+      ["big5", [0xa7, 0x41]],
+      ["euc-kr", [0xb0, 0xa1]],
+    ];
+    const expected = texts.map(([label, bytes]) => {
+      const decoder = new TextDecoder(label);
+      return [decoder.encoding, decoder.decode(Uint8Array.from(bytes))];
+    });
+    assert.deepEqual(await result("query", "web:decodeAll", { texts }), expected);
+  });
+
   test("structuredClone", async () => {
     assert.deepEqual(await result("query", "web:clone"), [
       5,

@@ -9,6 +9,8 @@ import { createConvexObject } from "./execution.ts";
 import { NativePromise, defineProperty, thenNative } from "./primordials.ts";
 import { random } from "./random.ts";
 import { createDate, replaceDateFormats } from "./time.ts";
+import { isVendorLoading } from "./vendor.ts";
+import type { VendorName } from "./host_interface.ts";
 import { clearTimer, setInterval, setTimeout } from "./timers.ts";
 
 declare function require(path: "./web/url.ts"): typeof import("./web/url.ts");
@@ -22,6 +24,7 @@ declare function require(path: "./web/events.ts"): typeof import("./web/events.t
 declare function require(path: "./web/streams.ts"): typeof import("./web/streams.ts");
 declare function require(path: "./web/fetch_globals.ts"): typeof import("./web/fetch_globals.ts");
 declare function require(path: "./web/crypto.ts"): typeof import("./web/crypto.ts");
+declare function require(path: "./web/subtle_globals.ts"): typeof import("./web/subtle_globals.ts");
 declare function require(path: "./web/performance.ts"): typeof import("./web/performance.ts");
 
 function define(name: string, value: unknown): void {
@@ -35,12 +38,17 @@ function define(name: string, value: unknown): void {
 
 /**
  * Defines globals that load `load()` when one of them is first read. For code that runs meanwhile
- * they are absent: packages look whether the engine has what they bring.
+ * they are absent: packages look whether the engine has what they bring. `vendor` is the script
+ * that they come from, which may also be loading because another one needs it.
  */
-function defineLazily<T extends object>(load: () => T, names: readonly (keyof T & string)[]): void {
+function defineLazily<T extends object>(
+  load: () => T,
+  names: readonly (keyof T & string)[],
+  vendor?: VendorName,
+): void {
   let isLoading = false;
   const loadOnce = (name: keyof T & string): unknown => {
-    if (isLoading) return undefined;
+    if (isLoading || (vendor !== undefined && isVendorLoading(vendor))) return undefined;
     isLoading = true;
     try {
       const value = load()[name];
@@ -89,10 +97,10 @@ export function installGlobals(): void {
 }
 
 function defineWebApis(): void {
-  defineLazily(() => require("./web/url.ts"), ["URL", "URLSearchParams"]);
-  defineLazily(() => require("./web/encoding.ts"), ["TextEncoder", "TextDecoder"]);
+  defineLazily(() => require("./web/url.ts"), ["URL", "URLSearchParams"], "url");
+  defineLazily(() => require("./web/encoding.ts"), ["TextEncoder", "TextDecoder"], "encoding");
   defineLazily(() => require("./web/base64.ts"), ["atob", "btoa"]);
-  defineLazily(() => require("./web/structured_clone.ts"), ["structuredClone"]);
+  defineLazily(() => require("./web/structured_clone.ts"), ["structuredClone"], "clone");
   defineLazily(() => require("./web/dom_exception.ts"), ["DOMException"]);
   defineLazily(
     () => require("./web/events.ts"),
@@ -101,6 +109,7 @@ function defineWebApis(): void {
   defineLazily(
     () => require("./web/fetch_globals.ts"),
     ["Blob", "File", "FormData", "Headers", "Request", "Response", "fetch"],
+    "fetch",
   );
   defineLazily(
     () => require("./web/streams.ts"),
@@ -121,7 +130,9 @@ function defineWebApis(): void {
       "WritableStreamDefaultController",
       "WritableStreamDefaultWriter",
     ],
+    "streams",
   );
-  defineLazily(() => require("./web/crypto.ts"), ["crypto"]);
+  defineLazily(() => require("./web/crypto.ts"), ["crypto", "Crypto"]);
+  defineLazily(() => require("./web/subtle_globals.ts"), ["CryptoKey", "SubtleCrypto"], "subtle");
   defineLazily(() => require("./web/performance.ts"), ["performance"]);
 }

@@ -25,22 +25,32 @@ export const Command = {
   ReceiveVendor: 8,
   /** ({name: thunk}): packages for realms without a worker, while a snapshot is built. */
   OfferVendors: 9,
+  /** (): the last step of a snapshot; throws when what the modules did needs a worker. */
+  FinishSnapshot: 10,
 } as const;
 
 /** Packages that realms load on demand; each is a script whose value is a thunk of its exports. */
-export const VENDOR_NAMES = ["url", "encoding", "clone", "streams", "fetch"] as const;
+export const VENDOR_NAMES = [
+  "url",
+  "encoding",
+  "clone",
+  "streams",
+  "fetch",
+  "subtle",
+  "multibyte",
+] as const;
 export type VendorName = (typeof VENDOR_NAMES)[number];
 
-/**
- * Calls back into the worker: (contextNumber, op, argsJson, bytes…) -> "1" + payload | "0" + error
- * JSON. Bytes are copied.
- */
+/** "1" + payload or "0" + error JSON; with bytes in a list that begins with that text. */
+export type HostAnswer = string | [text: string, ...bytes: ArrayBuffer[]];
+
+/** Calls back into the worker: (contextNumber, op, argsJson, bytes…). Bytes are copied. */
 export type HostFunction = (
   contextNumber: number,
   op: string,
   argsJson: string,
   ...bytes: ArrayBuffer[]
-) => string;
+) => HostAnswer;
 
 export type RealmFunction = (
   command: number,

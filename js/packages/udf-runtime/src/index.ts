@@ -18,7 +18,7 @@ import type {
 import { evaluateModules, takeModules } from "./modules.ts";
 import { parseJson, stringifyJson } from "./primordials.ts";
 import { seedImport } from "./random.ts";
-import { attachHost, realm } from "./state.ts";
+import { attachHost, checkHostNotMissed, realm } from "./state.ts";
 import { offerVendors, receiveVendor } from "./vendor.ts";
 import type { VendorThunk } from "./vendor.ts";
 
@@ -66,6 +66,10 @@ const realmFunction: RealmFunction = (command, ...args) => {
       return undefined;
     case Command.OfferVendors:
       offerVendors(args[0] as Record<VendorName, VendorThunk>);
+      return undefined;
+    case Command.FinishSnapshot:
+      offerVendors({});
+      checkHostNotMissed();
       return undefined;
     case Command.Configure:
       configure(args[0] as string, args[1] as number, args[2] as string);

@@ -4,7 +4,7 @@
  */
 import { post, request, requestWithBytes } from "./execution.ts";
 import { random } from "./random.ts";
-import { executing, requireAction, throwUncatchable } from "./state.ts";
+import { callHostForBytes, executing, requireAction, throwUncatchable } from "./state.ts";
 import type { Execution } from "./state.ts";
 import { loadVendor } from "./vendor.ts";
 
@@ -22,6 +22,7 @@ export const runtimeFace = {
   requestWithBytes,
   post,
   random,
+  callHostForBytes,
   get DOMException() {
     return require("./web/dom_exception.ts").DOMException;
   },

@@ -63,6 +63,13 @@ export const realm: {
 let host: HostFunction | null = null;
 let contextNumber = 0;
 
+/** Whether a module asked for the worker while a snapshot was built: with one it may do better. */
+let wasHostMissed = false;
+
+export function checkHostNotMissed(): void {
+  if (wasHostMissed) throw new NativeError("A module needs the worker while it is imported");
+}
+
 export function attachHost(number: number, hostFunction: HostFunction): void {
   contextNumber = number;
   host = hostFunction;
@@ -76,10 +83,23 @@ export function hasHost(): boolean {
  * Calls the worker and waits. Throws an Error of this realm, with `data` when the host sent some.
  */
 export function callHost(op: string, argsJson: string, ...bytes: ArrayBuffer[]): string {
-  if (host === null) throw new NativeError(`${op} unsupported at import time`);
+  return callHostForBytes(op, argsJson, ...bytes).text;
+}
+
+/** The same for operations that answer with bytes as well. */
+export function callHostForBytes(
+  op: string,
+  argsJson: string,
+  ...bytes: ArrayBuffer[]
+): { text: string; bytes: ArrayBuffer[] } {
+  if (host === null) {
+    wasHostMissed = true;
+    throw new NativeError(`${op} unsupported at import time`);
+  }
   const answer = host(contextNumber, op, argsJson, ...bytes);
-  if (answer[0] === "1") return answer.slice(1);
-  throw errorFromHost(answer.slice(1));
+  const [text, ...answered] = typeof answer === "string" ? [answer] : answer;
+  if (text[0] === "1") return { text: text.slice(1), bytes: answered };
+  throw errorFromHost(text.slice(1));
 }
 
 /** The realm's own Error for the JSON `{message, data?}` that the backend sent. */

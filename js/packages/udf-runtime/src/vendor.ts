@@ -15,6 +15,8 @@ export interface Vendors {
   clone: typeof import("./vendor/clone.ts");
   streams: typeof import("./vendor/streams.ts");
   fetch: typeof import("./vendor/fetch.ts");
+  subtle: typeof import("./vendor/subtle.ts");
+  multibyte: typeof import("./vendor/multibyte.ts");
 }
 
 /** Value of a vendor script: gives its exports. */
@@ -23,6 +25,12 @@ export type VendorThunk = (runtime: RuntimeFace) => unknown;
 /** Present while a snapshot is built: there is no worker to ask then. */
 let offered: Partial<Record<VendorName, VendorThunk>> = {};
 const loaded: Partial<Vendors> = {};
+const loading = new Set<VendorName>();
+
+/** Whether its code is being evaluated: what it brings does not exist yet. */
+export function isVendorLoading(name: VendorName): boolean {
+  return loading.has(name);
+}
 
 export function offerVendors(thunks: Partial<Record<VendorName, VendorThunk>>): void {
   offered = thunks;
@@ -40,9 +48,14 @@ export function loadVendor<N extends VendorName>(name: N): Vendors[N] {
   const thunk = offered[name];
   if (thunk === undefined) throw new NativeError(`The runtime's ${name} package is missing`);
   delete offered[name];
-  const exports = runUnseen(thunk) as Vendors[N];
-  loaded[name] = exports;
-  return exports;
+  loading.add(name);
+  try {
+    const exports = runUnseen(thunk) as Vendors[N];
+    loaded[name] = exports;
+    return exports;
+  } finally {
+    loading.delete(name);
+  }
 }
 
 /**

@@ -1,6 +1,8 @@
-/** `crypto` without `subtle`: random values come from the realm's seed (specification 3.3). */
+/** `crypto`: random values come from the realm's seed (specification 3.3). */
 import { fillRandom } from "../random.ts";
+import { loadVendor } from "../vendor.ts";
 import { DOMException } from "./dom_exception.ts";
+import { finishInterface } from "./web_idl.ts";
 
 const QUOTA_BYTES = 65_536;
 
@@ -41,4 +43,27 @@ function randomUUID(): string {
   ].join("-");
 }
 
-export const crypto = { getRandomValues, randomUUID };
+/** Lets only this file make the one instance. */
+const MAKE = Symbol("make");
+
+export class Crypto {
+  constructor(make: typeof MAKE) {
+    if (make !== MAKE) throw new TypeError("Illegal constructor");
+  }
+
+  get subtle(): object {
+    return loadVendor("subtle").subtle;
+  }
+
+  getRandomValues<T extends IntegerArray>(array: T): T {
+    return getRandomValues(array);
+  }
+
+  randomUUID(): string {
+    return randomUUID();
+  }
+}
+
+finishInterface(Crypto);
+
+export const crypto = new Crypto(MAKE);

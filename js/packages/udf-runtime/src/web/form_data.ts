@@ -1,11 +1,6 @@
 /** `FormData` (XMLHttpRequest standard). */
 import { Blob, File, bytesOfBlob } from "./blob.ts";
-import {
-  createPairIterator,
-  finishInterface,
-  requireArguments,
-  toUsvString,
-} from "./web_idl.ts";
+import { createPairIterator, finishInterface, requireArguments, toUsvString } from "./web_idl.ts";
 
 export type FormDataValue = string | File;
 type Entry = [name: string, value: FormDataValue];

@@ -1,10 +1,5 @@
 /** `Headers` (Fetch standard), without the lists of names that only browsers forbid. */
-import {
-  createPairIterator,
-  finishInterface,
-  requireArguments,
-  toByteString,
-} from "./web_idl.ts";
+import { createPairIterator, finishInterface, requireArguments, toByteString } from "./web_idl.ts";
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[^\0\r\n]*$/;

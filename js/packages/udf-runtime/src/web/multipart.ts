@@ -44,7 +44,7 @@ function fail(): never {
 function indexOfBytes(bytes: Uint8Array, wanted: Uint8Array, from: number): number {
   const last = bytes.length - wanted.length;
   const first = wanted[0] as number;
-  for (let at = bytes.indexOf(first, from); at !== -1 && at <= last; ) {
+  for (let at = bytes.indexOf(first, from); at !== -1 && at <= last;) {
     let length = 1;
     while (length < wanted.length && bytes[at + length] === wanted[length]) length++;
     if (length === wanted.length) return at;

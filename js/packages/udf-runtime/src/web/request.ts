@@ -1,5 +1,12 @@
 /** `Request` (Fetch standard 5.4). What only browsers act on is kept and given back. */
-import { Body, cloneContent, contentOf, extractBody, isReadableStream, takeContent } from "./body.ts";
+import {
+  Body,
+  cloneContent,
+  contentOf,
+  extractBody,
+  isReadableStream,
+  takeContent,
+} from "./body.ts";
 import type { Content } from "./body.ts";
 import { Headers } from "./headers.ts";
 import { finishInterface, requireArguments, toByteString, toDictionary } from "./web_idl.ts";

@@ -1,0 +1,1 @@
+export { createMultibyteDecoder } from "@exodus/bytes/multi-byte.js";
