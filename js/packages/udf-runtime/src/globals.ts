@@ -21,6 +21,7 @@ declare function require(
 ): typeof import("./web/structured_clone.ts");
 declare function require(path: "./web/dom_exception.ts"): typeof import("./web/dom_exception.ts");
 declare function require(path: "./web/events.ts"): typeof import("./web/events.ts");
+declare function require(path: "./web/abort.ts"): typeof import("./web/abort.ts");
 declare function require(path: "./web/streams.ts"): typeof import("./web/streams.ts");
 declare function require(path: "./web/fetch_globals.ts"): typeof import("./web/fetch_globals.ts");
 declare function require(path: "./web/crypto.ts"): typeof import("./web/crypto.ts");
@@ -102,10 +103,8 @@ function defineWebApis(): void {
   defineLazily(() => require("./web/base64.ts"), ["atob", "btoa"]);
   defineLazily(() => require("./web/structured_clone.ts"), ["structuredClone"], "clone");
   defineLazily(() => require("./web/dom_exception.ts"), ["DOMException"]);
-  defineLazily(
-    () => require("./web/events.ts"),
-    ["Event", "EventTarget", "AbortController", "AbortSignal"],
-  );
+  defineLazily(() => require("./web/events.ts"), ["Event", "EventTarget"]);
+  defineLazily(() => require("./web/abort.ts"), ["AbortController", "AbortSignal"]);
   defineLazily(
     () => require("./web/fetch_globals.ts"),
     ["Blob", "File", "FormData", "Headers", "Request", "Response", "fetch"],

@@ -9,7 +9,7 @@ import type { Execution } from "./state.ts";
 import { loadVendor } from "./vendor.ts";
 
 declare function require(path: "./web/dom_exception.ts"): typeof import("./web/dom_exception.ts");
-declare function require(path: "./web/events.ts"): typeof import("./web/events.ts");
+declare function require(path: "./web/abort.ts"): typeof import("./web/abort.ts");
 
 export type { Execution };
 
@@ -26,8 +26,8 @@ export const runtimeFace = {
   get DOMException() {
     return require("./web/dom_exception.ts").DOMException;
   },
-  get events() {
-    return require("./web/events.ts");
+  get AbortSignal() {
+    return require("./web/abort.ts").AbortSignal;
   },
 };
 

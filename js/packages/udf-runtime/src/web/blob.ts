@@ -10,22 +10,26 @@ export let blobOver: (bytes: Uint8Array, type: string) => Blob;
 
 const STREAM_CHUNK_BYTES = 65_536;
 
-function toSequence(value: unknown, what: string): unknown[] {
+type Part = Uint8Array | Blob | string;
+
+/** The parts, each converted when the iteration comes to it. */
+function toParts(value: unknown): Part[] {
   if (value === undefined) return [];
   const isObject = typeof value === "object" || typeof value === "function";
   const items = value as Iterable<unknown> | null;
   if (!isObject || items === null || typeof items[Symbol.iterator] !== "function") {
-    throw new TypeError(`${what} is not iterable`);
+    throw new TypeError("Blob parts are not iterable");
   }
-  return [...items];
+  return Array.from(items, (item) => {
+    if (item instanceof Blob) return item;
+    return viewBytes(item) ?? toUsvString(item);
+  });
 }
 
-function toPart(part: unknown, endings: unknown): Uint8Array {
-  const bytes = viewBytes(part);
-  if (bytes !== undefined) return bytes.slice();
+function partBytes(part: Part, endings: string): Uint8Array {
   if (part instanceof Blob) return bytesOfBlob(part);
-  const text = toUsvString(part);
-  return encodeText(endings === "native" ? text.replace(/\r\n?/g, "\n") : text);
+  if (typeof part !== "string") return part;
+  return encodeText(endings === "native" ? part.replace(/\r\n?|\n/g, "\n") : part);
 }
 
 function toType(type: unknown): string {
@@ -46,11 +50,11 @@ export class Blob {
   #type: string;
 
   constructor(parts?: unknown, options?: unknown) {
-    const sequence = toSequence(parts, "Blob parts");
+    const converted = toParts(parts);
     const dictionary = toDictionary(options, "Blob options");
     const endings = toEndings(dictionary["endings"]);
     this.#type = toType(dictionary["type"]);
-    this.#bytes = concatBytes(sequence.map((part) => toPart(part, endings)));
+    this.#bytes = concatBytes(converted.map((part) => partBytes(part, endings)));
   }
 
   get size(): number {
@@ -128,5 +132,6 @@ export class File extends Blob {
   }
 }
 
-finishInterface(Blob);
-finishInterface(File);
+Object.defineProperty(Blob, "length", { value: 0, configurable: true });
+finishInterface(Blob, "Blob");
+finishInterface(File, "File");

@@ -64,6 +64,6 @@ export class Crypto {
   }
 }
 
-finishInterface(Crypto);
+finishInterface(Crypto, "Crypto");
 
 export const crypto = new Crypto(MAKE);

@@ -75,4 +75,4 @@ export function makeKey(parts: KeyParts): CryptoKey {
   return new CryptoKey(MAKE, parts);
 }
 
-finishInterface(CryptoKey);
+finishInterface(CryptoKey, "CryptoKey");

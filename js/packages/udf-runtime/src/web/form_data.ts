@@ -93,4 +93,4 @@ Object.defineProperty(FormData.prototype, Symbol.iterator, {
   writable: true,
   configurable: true,
 });
-finishInterface(FormData);
+finishInterface(FormData, "FormData");

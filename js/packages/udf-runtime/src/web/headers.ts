@@ -164,4 +164,4 @@ Object.defineProperty(Headers.prototype, Symbol.iterator, {
   writable: true,
   configurable: true,
 });
-finishInterface(Headers);
+finishInterface(Headers, "Headers");

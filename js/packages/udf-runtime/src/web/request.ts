@@ -76,10 +76,10 @@ function toSettings(init: Record<string, unknown>, base: Settings | null): Setti
   return settings as Settings;
 }
 
-type AbortSignal = InstanceType<typeof fenchel.events.AbortSignal>;
+type AbortSignal = InstanceType<typeof fenchel.AbortSignal>;
 
 function toSignal(value: unknown, base: AbortSignal | null): AbortSignal {
-  const { AbortSignal } = fenchel.events;
+  const { AbortSignal } = fenchel;
   const followed = value === undefined ? base : value;
   if (followed === null) return AbortSignal.any([]);
   if (!(followed instanceof AbortSignal)) throw new TypeError("signal is not an AbortSignal");
@@ -213,5 +213,5 @@ export class Request extends Body {
   }
 }
 
-finishInterface(Body);
-finishInterface(Request);
+finishInterface(Body, "Body");
+finishInterface(Request, "Request");

@@ -130,4 +130,4 @@ export class Response extends Body {
   }
 }
 
-finishInterface(Response);
+finishInterface(Response, "Response");

@@ -298,6 +298,6 @@ function notImplemented(op: string): string {
   );
 }
 
-finishInterface(SubtleCrypto);
+finishInterface(SubtleCrypto, "SubtleCrypto");
 
 export const subtle = new SubtleCrypto(MAKE);

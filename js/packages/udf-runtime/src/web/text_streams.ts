@@ -84,5 +84,5 @@ export class TextDecoderStream {
   }
 }
 
-finishInterface(TextEncoderStream);
-finishInterface(TextDecoderStream);
+finishInterface(TextEncoderStream, "TextEncoderStream");
+finishInterface(TextDecoderStream, "TextDecoderStream");

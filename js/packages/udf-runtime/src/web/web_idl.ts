@@ -32,21 +32,25 @@ export function toDictionary(value: unknown, what: string): Record<string, unkno
   return value as Record<string, unknown>;
 }
 
-type Class = { readonly name: string; readonly prototype: object };
+type Class = { readonly prototype: object };
 
-/** Members of interfaces are enumerable, those of JavaScript classes are not; adds the tag. */
-export function finishInterface(constructor: Class): void {
+/**
+ * Members of interfaces are enumerable, those of JavaScript classes are not. Gives the class its
+ * name, which the build may change, and the tag.
+ */
+export function finishInterface(constructor: Class, name: string): void {
   const { prototype } = constructor;
   for (const holder of [prototype, constructor] as object[]) {
-    for (const name of Object.getOwnPropertyNames(holder)) {
-      if (["constructor", "prototype", "length", "name"].includes(name)) continue;
-      Object.defineProperty(holder, name, { enumerable: true });
+    for (const member of Object.getOwnPropertyNames(holder)) {
+      if (["constructor", "prototype", "length", "name"].includes(member)) continue;
+      Object.defineProperty(holder, member, { enumerable: true });
     }
   }
   Object.defineProperty(prototype, Symbol.toStringTag, {
-    value: constructor.name,
+    value: name,
     configurable: true,
   });
+  Object.defineProperty(constructor, "name", { value: name, configurable: true });
 }
 
 /** Iterates lists that may change meanwhile, as `iterable<>` declarations demand. */
