@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,21 +25,14 @@ class AdminKeyBody(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     admin_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeployHandlers:
     """Every endpoint needs an admin; the key is in the body, or in the header."""
 
-    def __init__(
-        self,
-        *,
-        deploy: DeployService,
-        authenticator: RequestAuthenticator,
-        shutdown: Shutdown,
-        body_bytes_max: int,
-    ) -> None:
-        self._deploy = deploy
-        self._shutdown = shutdown
-        self._authenticator = authenticator
-        self._body_bytes_max = body_bytes_max
+    deploy: DeployService
+    authenticator: RequestAuthenticator
+    shutdown: Shutdown
+    body_bytes_max: int
 
     @property
     def routes(self) -> Routes:
@@ -57,25 +51,25 @@ class DeployHandlers:
 
     async def get_config_hashes(self, request: Request) -> Response:
         await self._read(request, AdminKeyBody)
-        return json_response(await self._deploy.config_hashes())
+        return json_response(await self.deploy.config_hashes())
 
     async def start_push(self, request: Request) -> Response:
-        return await self._serve(request, StartPushRequest, self._deploy.start_push)
+        return await self._serve(request, StartPushRequest, self.deploy.start_push)
 
     async def evaluate_push(self, request: Request) -> Response:
-        return await self._serve(request, StartPushRequest, self._deploy.evaluate_push)
+        return await self._serve(request, StartPushRequest, self.deploy.evaluate_push)
 
     async def evaluate_schema(self, request: Request) -> Response:
-        return await self._serve(request, StartPushRequest, self._deploy.evaluate_schema)
+        return await self._serve(request, StartPushRequest, self.deploy.evaluate_schema)
 
     async def wait_for_schema(self, request: Request) -> Response:
         """A long poll (2.9)."""
         body = await self._read(request, WaitForSchemaRequest)
-        status = self._deploy.wait_for_schema(body)
-        return json_response(await self._shutdown.wait_unless_begun(status))
+        status = self.deploy.wait_for_schema(body)
+        return json_response(await self.shutdown.wait_unless_begun(status))
 
     async def finish_push(self, request: Request) -> Response:
-        return await self._serve(request, FinishPushRequest, self._deploy.finish_push)
+        return await self._serve(request, FinishPushRequest, self.deploy.finish_push)
 
     async def report_push_completed(self, request: Request) -> Response:
         """Telemetry of the CLI; nothing is kept (2.11)."""
@@ -83,8 +77,8 @@ class DeployHandlers:
         return json_response(None)
 
     async def get_canonical_urls(self, request: Request) -> Response:
-        await self._authenticator.require_admin(request)
-        return json_response(self._deploy.canonical_urls())
+        await self.authenticator.require_admin(request)
+        return json_response(self.deploy.canonical_urls())
 
     async def _serve(
         self,
@@ -96,6 +90,6 @@ class DeployHandlers:
 
     async def _read(self, request: Request, body_type: type[Any]) -> Any:
         """The body of a caller who may deploy."""
-        body = await request.read_json(body_type, bytes_max=self._body_bytes_max)
-        require_writer(await self._authenticator.require_admin(request, body.admin_key))
+        body = await request.read_json(body_type, bytes_max=self.body_bytes_max)
+        require_writer(await self.authenticator.require_admin(request, body.admin_key))
         return body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from fenchel.application import EnvironmentChange, EnvironmentService
@@ -15,17 +17,11 @@ class ChangesBody(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[EnvironmentChange, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentHandlers:
-    def __init__(
-        self,
-        *,
-        environment: EnvironmentService,
-        authenticator: RequestAuthenticator,
-        body_bytes_max: int,
-    ) -> None:
-        self._environment = environment
-        self._authenticator = authenticator
-        self._body_bytes_max = body_bytes_max
+    environment: EnvironmentService
+    authenticator: RequestAuthenticator
+    body_bytes_max: int
 
     @property
     def routes(self) -> Routes:
@@ -33,7 +29,7 @@ class EnvironmentHandlers:
 
     async def update(self, request: Request) -> Response:
         """All changes or none; an empty 200."""
-        require_writer(await self._authenticator.require_admin(request))
-        body = await request.read_json(ChangesBody, bytes_max=self._body_bytes_max)
-        await self._environment.update(body.changes)
+        require_writer(await self.authenticator.require_admin(request))
+        body = await request.read_json(ChangesBody, bytes_max=self.body_bytes_max)
+        await self.environment.update(body.changes)
         return Response()

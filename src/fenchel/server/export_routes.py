@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from fenchel.application import ExportService
@@ -21,21 +23,14 @@ class _ExpirationBody(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
     expiration_ts_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportHandlers:
     """Every endpoint needs an admin; a read-only one may download."""
 
-    def __init__(
-        self,
-        *,
-        exports: ExportService,
-        instance_name: str,
-        authenticator: RequestAuthenticator,
-        body_bytes_max: int,
-    ) -> None:
-        self._exports = exports
-        self._instance_name = instance_name
-        self._authenticator = authenticator
-        self._body_bytes_max = body_bytes_max
+    exports: ExportService
+    instance_name: str
+    authenticator: RequestAuthenticator
+    body_bytes_max: int
 
     @property
     def routes(self) -> Routes:
@@ -50,20 +45,20 @@ class ExportHandlers:
 
     async def request_export(self, request: Request) -> Response:
         """Answers when the export is recorded; it is made in the background."""
-        require_writer(await self._authenticator.require_admin(request))
+        require_writer(await self.authenticator.require_admin(request))
         if request.query.get("component"):
             raise _bad_query("This deployment has no components to export.")
         text = request.query.get("includeStorage", "false")
         include_storage = _BOOLEANS.get(text)
         if include_storage is None:
             raise _bad_query(f"includeStorage must be true or false, not {text!r}.")
-        await self._exports.request(include_storage=include_storage)
+        await self.exports.request(include_storage=include_storage)
         return text_response("")
 
     async def download(self, request: Request) -> Response:
-        await self._authenticator.require_admin(request)
-        export = await self._exports.open(request.path.removeprefix(_DOWNLOAD))
-        name = f"snapshot_{self._instance_name}_{export.start_ts}.zip"
+        await self.authenticator.require_admin(request)
+        export = await self.exports.open(request.path.removeprefix(_DOWNLOAD))
+        name = f"snapshot_{self.instance_name}_{export.start_ts}.zip"
         return Response(
             content_type="application/zip",
             headers=(
@@ -75,15 +70,15 @@ class ExportHandlers:
         )
 
     async def set_expiration(self, request: Request) -> Response:
-        require_writer(await self._authenticator.require_admin(request))
-        body = await request.read_json(_ExpirationBody, bytes_max=self._body_bytes_max)
+        require_writer(await self.authenticator.require_admin(request))
+        body = await request.read_json(_ExpirationBody, bytes_max=self.body_bytes_max)
         export_id = request.path.removeprefix(_SET_EXPIRATION)
-        await self._exports.set_expiration(export_id, body.expiration_ts_ns)
+        await self.exports.set_expiration(export_id, body.expiration_ts_ns)
         return text_response("")
 
     async def cancel(self, request: Request) -> Response:
-        require_writer(await self._authenticator.require_admin(request))
-        await self._exports.cancel(request.path.removeprefix(_CANCEL))
+        require_writer(await self.authenticator.require_admin(request))
+        await self.exports.cancel(request.path.removeprefix(_CANCEL))
         return text_response("")
 
 

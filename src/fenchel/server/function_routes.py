@@ -5,6 +5,7 @@ timestamps.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -56,15 +57,13 @@ class TimestampResponse(msgspec.Struct, frozen=True, kw_only=True):
     ts: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionHandlers:
     """One method per endpoint. A failing function is a 200 with status "error"."""
 
-    def __init__(
-        self, *, application: Application, authenticator: RequestAuthenticator, body_bytes_max: int
-    ) -> None:
-        self._application = application
-        self._authenticator = authenticator
-        self._body_bytes_max = body_bytes_max
+    application: Application
+    authenticator: RequestAuthenticator
+    body_bytes_max: int
 
     @property
     def routes(self) -> Routes:
@@ -85,7 +84,7 @@ class FunctionHandlers:
     async def query(self, request: Request) -> Response:
         client = _client(request)
         body = await self._read(request, FunctionBody)
-        identity = await self._authenticator.identify(request)
+        identity = await self.authenticator.identify(request)
         return await self._query(request, client, body, identity)
 
     async def query_by_url(self, request: Request) -> Response:
@@ -99,7 +98,7 @@ class FunctionHandlers:
             args=msgspec.Raw(request.query.get("args", "{}").encode()),
             format=request.query.get("format"),
         )
-        identity = await self._authenticator.identify(request)
+        identity = await self.authenticator.identify(request)
         return await self._query(request, client, body, identity)
 
     async def _query(
@@ -111,7 +110,7 @@ class FunctionHandlers:
         ts: Timestamp | None = None,
     ) -> Response:
         value_format = decode_format(body.format, client)
-        run = await self._application.run_query(_call(request, body, identity), ts=ts)
+        run = await self.application.run_query(_call(request, body, identity), ts=ts)
         return json_response(
             result_body(run.result, value_format),
             function=body.path,
@@ -121,13 +120,13 @@ class FunctionHandlers:
 
     async def mutation(self, request: Request) -> Response:
         async def run(call: FunctionCall) -> ClientResult:
-            return (await self._application.run_mutation(call)).result
+            return (await self.application.run_mutation(call)).result
 
         return await self._write(request, run)
 
     async def action(self, request: Request) -> Response:
         async def run(call: FunctionCall) -> ClientResult:
-            return (await self._application.run_action(call)).result
+            return (await self.application.run_action(call)).result
 
         return await self._write(request, run)
 
@@ -135,7 +134,7 @@ class FunctionHandlers:
         client = _client(request)
         body = await self._read(request, FunctionBody)
         value_format = decode_format(body.format, client)
-        identity = await self._authenticator.identify(request)
+        identity = await self.authenticator.identify(request)
         if isinstance(identity, Admin):
             require_writer(identity)
         result = await run(_call(request, body, identity))
@@ -146,8 +145,8 @@ class FunctionHandlers:
         client = _client(request)
         body = await self._read(request, FunctionBody)
         value_format = decode_format(body.format, client)
-        admin = require_writer(require_admin(await self._authenticator.identify(request)))
-        run = await self._application.run_function(_call(request, body, admin))
+        admin = require_writer(require_admin(await self.authenticator.identify(request)))
+        run = await self.application.run_function(_call(request, body, admin))
         return json_response(result_body(run.result, value_format), function=body.path)
 
     async def run(self, request: Request) -> Response:
@@ -157,23 +156,23 @@ class FunctionHandlers:
         run_body = await self._read(request, RunBody)
         body = FunctionBody(path=path, args=run_body.args)
         value_format = decode_format(run_body.format or "json", client)
-        identity = await self._authenticator.identify(request)
-        run = await self._application.run_function(_call(request, body, identity))
+        identity = await self.authenticator.identify(request)
+        run = await self.application.run_function(_call(request, body, identity))
         return json_response(result_body(run.result, value_format), function=path)
 
     async def query_ts(self, _request: Request) -> Response:
-        return json_response(TimestampResponse(ts=encode_timestamp(self._application.latest_ts())))
+        return json_response(TimestampResponse(ts=encode_timestamp(self.application.latest_ts())))
 
     async def query_at_ts(self, request: Request) -> Response:
         client = _client(request)
         body = await self._read(request, QueryAtBody)
         ts = self._decode_past_ts(body.ts)
-        identity = await self._authenticator.identify(request)
+        identity = await self.authenticator.identify(request)
         return await self._query(request, client, body, identity, ts)
 
     def _decode_past_ts(self, text: str) -> Timestamp:
         ts = decode_timestamp(text)
-        if ts > self._application.latest_ts():
+        if ts > self.application.latest_ts():
             raise bad_request("InvalidTimestamp", "The timestamp is in the future.")
         return ts
 
@@ -184,16 +183,16 @@ class FunctionHandlers:
         if len(batch.queries) > BATCH_COUNT_MAX:
             raise bad_request("BadJsonBody", f"A batch has at most {BATCH_COUNT_MAX} queries.")
         formats = [decode_format(body.format, client) for body in batch.queries]
-        identity = await self._authenticator.identify(request)
-        ts = self._application.latest_ts()
+        identity = await self.authenticator.identify(request)
+        ts = self.application.latest_ts()
         results = []
         for body, value_format in zip(batch.queries, formats, strict=True):
-            run = await self._application.run_query(_call(request, body, identity), ts=ts)
+            run = await self.application.run_query(_call(request, body, identity), ts=ts)
             results.append(result_body(run.result, value_format))
         return json_response(QueryBatchResponse(results=tuple(results)))
 
     async def _read(self, request: Request, body_type: type[Any]) -> Any:
-        return await request.read_json(body_type, bytes_max=self._body_bytes_max)
+        return await request.read_json(body_type, bytes_max=self.body_bytes_max)
 
 
 def _client(request: Request) -> ClientVersion | None:

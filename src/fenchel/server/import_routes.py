@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from fenchel.application import ImportRequest, ImportService
@@ -42,21 +44,14 @@ class _Imported(msgspec.Struct, rename="camel", frozen=True):
     num_written: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportHandlers:
     """Every endpoint needs an admin who may write."""
 
-    def __init__(
-        self,
-        *,
-        imports: ImportService,
-        authenticator: RequestAuthenticator,
-        body_bytes_max: int,
-        part_bytes_max: int,
-    ) -> None:
-        self._imports = imports
-        self._authenticator = authenticator
-        self._body_bytes_max = body_bytes_max
-        self._part_bytes_max = part_bytes_max
+    imports: ImportService
+    authenticator: RequestAuthenticator
+    body_bytes_max: int
+    part_bytes_max: int
 
     @property
     def routes(self) -> Routes:
@@ -78,26 +73,26 @@ class ImportHandlers:
             target = msgspec.convert(request.query, _Target)
         except msgspec.ValidationError as error:
             raise _bad_query(str(error)) from error
-        written = await self._imports.import_file(_decode_target(target), request.stream_body())
+        written = await self.imports.import_file(_decode_target(target), request.stream_body())
         return json_response(_Imported(written))
 
     async def start_upload(self, request: Request) -> Response:
         await self._require_writer(request)
-        return json_response(_UploadStarted(self._imports.start_upload()))
+        return json_response(_UploadStarted(self.imports.start_upload()))
 
     async def upload_part(self, request: Request) -> Response:
         await self._require_writer(request)
         number = request.query.get("partNumber", "")
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             raise _bad_query(f"partNumber must be a number, not {number!r}.")
-        content = await request.read_body(self._part_bytes_max, code="InvalidImport")
+        content = await request.read_body(self.part_bytes_max, code="InvalidImport")
         token = request.query.get("uploadToken", "")
-        return json_response(await self._imports.upload_part(token, int(number), content))
+        return json_response(await self.imports.upload_part(token, int(number), content))
 
     async def finish_upload(self, request: Request) -> Response:
         await self._require_writer(request)
-        body = await request.read_json(_FinishUploadBody, bytes_max=self._body_bytes_max)
-        import_id = await self._imports.finish_upload(
+        body = await request.read_json(_FinishUploadBody, bytes_max=self.body_bytes_max)
+        import_id = await self.imports.finish_upload(
             _decode_target(body.import_), body.upload_token, body.part_tokens
         )
         return json_response(_UploadFinished(import_id))
@@ -105,18 +100,18 @@ class ImportHandlers:
     async def perform(self, request: Request) -> Response:
         """Answers when the state has changed, because the CLI subscribes again at once."""
         await self._require_writer(request)
-        body = await request.read_json(_ImportBody, bytes_max=self._body_bytes_max)
-        await self._imports.perform(body.import_id)
+        body = await request.read_json(_ImportBody, bytes_max=self.body_bytes_max)
+        await self.imports.perform(body.import_id)
         return text_response("")
 
     async def cancel(self, request: Request) -> Response:
         await self._require_writer(request)
-        body = await request.read_json(_ImportBody, bytes_max=self._body_bytes_max)
-        await self._imports.cancel(body.import_id)
+        body = await request.read_json(_ImportBody, bytes_max=self.body_bytes_max)
+        await self.imports.cancel(body.import_id)
         return text_response("")
 
     async def _require_writer(self, request: Request) -> None:
-        require_writer(await self._authenticator.require_admin(request))
+        require_writer(await self.authenticator.require_admin(request))
 
 
 def _decode_target(target: _Target) -> ImportRequest:

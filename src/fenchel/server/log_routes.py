@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fenchel.application import FunctionLog
 from fenchel.errors import bad_request
 from fenchel.server.authentication import RequestAuthenticator
@@ -12,17 +14,11 @@ from fenchel.server.routing import Routes
 from fenchel.server.shutdown import Shutdown
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogHandlers:
-    def __init__(
-        self,
-        *,
-        function_log: FunctionLog,
-        authenticator: RequestAuthenticator,
-        shutdown: Shutdown,
-    ) -> None:
-        self._function_log = function_log
-        self._authenticator = authenticator
-        self._shutdown = shutdown
+    function_log: FunctionLog
+    authenticator: RequestAuthenticator
+    shutdown: Shutdown
 
     @property
     def routes(self) -> Routes:
@@ -30,12 +26,12 @@ class LogHandlers:
 
     async def stream(self, request: Request) -> Response:
         """Everything newer than `cursor` (milliseconds); waits for the first entry."""
-        await self._authenticator.require_admin(request)
+        await self.authenticator.require_admin(request)
         client = decode_client_version(request.headers.get("convex-client"))
         is_structured = client is not None and client.is_structured_log_reader
         cursor_ms = _decode_cursor(request.query.get("cursor", "0"))
-        page = self._function_log.stream(cursor_ms, is_structured=is_structured)
-        return json_response(await self._shutdown.wait_unless_begun(page))
+        page = self.function_log.stream(cursor_ms, is_structured=is_structured)
+        return json_response(await self.shutdown.wait_unless_begun(page))
 
 
 def _decode_cursor(text: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from fenchel import __version__
@@ -34,10 +36,10 @@ class AdminKeyCheck(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     is_read_only: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeHandlers:
-    def __init__(self, *, instance_name: str, authenticator: RequestAuthenticator) -> None:
-        self._instance_name = instance_name
-        self._authenticator = authenticator
+    instance_name: str
+    authenticator: RequestAuthenticator
 
     @property
     def routes(self) -> Routes:
@@ -59,7 +61,7 @@ class ProbeHandlers:
         return text_response(__version__)
 
     async def show_instance_name(self, _request: Request) -> Response:
-        return text_response(self._instance_name)
+        return text_response(self.instance_name)
 
     async def echo(self, request: Request) -> Response:
         body = await request.read_body(ECHO_BYTES_MAX, code="BodyTooLarge")
@@ -68,7 +70,7 @@ class ProbeHandlers:
 
     async def check_admin_key(self, request: Request) -> Response:
         """What the key allows, as far as this server offers it."""
-        admin = await self._authenticator.require_admin(request)
+        admin = await self.authenticator.require_admin(request)
         operations = (
             _READ_OPERATIONS if admin.is_read_only else _READ_OPERATIONS + _WRITE_OPERATIONS
         )
