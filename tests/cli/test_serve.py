@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fenchel.cli.serve import serve_settings
+import subprocess
+import sys
+
+import pytest
+
+from fenchel.cli.serve import FILES_WANTED, serve_settings
 from fenchel.runtime import Settings
 
 
@@ -19,3 +24,22 @@ def test_production_hides_errors_and_private_addresses() -> None:
 def test_private_addresses_can_be_allowed_in_production() -> None:
     settings = serve_settings(is_production=True, allows_private_addresses=True)
     assert settings.egress.private_addresses_allowed
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [(256, 4_096, 4_096), (256, FILES_WANTED + 1, FILES_WANTED), (4_096, 4_096, 4_096)],
+)
+def test_the_limit_of_open_files_is_raised_as_far_as_needed(
+    soft: int, hard: int, expected: int
+) -> None:
+    program = (
+        "import resource\n"
+        "from fenchel.cli.serve import raise_file_limit\n"
+        "kind = resource.RLIMIT_NOFILE\n"
+        f"hard = min({hard}, resource.getrlimit(kind)[1])\n"
+        f"resource.setrlimit(kind, ({soft}, hard))\n"
+        "raise_file_limit()\n"
+        f"assert resource.getrlimit(kind) == (min({expected}, hard), hard)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from fenchel.runtime.settings import ApplicationSettings, EgressSettings
 from fenchel.server import Backend, Instance, ServeOptions, compose
 
 logger = logging.getLogger(__name__)
+
+# Twice the sockets that are served at most, and some for the data.
+FILES_WANTED = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,17 @@ def serve_settings(*, is_production: bool, allows_private_addresses: bool) -> Se
 def serve(arguments: ServeArguments, runtime: Runtime) -> None:
     """Return after an orderly stop. Raises FenchelError if the backend cannot start or go on."""
     _configure_logging(arguments.log_level)
+    raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(arguments, runtime))
+
+
+def raise_file_limit() -> None:
+    """Every client is an open file. The usual limit of 1,024 is for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(arguments: ServeArguments, runtime: Runtime) -> None:
