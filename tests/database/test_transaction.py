@@ -248,3 +248,26 @@ class TestTokens:
             database.refresh(token, database.latest_ts())
         assert caught.value.code == "OutOfRetention"
         assert database.refresh(token, token.ts) is token
+
+
+class TestMarks:
+    async def test_a_transaction_that_was_restored_is_as_one_that_never_read(
+        self, any_database: Database
+    ) -> None:
+        a, b = await insert(any_database, "items", {"n": 1.0}, {"n": 2.0})
+        tx, other = any_database.begin(), any_database.begin()
+        for each in (tx, other):
+            await each.user().get(a)
+        mark = tx.mark_reads()
+        tx.begin_subtransaction()
+        await tx.user().get(b)
+        await tx.user().patch(b, {"n": 3.0})
+        await tx.user().insert("fresh", {})
+        tx.rollback_subtransaction()
+        tx.restore_reads(mark)
+        for each in (tx, other):
+            await each.user().patch(a, {"n": 4.0})
+        assert dict(tx.reads.items()) == dict(other.reads.items())
+        assert tx.usage.documents_read == other.usage.documents_read
+        await patch(any_database, b, n=9.0)
+        await any_database.commit(tx)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fenchel.isolate.frames import Frame, FrameType, ProtocolError
 from fenchel.isolate.messages import (
+    AnsweredCall,
     Syscall,
     decode_loaded,
     decode_log,
@@ -17,6 +18,7 @@ from fenchel.isolate.messages import (
     decode_snapshot_result,
     decode_sync_call,
     decode_syscalls,
+    encode_answered_calls,
     encode_error_payload,
 )
 
@@ -115,3 +117,14 @@ def test_an_error_payload_holds_the_data_as_it_is() -> None:
         "message": 'no "x"',
         "data": {"code": {"$integer": "AQAAAAAAAAA="}},
     }
+
+
+def test_answered_calls_go_as_meta_and_pairs() -> None:
+    calls = [
+        AnsweredCall("1.0/get", b"{}", True, b"null", 0),
+        AnsweredCall("1.0/get", b"[]", False, b"no", 1),
+    ]
+    meta, *pairs = encode_answered_calls(calls)
+    assert json.loads(meta) == [["1.0/get", 1, 0], ["1.0/get", 0, 1]]
+    assert pairs == [b"{}", b"null", b"[]", b"no"]
+    assert encode_answered_calls([]) == []

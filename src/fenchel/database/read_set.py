@@ -37,7 +37,7 @@ def touches(intervals: IntervalSet, write: IndexWrite) -> bool:
 
 
 class ReadSet:
-    """Disjoint, merged intervals by index id. Only `record` may let it grow.
+    """Disjoint, merged intervals by index id. Only `record` and `merge` may let it grow.
 
     `user_interval_count` counts the intervals on user tables, which are limited; what the system
     looks up on the way is not (database specification 7.2).
@@ -70,6 +70,18 @@ class ReadSet:
                 continue
             for interval in intervals:
                 own.add(interval)
+
+    def copy(self) -> ReadSet:
+        """An independent set with the same dependencies."""
+        other = ReadSet()
+        other.restore(self)
+        return other
+
+    def restore(self, earlier: ReadSet) -> None:
+        """Be as a copy that was taken earlier: what was read since then decided nothing."""
+        assert not self._is_frozen, "a read was taken back after the token was taken"
+        self._intervals = {index_id: intervals.copy() for index_id, intervals in earlier.items()}
+        self.user_interval_count = earlier.user_interval_count
 
     def freeze(self) -> None:
         """No more reads: somebody relies on this set now."""

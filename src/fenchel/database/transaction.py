@@ -59,6 +59,17 @@ class _Level:
     scheduled_args_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMark:
+    """What a transaction had read at a moment when it had written nothing in its level."""
+
+    reads: ReadSet
+    documents_read: int
+    bytes_read: int
+    write_dependencies: frozenset[TabletId]
+    next_creation_time: float
+
+
 class Transaction:
     """Reads see the snapshot at `begin_ts` and the transaction's own writes.
 
@@ -129,6 +140,27 @@ class Transaction:
         self.usage.functions_scheduled = level.functions_scheduled
         self.usage.scheduled_args_bytes = level.scheduled_args_bytes
         self.writes.rollback_level()
+
+    def mark_reads(self) -> ReadMark:
+        """For `restore_reads`."""
+        return ReadMark(
+            reads=self.reads.copy(),
+            documents_read=self.usage.documents_read,
+            bytes_read=self.usage.bytes_read,
+            write_dependencies=frozenset(self._write_dependencies),
+            next_creation_time=self._next_creation_time,
+        )
+
+    def restore_reads(self, mark: ReadMark) -> None:
+        """Forget what was read since the mark, because nothing that was learned from it remains.
+
+        The caller has undone the writes since then.
+        """
+        self.reads.restore(mark.reads)
+        self.usage.documents_read = mark.documents_read
+        self.usage.bytes_read = mark.bytes_read
+        self._write_dependencies = set(mark.write_dependencies)
+        self._next_creation_time = mark.next_creation_time
 
     # Looking up: what is found, and what is missing, becomes a read.
 

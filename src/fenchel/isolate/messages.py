@@ -87,7 +87,8 @@ class WorkerError(_FromWorker, frozen=True, kw_only=True):
 
 
 class OutcomeHeader(_FromWorker, frozen=True, kw_only=True):
-    """`consumed`: (query id, documents handed to user code in total, 1 if it saw the end)."""
+    """`consumed`: (query id, documents handed to user code in total, 1 if it saw the end).
+    `answered_ahead`: how many of the calls that came with EXECUTE were made."""
 
     kind: OutcomeKind
     error: WorkerError | None = None
@@ -99,6 +100,7 @@ class OutcomeHeader(_FromWorker, frozen=True, kw_only=True):
     user_ms: _Milliseconds = 0.0
     heap_bytes: _Count = 0
     context_reused: bool = False
+    answered_ahead: _Count = 0
 
 
 class ResultKind(IntEnum):
@@ -113,6 +115,16 @@ class Syscall(NamedTuple):
     id: int
     op: str
     args: bytes
+
+
+class AnsweredCall(NamedTuple):
+    """A call that the execution is expected to make in JavaScript turn `turn`, and its answer."""
+
+    op: str
+    args: bytes
+    is_success: bool
+    payload: bytes
+    turn: int
 
 
 class Outcome(NamedTuple):
@@ -218,6 +230,16 @@ def load_header(bundle: CodeBundle, settings: IsolateSettings) -> LoadHeader:
 def encode_json_bytes(value: Any) -> bytes:
     """Compact JSON of headers and plain results."""
     return _encoder.encode(value)
+
+
+def encode_answered_calls(calls: Sequence[AnsweredCall]) -> list[bytes]:
+    """The optional fields of EXECUTE: meta, then arguments and answer of each call."""
+    if not calls:
+        return []
+    fields = [_encoder.encode([(call.op, int(call.is_success), call.turn) for call in calls])]
+    for call in calls:
+        fields += (call.args, call.payload)
+    return fields
 
 
 def encode_result_meta(meta: Sequence[tuple[int, int]]) -> bytes:

@@ -9,7 +9,7 @@ the execution.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fenchel.auth import Unknown, user_attributes
@@ -25,9 +25,15 @@ from fenchel.database import (
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.isolate import syscall_args as args_of
 from fenchel.isolate.addresses import invalid_arguments, resolve_address
+from fenchel.isolate.anticipation import Turn
 from fenchel.isolate.frames import ProtocolError
 from fenchel.isolate.host import NestedCall, NestedKind, UdfHost
-from fenchel.isolate.messages import Syscall, encode_error_payload, encode_json_bytes
+from fenchel.isolate.messages import (
+    AnsweredCall,
+    Syscall,
+    encode_error_payload,
+    encode_json_bytes,
+)
 from fenchel.isolate.metadata import (
     Deployment,
     function_metadata,
@@ -45,6 +51,7 @@ from fenchel.udf import JsError, LogLine, QueryJournal, UdfRequest, UdfType
 from fenchel.values import encode_json
 
 _NULL = b"null"
+_AHEAD_BYTES_MAX = 1 << 20
 
 Answer = tuple[bool, bytes]
 
@@ -63,7 +70,8 @@ class TransactionSyscalls:
     """One execution's system calls. Start value: nothing observed, no streams, empty journal.
 
     Fields that callers read afterwards: `observed_identity`, `observed_time`, `observed_randomness`
-    (these two from nested calls and from operations here), `journal`, `nested_log_lines`.
+    (these two from nested calls and from operations here), `journal`, `nested_log_lines`,
+    `has_sync_calls`.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class TransactionSyscalls:
         self._streams: dict[int, _Stream] = {}
         self._nested_count = 0
         self._has_paginated = False
+        self.has_sync_calls = False
 
     async def run_batch(self, calls: list[Syscall]) -> tuple[list[tuple[int, int]], list[bytes]]:
         """Meta and payloads of the answers, in call order; one after the other, so that the order
@@ -97,6 +106,20 @@ class TransactionSyscalls:
             meta.append((call.id, int(is_success)))
             payloads.append(payload)
         return meta, payloads
+
+    async def run_ahead(self, turns: Sequence[Turn]) -> list[AnsweredCall]:
+        """The answers of calls that the execution has not made yet, as far as they are not too
+        large to be sent on speculation."""
+        answered: list[AnsweredCall] = []
+        payload_bytes = 0
+        for number, calls in enumerate(turns):
+            for call in calls:
+                is_success, payload = await self._run(call)
+                answered.append(AnsweredCall(call.op, call.args, is_success, payload, number))
+                payload_bytes += len(payload)
+            if payload_bytes > _AHEAD_BYTES_MAX:
+                break
+        return answered
 
     async def _run(self, call: Syscall) -> Answer:
         try:
@@ -113,6 +136,7 @@ class TransactionSyscalls:
 
     def answer_sync_call(self, op: str, args: bytes) -> Answer:
         """Operations whose caller waits with JavaScript stopped; they do no I/O."""
+        self.has_sync_calls = True
         try:
             match op:
                 case "1.0/db/normalizeId":

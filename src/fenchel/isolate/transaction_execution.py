@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fenchel.database import Transaction
 from fenchel.errors import FenchelError, internal_error
+from fenchel.isolate.anticipation import Anticipation, CallRecorder, Turn
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import Execution, LogLines, LossCause, WorkerLost
 from fenchel.isolate.frames import ProtocolError
 from fenchel.isolate.host import UdfHost
-from fenchel.isolate.messages import ExecuteHeader, ExecutionKind, Outcome
+from fenchel.isolate.messages import (
+    AnsweredCall,
+    ExecuteHeader,
+    ExecutionKind,
+    Outcome,
+)
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.outcomes import (
     decode_log_line,
@@ -38,57 +44,136 @@ class TransactionCall:
     deployment: Deployment
 
 
+class _Mispredicted(Exception):
+    """The execution did not make all the calls that were answered ahead."""
+
+
 async def run_in_transaction(
-    worker: Worker, call: TransactionCall, settings: IsolateSettings
+    worker: Worker,
+    call: TransactionCall,
+    settings: IsolateSettings,
+    anticipation: Anticipation | None,
 ) -> UdfOutcome:
-    """The outcome; reads and writes stay in the transaction.
+    """The outcome; reads and writes stay in the transaction. With `anticipation`, a mutation's
+    transaction has a level that began right before.
 
     Raises: WorkerLost; FenchelError for failures of the system. Cancellation stops the JavaScript
     too.
     """
-    syscalls = TransactionSyscalls(call.request, call.transaction, call.host, call.deployment)
     deadline = asyncio.timeout(settings.execution_seconds_max)
     try:
         async with deadline:
-            outcome = await _converse(worker, call, syscalls, settings)
+            run = _Run(worker, call, settings)
+            if anticipation is None:
+                return await run.execute()
+            return await run.execute_anticipating(anticipation)
     except TimeoutError:
         if not deadline.expired():
             raise
         return UdfOutcome(result=system_timeout_error())
-    return _finish(worker, outcome, syscalls, settings)
 
 
-async def _converse(
-    worker: Worker, call: TransactionCall, syscalls: TransactionSyscalls, settings: IsolateSettings
-) -> Outcome:
-    kind: ExecutionKind = "query" if call.request.udf_type is UdfType.QUERY else "mutation"
-    header = execute_header(call.request, kind, settings.user_time_seconds_max)
-    execution = await worker.execute(call.bundle, header, call.request.args_json, syscalls)
-    try:
-        outcome = await _answer_until_outcome(worker, execution, syscalls)
-        await call.host.read_environment_variables(call.transaction, outcome.header.env_read)
-    finally:
-        worker.release(execution)
-    return outcome
+class _Run:
+    """One call on one worker: at most two executions, of which the first did not count."""
 
+    def __init__(self, worker: Worker, call: TransactionCall, settings: IsolateSettings) -> None:
+        self._worker = worker
+        self._call = call
+        self._settings = settings
 
-async def _answer_until_outcome(
-    worker: Worker, execution: Execution, syscalls: TransactionSyscalls
-) -> Outcome:
-    while True:
-        event = await execution.next_event()
-        if isinstance(event, Outcome):
-            _check_not_lost(worker, event)
-            return event
-        if isinstance(event, LogLines):
-            worker.process.kill("log lines of a query or mutation before its outcome")
-            raise internal_error("an isolate worker broke the protocol")
+    async def execute_anticipating(self, anticipation: Anticipation) -> UdfOutcome:
+        """As `execute`, with the same reads, writes and result, but fewer round trips."""
+        request, transaction = self._call.request, self._call.transaction
+        if predicted := anticipation.predict(request):
+            mark = transaction.mark_reads()
+            try:
+                outcome = await self.execute(predicted)
+            except _Mispredicted:
+                anticipation.record_run(is_miss=True)
+                if request.udf_type is UdfType.MUTATION:
+                    transaction.rollback_subtransaction()
+                    transaction.begin_subtransaction()
+                transaction.restore_reads(mark)
+            else:
+                anticipation.record_run(is_miss=False)
+                return outcome
+        if not anticipation.wants_run:
+            anticipation.record_run(is_miss=False)
+            return await self.execute()
+        recorder = CallRecorder()
+        outcome = await self.execute(recorder=recorder)
+        anticipation.learn(request, recorder.turns)
+        return outcome
+
+    async def execute(
+        self, predicted: Sequence[Turn] = (), recorder: CallRecorder | None = None
+    ) -> UdfOutcome:
+        """Raises: _Mispredicted if not exactly the predicted calls were made first."""
+        call = self._call
+        syscalls = TransactionSyscalls(call.request, call.transaction, call.host, call.deployment)
+        answered = await syscalls.run_ahead(predicted) if predicted else []
+        outcome = await self._converse(syscalls, answered, recorder)
+        if recorder is not None and self._may_look_ahead(syscalls):
+            recorder.discard()
+        return _finish(self._worker, outcome, syscalls, self._settings)
+
+    async def _converse(
+        self,
+        syscalls: TransactionSyscalls,
+        answered: list[AnsweredCall],
+        recorder: CallRecorder | None,
+    ) -> Outcome:
+        call, worker = self._call, self._worker
+        kind: ExecutionKind = "query" if call.request.udf_type is UdfType.QUERY else "mutation"
+        header = execute_header(call.request, kind, self._settings.user_time_seconds_max)
+        execution = await worker.execute(
+            call.bundle, header, call.request.args_json, syscalls, answered
+        )
         try:
-            meta, payloads = await syscalls.run_batch(event)
-        except ProtocolError as error:
-            worker.process.kill(str(error))
-            raise internal_error("an isolate worker broke the protocol") from error
-        await worker.send_results(execution, meta, payloads)
+            outcome = await self._answer_until_outcome(execution, syscalls, len(answered), recorder)
+            await call.host.read_environment_variables(call.transaction, outcome.header.env_read)
+        finally:
+            worker.release(execution)
+        return outcome
+
+    async def _answer_until_outcome(
+        self,
+        execution: Execution,
+        syscalls: TransactionSyscalls,
+        answered_count: int,
+        recorder: CallRecorder | None,
+    ) -> Outcome:
+        worker = self._worker
+        while True:
+            event = await execution.next_event()
+            if isinstance(event, Outcome):
+                _check_not_lost(worker, event)
+                self._check_predicted(event.header.answered_ahead, answered_count, syscalls)
+                return event
+            if isinstance(event, LogLines):
+                worker.process.kill("log lines of a query or mutation before its outcome")
+                raise internal_error("an isolate worker broke the protocol")
+            # Calls are numbered from 0, those that were answered ahead too.
+            self._check_predicted(min(event[0].id, answered_count), answered_count, syscalls)
+            if recorder is not None:
+                recorder.add(event)
+            try:
+                meta, payloads = await syscalls.run_batch(event)
+            except ProtocolError as error:
+                worker.process.kill(str(error))
+                raise internal_error("an isolate worker broke the protocol") from error
+            await worker.send_results(execution, meta, payloads)
+
+    def _check_predicted(
+        self, made_count: int, answered_count: int, syscalls: TransactionSyscalls
+    ) -> None:
+        """Raises: _Mispredicted."""
+        if answered_count and (made_count != answered_count or self._may_look_ahead(syscalls)):
+            raise _Mispredicted
+
+    def _may_look_ahead(self, syscalls: TransactionSyscalls) -> bool:
+        """A synchronous call of a mutation could see writes that come after it."""
+        return syscalls.has_sync_calls and self._call.request.udf_type is UdfType.MUTATION
 
 
 def _check_not_lost(worker: Worker, outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import Execution, LogLines, LossCause, WorkerLost
 from fenchel.isolate.frames import Frame, FrameType, ProtocolError
 from fenchel.isolate.messages import (
+    AnsweredCall,
     ExecuteHeader,
     Ready,
     decode_loaded,
@@ -26,6 +27,7 @@ from fenchel.isolate.messages import (
     decode_outcome,
     decode_sync_call,
     decode_syscalls,
+    encode_answered_calls,
     encode_error_payload,
     encode_json_bytes,
     encode_result_meta,
@@ -125,9 +127,15 @@ class Worker:
     # Executions
 
     async def execute(
-        self, bundle: CodeBundle, header: ExecuteHeader, args_json: str, sync_calls: SyncCalls
+        self,
+        bundle: CodeBundle,
+        header: ExecuteHeader,
+        args_json: str,
+        sync_calls: SyncCalls,
+        answered: Sequence[AnsweredCall] = (),
     ) -> Execution:
         """Announce an execution; the caller must `release` it. `header.bundle` is filled in here.
+        `answered`: calls that it will probably make.
 
         Raises: WorkerLost, FenchelError if the bundle cannot be loaded.
         """
@@ -145,7 +153,11 @@ class Worker:
         self._executions[execution.id] = (execution, sync_calls)
         header = msgspec.structs.replace(header, bundle=loaded.number)
         self.process.send(
-            FrameType.EXECUTE, execution.id, encode_json_bytes(header), args_json.encode()
+            FrameType.EXECUTE,
+            execution.id,
+            encode_json_bytes(header),
+            args_json.encode(),
+            *encode_answered_calls(answered),
         )
         return execution
 

@@ -21,6 +21,7 @@ from fenchel.definitions import AnalyzedModule
 from fenchel.errors import internal_error, overloaded
 from fenchel.isolate import evaluators
 from fenchel.isolate.action_execution import ActionCall, run_action_on
+from fenchel.isolate.anticipation import Anticipations
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.host import UdfHost
@@ -109,6 +110,7 @@ class WorkerPool:
             relief_count_max=self._settings.action_relief_workers_max,
         )
         self._egress = Egress(runtime.settings.egress)
+        self._anticipations = Anticipations()
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
         self._watchdog: asyncio.Task[None] | None = None
         self._active_count = 0
@@ -208,6 +210,9 @@ class WorkerPool:
         is_mutation = call.request.udf_type is UdfType.MUTATION
         usage = call.transaction.usage
         documents_read, bytes_read = usage.documents_read, usage.bytes_read
+        anticipation = (
+            None if is_nested else self._anticipations.find(call.bundle.key, call.request)
+        )
         wish = Reservation(
             bundle_key=call.bundle.key,
             is_alone=attempt.is_alone,
@@ -218,7 +223,7 @@ class WorkerPool:
             if is_mutation:
                 call.transaction.begin_subtransaction()
             try:
-                outcome = await run_in_transaction(worker, call, self._settings)
+                outcome = await run_in_transaction(worker, call, self._settings, anticipation)
             except BaseException as error:
                 if is_mutation:
                     call.transaction.rollback_subtransaction()

@@ -35,6 +35,7 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
       userMs: performance.now() - start,
       heapBytes: 0,
       contextReused: false,
+      answeredAhead: 0,
       ...rest,
     },
     result,

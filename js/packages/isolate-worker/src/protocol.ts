@@ -66,6 +66,19 @@ export interface OutcomeHeader {
   userMs: number;
   heapBytes: number;
   contextReused: boolean;
+  /** How many of the calls that the backend anticipated were made. */
+  answeredAhead: number;
+}
+
+/** Calls that the backend expects, in the order of the EXECUTE frame: one number per turn. */
+export type AheadMeta = [op: string, ok: 0 | 1, turn: number][];
+
+/** A call that the backend expects the execution to make, with its answer. */
+export interface CallAhead {
+  op: string;
+  argsJson: string;
+  ok: boolean;
+  payload: string;
 }
 
 /** `ok`: 0 an error, 1 text, 2 bytes. */

@@ -9,7 +9,13 @@ import type { Generation } from "./generation.ts";
 import { FrameError } from "./frames.ts";
 import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
-import type { BundleHeader, ExecuteHeader, ResultsMeta } from "./protocol.ts";
+import type {
+  AheadMeta,
+  BundleHeader,
+  CallAhead,
+  ExecuteHeader,
+  ResultsMeta,
+} from "./protocol.ts";
 import type { SyncChannel } from "./sync_channel.ts";
 
 export type SendFrame = (type: number, id: number, fields: readonly (string | Buffer)[]) => void;
@@ -87,7 +93,7 @@ export class Worker {
       onIsolateLost: (generation) => this.#loseAll(generation),
     });
     this.#executions.set(frame.id, execution);
-    execution.begin(text(frame, 1));
+    execution.begin(text(frame, 1), callsAhead(frame));
   }
 
   #loseAll(generation: Generation): void {
@@ -95,6 +101,17 @@ export class Worker {
       if (execution.generation === generation) execution.lose();
     }
   }
+}
+
+/** The anticipated calls of an EXECUTE frame, turn by turn: args and answer of each. */
+function callsAhead(frame: Frame): CallAhead[][] {
+  const turns: CallAhead[][] = [];
+  if (frame.fields.length <= 2) return turns;
+  json<AheadMeta>(frame, 2).forEach(([op, ok, turn], index) => {
+    const [argsJson, payload] = [text(frame, 3 + 2 * index), text(frame, 4 + 2 * index)];
+    (turns[turn] ??= []).push({ op, argsJson, ok: ok === 1, payload });
+  });
+  return turns;
 }
 
 function field(frame: Frame, index: number): Buffer {

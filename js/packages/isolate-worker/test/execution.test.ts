@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { CallAhead } from "../src/protocol.ts";
 import { BOTH_WAYS, setUp } from "./setup.ts";
 import { IMPORT_MS, NOW_MS, SEED } from "./worker_process.ts";
 import type { Answerer } from "./worker_process.ts";
@@ -226,6 +227,37 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
         await result("mutation", "messages:send", { author: "a", body: "b" }, () => '{"_id":"k"}'),
         "k",
       );
+    });
+
+    test("calls that were anticipated are answered here, also by refusing them", async () => {
+      const send = async (ahead: CallAhead[][]): Promise<unknown[]> => {
+        const args = { author: "a", body: "b" };
+        const ask: Answerer = () => '{"_id":"asked"}';
+        const { header, result, batches } = await worker.start(
+          bundle,
+          "mutation",
+          "messages:send",
+          args,
+          ask,
+          {},
+          ahead,
+        ).outcome;
+        return [header.error?.message ?? result, header.answeredAhead, batches.length];
+      };
+      const call: CallAhead = {
+        op: "1.0/insert",
+        argsJson: '{"table":"messages","value":{"author":"a","body":"b"}}',
+        ok: true,
+        payload: '{"_id":"ahead"}',
+      };
+      assert.deepEqual(await send([[call]]), ['"ahead"', 1, 0]);
+      const refusal = { ...call, ok: false, payload: '{"message":"no"}' };
+      assert.deepEqual(await send([[refusal]]), ["Uncaught Error: no", 1, 0]);
+      assert.deepEqual(await send([[{ ...call, argsJson: "{}" }]]), ['"asked"', 0, 1]);
+      assert.deepEqual(await send([[{ ...call, op: "1.0/get" }]]), ['"asked"', 0, 1]);
+      assert.deepEqual(await send([[call, call]]), ['"asked"', 0, 1]);
+      assert.deepEqual(await send([[call], [call]]), ['"ahead"', 1, 0]);
+      assert.deepEqual(await send([]), ['"asked"', 0, 1]);
     });
 
     test("many executions interleave", async () => {

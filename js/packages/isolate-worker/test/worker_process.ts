@@ -7,7 +7,13 @@ import type { LogLine } from "../../udf-runtime/src/host_interface.ts";
 import { FrameDecoder, encodeFrame } from "../src/frames.ts";
 import type { Frame } from "../src/frames.ts";
 import { MessageType } from "../src/protocol.ts";
-import type { BundleHeader, ExecuteHeader, OutcomeHeader, ResultsMeta } from "../src/protocol.ts";
+import type {
+  BundleHeader,
+  CallAhead,
+  ExecuteHeader,
+  OutcomeHeader,
+  ResultsMeta,
+} from "../src/protocol.ts";
 import type { AppBundle } from "./app_bundle.ts";
 
 export const BUNDLED = path.join(import.meta.dirname, "../../../../src/fenchel/_bundled");
@@ -52,6 +58,14 @@ interface Running {
   batches: string[][];
   resolve: (outcome: Outcome) => void;
   reject: (error: Error) => void;
+}
+
+function fieldsAhead(turns: CallAhead[][]): string[] {
+  if (turns.length === 0) return [];
+  const meta = turns.flatMap((calls, turn) =>
+    calls.map(({ op, ok }) => [op, ok ? 1 : 0, turn] as const),
+  );
+  return [JSON.stringify(meta), ...turns.flat().flatMap((call) => [call.argsJson, call.payload])];
 }
 
 export class WorkerProcess {
@@ -126,6 +140,7 @@ export class WorkerProcess {
     args: unknown = {},
     answerer: Answerer = () => null,
     header: Partial<ExecuteHeader> = {},
+    ahead: CallAhead[][] = [],
   ): { id: number; outcome: Promise<Outcome> } {
     const id = this.#nextId++;
     const [module = "", name = ""] = functionPath.split(":");
@@ -145,7 +160,11 @@ export class WorkerProcess {
       this.#running.set(id, { answerer, streamed: [], batches: [], resolve, reject });
     });
     this.#socket.write(
-      encodeFrame(MessageType.Execute, id, [JSON.stringify(full), JSON.stringify([args])]),
+      encodeFrame(MessageType.Execute, id, [
+        JSON.stringify(full),
+        JSON.stringify([args]),
+        ...fieldsAhead(ahead),
+      ]),
     );
     return { id, outcome };
   }
