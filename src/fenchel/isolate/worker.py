@@ -187,6 +187,8 @@ class Worker:
             self._bundles[bundle.key] = entry
             self._unload_surplus()
         self._bundles.move_to_end(bundle.key)
+        if entry.loaded.done():  # the usual case; one that failed is not kept
+            return entry
         entry.user_count += 1
         try:
             await asyncio.shield(entry.loaded)
