@@ -20,7 +20,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -108,7 +107,8 @@ async def opened(persistence: Persistence) -> AsyncIterator[Database]:
 
 
 async def _measure(plan: EnginePlan, name: str, peers: dict[str, Peer]) -> list[Measurement]:
-    """Medians of rounds that take turns, after one that does not count."""
+    """The best of rounds that take turns, after one that does not count: what else runs on the
+    machine only makes them worse."""
     rates: dict[str, list[float]] = {peer: [] for peer in peers}
     costs: dict[str, list[float]] = {peer: [] for peer in peers}
     for number in range(plan.rounds + 1):
@@ -122,9 +122,12 @@ async def _measure(plan: EnginePlan, name: str, peers: dict[str, Peer]) -> list[
                 costs[peer].append(cpu / plan.operations * 1e6)
     return [
         Measurement(
-            name=f"durable_commit.{name}.{figure}", value=median(found[peer]), unit=unit, peer=peer
+            name=f"durable_commit.{name}.{figure}", value=best(found[peer]), unit=unit, peer=peer
         )
-        for figure, unit, found in (("per_second", "1/s", rates), ("cpu", "µs", costs))
+        for figure, unit, best, found in (
+            ("per_second", "1/s", max, rates),
+            ("cpu", "µs", min, costs),
+        )
         for peer in peers
     ]
 

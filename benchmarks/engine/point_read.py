@@ -53,7 +53,11 @@ async def measure(plan: EnginePlan) -> list[Measurement]:
             with raw_sqlite(directory / "raw.sqlite3") as raw:
                 fill_raw(raw, table, plan.document_count)
         for name, cache_bytes in (("cached", 128 << 20), ("uncached", 0)):
-            settings = replace(DatabaseSettings(), document_cache_bytes_max=cache_bytes)
+            settings = replace(
+                DatabaseSettings(),
+                document_cache_bytes_max=cache_bytes,
+                latest_documents_bytes_max=cache_bytes,
+            )
             async with opened(directory, settings) as database:
                 with raw_sqlite(directory / "raw.sqlite3") as raw:
                     measurements += await _measure(plan, name, database, raw)
