@@ -65,6 +65,28 @@ async def inserting(database: Database, number: float) -> Transaction:
     return tx
 
 
+async def test_the_timestamp_is_told_before_anybody_can_see_the_commit(database: Database) -> None:
+    seen: list[tuple[Timestamp, Timestamp]] = []
+
+    def tell(ts: Timestamp) -> None:
+        seen.append((ts, database.latest_ts()))
+
+    ts = await database.commit(await inserting(database, 1.0), on_publish=tell)
+    ((told, latest),) = seen
+    assert told == ts == database.latest_ts()
+    assert latest < told
+
+
+async def test_a_commit_that_is_not_stored_is_not_told(
+    database: Database, persistence: GatedPersistence
+) -> None:
+    told: list[Timestamp] = []
+    persistence.error = NotStoredError("disk full")
+    with pytest.raises(NotStoredError):
+        await database.commit(await inserting(database, 1.0), on_publish=told.append)
+    assert not told
+
+
 class Group:
     """One commit held in the durable write; others gather behind it."""
 

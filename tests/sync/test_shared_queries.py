@@ -192,6 +192,29 @@ class TestFailures:
         assert values(await slow.transition()) == {0: 3}
 
 
+class TestMutations:
+    async def test_a_slow_one_does_not_hold_back_updates_of_its_client(
+        self, clients: list[Client]
+    ) -> None:
+        slow, other, *_ = clients
+        gate = asyncio.Event()
+
+        async def wait(call: FunctionCall) -> None:
+            if call.path == "slow":
+                await gate.wait()
+
+        slow.backend.before_mutation = wait
+        for client in (slow, other):
+            client.subscribe(0)
+        await see([slow, other], 0)
+        slow.mutate(0, "slow")
+        other.mutate(0)
+        await see([slow, other], 1)
+        gate.set()
+        assert (await slow.socket.hear())["type"] == "MutationResponse"
+        await see([slow, other], 2)
+
+
 class TestTurns:
     async def test_runs_of_all_connections_together_are_bounded(self) -> None:
         sync = replace(SyncSettings(), shared_query_parallelism=3)
