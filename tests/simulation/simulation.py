@@ -152,12 +152,10 @@ class Simulation:
     async def _open(self, persistence: Persistence, runtime: Runtime) -> Database:
         """A database with the workers that every server has."""
         database = await Database.open(persistence, runtime)
-
-        async def retain() -> None:
-            await (await Retention.load(database)).run()
-
+        # Loaded once in a process, whatever fails later: it knows what it has persisted.
+        retention = await Retention.load(database)
         for name, loop in (
-            ("retention", retain),
+            ("retention", retention.run),
             ("repeatable timestamp", RepeatableTimestamp(database).run),
         ):
             task = asyncio.create_task(self._supervise(loop), name=name)
