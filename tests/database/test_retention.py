@@ -222,6 +222,33 @@ class TestReaders:
             any_database.begin(ts=ts)
         assert await entry_count(any_database, "items", "by_id") == 1
 
+    async def test_a_bound_that_was_stored_although_its_write_failed(
+        self, runtime: Runtime
+    ) -> None:
+        class Unsure(RefusingPersistence):
+            is_unsure = False
+
+            async def write(self, batch: WriteBatch) -> None:
+                await super().write(batch)
+                if self.is_unsure:
+                    raise OSError("who knows")
+
+        persistence = Unsure()
+        runtime = impatient(document_retention_seconds=3_600.0)
+        database = await Database.open(persistence, runtime)
+        (id_text,) = await insert(database, "items", {"n": 1.0})
+        old = database.begin()
+        await patch(database, id_text, n=2.0)
+        retention = await Retention.load(database)
+        persistence.is_unsure = True
+        with pytest.raises(OSError, match="who knows"):
+            await retention.run_round()
+        persistence.is_unsure = False
+        await collect(await Retention.load(database))
+        with pytest.raises(FenchelError, match="OutOfRetention"):
+            await query(old, scan("items"))
+        await database.close()
+
     async def test_a_snapshot_held_while_the_bound_is_stored_stays(
         self, any_database: Database
     ) -> None:

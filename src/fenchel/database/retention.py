@@ -67,6 +67,9 @@ class Retention:
         self._persistence = database.persistence
         self._settings = database.runtime.settings.database
         self._entries = _History(global_values, MIN_SNAPSHOT_TS, CONFIRMED_DELETED_TS)
+        # A bound whose write failed may have been persisted, but its snapshots were not given up:
+        # readers in this process still rely on them.
+        self._entries.min_ts = min(self._entries.min_ts, database.snapshots.bounds.min_ts)
         self._revisions = _History(
             global_values, DOCUMENT_MIN_SNAPSHOT_TS, DOCUMENT_CONFIRMED_DELETED_TS
         )
