@@ -13,6 +13,11 @@ from fenchel.definitions import AnalyzedFunction, FunctionPath
 from fenchel.errors import bad_request
 from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
+from fenchel.function_runner.limit_warnings import (
+    size_warnings,
+    time_warnings,
+    usage_warnings,
+)
 from fenchel.function_runner.metrics import FunctionRunnerMetrics
 from fenchel.function_runner.module_cache import ModuleCache
 from fenchel.function_runner.runner import AllowedVisibility, TransactionHost
@@ -199,9 +204,28 @@ class FunctionRunnerCore:
                 is_nested=is_nested,
             )
             outcome = replace(outcome, result=result)
+        if not is_nested:
+            warnings = self._warnings(request, outcome, transaction)
+            outcome = replace(outcome, log_lines=(*outcome.log_lines, *warnings))
         seconds = self._clock.monotonic() - start
         self._metrics.record_outcome(request.udf_type, outcome, seconds)
         return outcome
+
+    def _warnings(
+        self, request: UdfRequest, outcome: UdfOutcome, transaction: Transaction
+    ) -> Iterator[LogLine]:
+        """What came close to a limit (execution 3.7)."""
+        settings = self._settings
+        now_ms = self._clock.now_ns() / 1e6
+        yield from size_warnings(
+            request.udf_type, request.args_json, outcome.result, settings, timestamp_ms=now_ms
+        )
+        if request.udf_type is UdfType.ACTION:
+            return
+        yield from usage_warnings(transaction.usage, timestamp_ms=now_ms)
+        yield from time_warnings(
+            outcome.user_seconds, settings.user_time_seconds_max, timestamp_ms=now_ms
+        )
 
     async def _build_bundle(self, code: DeployedCode) -> CodeBundle:
         bundle = await self._bundler.bundle(await self.code_source.fetch_inputs(code))

@@ -129,6 +129,16 @@ class NamespaceTables:
         return _VIRTUAL_NAMES.get(table.name, table.name)
 
 
+def value_bytes_if_large(value_json: str, bytes_max: int) -> int:
+    """The size of an encoded value, or 0 if its text is too short for it to matter.
+
+    Raises: FenchelError for a text that is no value.
+    """
+    if len(value_json) * _SIZE_PER_JSON_BYTE_MAX <= bytes_max:
+        return 0
+    return value_size(decode_json(value_json, allows_commit_ts=True))
+
+
 def _size_if_large(value: Value, json: str, bytes_max: int) -> int:
     """The value's size, or 0 if its text is too short for it to matter."""
     return value_size(value) if len(json) * _SIZE_PER_JSON_BYTE_MAX > bytes_max else 0

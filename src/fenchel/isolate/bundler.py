@@ -25,7 +25,7 @@ from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process
 
 logger = logging.getLogger(__name__)
 
-_FORMAT_VERSION = b"fenchel-bundle-2"
+_FORMAT_VERSION = b"fenchel-bundle-3"
 _BUNDLE_SECONDS_MAX = 60.0
 _ESBUILD_BYTES_MAX = 4 << 30
 _MESSAGE_CHARACTERS_MAX = 20_000
@@ -49,6 +49,17 @@ _OPTIONS = (
     f"--metafile={_METAFILE}",
     f"--outfile={_OUTPUT}",
     _ENTRY,
+)
+
+
+# Async functions become generators whose every step goes through `Promise.prototype.then`: the only
+# place where the realm can make the stores of AsyncLocalStorage follow an `await`. It costs time
+# and the `async` frames of stacks, so only apps pay that name one of the classes.
+_ASYNC_CONTEXT_NAMES = ("AsyncLocalStorage", "AsyncResource")
+_ASYNC_CONTEXT_OPTIONS = (
+    "--supported:async-await=false",
+    "--supported:async-generator=false",
+    "--supported:for-await=false",
 )
 
 
@@ -92,16 +103,16 @@ class Bundler:
         with tempfile.TemporaryDirectory(prefix="fenchel-bundle-") as name:
             folder = Path(name)
             await asyncio.to_thread(_write_inputs, folder, modules, runnable)
-            errors = await self._run_esbuild(folder)
+            errors = await self._run_esbuild(folder, _options_for(modules))
             if errors is not None:
                 raise _invalid_modules(errors)
             return await asyncio.to_thread(_read_outputs, folder, {m.path for m in modules})
 
-    async def _run_esbuild(self, folder: Path) -> str | None:
+    async def _run_esbuild(self, folder: Path, options: tuple[str, ...]) -> str | None:
         """The error messages, or None if esbuild was content."""
         process = await asyncio.create_subprocess_exec(
             str(self._esbuild),
-            *_OPTIONS,
+            *options,
             cwd=folder,
             env={"TZ": "UTC"},
             stdin=asyncio.subprocess.DEVNULL,
@@ -120,6 +131,11 @@ class Bundler:
                 kill_group(process.pid)
                 await process.wait()
         return None if process.returncode == 0 else errors.decode(errors="replace")
+
+
+def _options_for(modules: list[ModuleSource]) -> tuple[str, ...]:
+    names_classes = any(name in m.source for m in modules for name in _ASYNC_CONTEXT_NAMES)
+    return (*_ASYNC_CONTEXT_OPTIONS, *_OPTIONS) if names_classes else _OPTIONS
 
 
 def _is_chunk(path: str) -> bool:

@@ -93,7 +93,11 @@ function answererOf(): Answerer {
   const bodies: (Buffer | null)[] = [];
   return (op, args) => {
     if (op === "fenchel/fetch") {
-      const { url } = args as { url: string };
+      const { url, body } = args as { url: string; body: Buffer };
+      if (url.includes("echo-content-escaped")) {
+        bodies.push(escapeBytes(body));
+        return JSON.stringify({ status: 200, statusText: "", headers: [], stream: bodies.length - 1 });
+      }
       const file = path.join(folder, new URL(url).pathname);
       const exists = url.startsWith(ORIGIN) && fs.existsSync(file);
       bodies.push(exists ? fs.readFileSync(file) : null);
@@ -106,6 +110,15 @@ function answererOf(): Answerer {
     bodies[stream] = null;
     return body ?? "";
   };
+}
+
+/** What the suite's echo-content-escaped.py answers. */
+function escapeBytes(body: Buffer): Buffer {
+  const escaped = [...body].map((byte) => {
+    const isPlain = byte === 0x0a || byte === 0x0d || (byte >= 0x20 && byte < 0x7f && byte !== 0x5c);
+    return isPlain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0").toUpperCase()}`;
+  });
+  return Buffer.from(escaped.join(""));
 }
 
 async function runFile(worker: WorkerProcess, file: string): Promise<FileResult> {

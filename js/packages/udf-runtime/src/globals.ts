@@ -8,6 +8,7 @@ import { installStackTraces } from "./errors.ts";
 import { createConvexObject } from "./execution.ts";
 import { NativePromise, defineProperty, thenNative } from "./primordials.ts";
 import { random } from "./random.ts";
+import { asyncContext } from "./state.ts";
 import { createDate, replaceDateFormats } from "./time.ts";
 import { isVendorLoading } from "./vendor.ts";
 import type { VendorName } from "./host_interface.ts";
@@ -26,6 +27,7 @@ declare function require(path: "./web/streams.ts"): typeof import("./web/streams
 declare function require(path: "./web/fetch_globals.ts"): typeof import("./web/fetch_globals.ts");
 declare function require(path: "./web/crypto.ts"): typeof import("./web/crypto.ts");
 declare function require(path: "./web/subtle_globals.ts"): typeof import("./web/subtle_globals.ts");
+declare function require(path: "./web/async_context.ts"): typeof import("./web/async_context.ts");
 declare function require(path: "./web/performance.ts"): typeof import("./web/performance.ts");
 
 function define(name: string, value: unknown): void {
@@ -74,7 +76,7 @@ function defineLazily<T extends object>(
 function queueMicrotask(callback: () => void): void {
   if (typeof callback !== "function")
     throw new TypeError("queueMicrotask: callback must be a function");
-  thenNative(NativePromise.resolve(), callback, () => {});
+  thenNative(NativePromise.resolve(), asyncContext.bind?.(callback) ?? callback, () => {});
 }
 
 export function installGlobals(): void {
@@ -133,5 +135,9 @@ function defineWebApis(): void {
   );
   defineLazily(() => require("./web/crypto.ts"), ["crypto", "Crypto"]);
   defineLazily(() => require("./web/subtle_globals.ts"), ["CryptoKey", "SubtleCrypto"], "subtle");
-  defineLazily(() => require("./web/performance.ts"), ["performance"]);
+  defineLazily(
+    () => require("./web/performance.ts"),
+    ["performance", "Performance", "PerformanceEntry", "PerformanceMark", "PerformanceMeasure"],
+  );
+  defineLazily(() => require("./web/async_context.ts"), ["AsyncLocalStorage", "AsyncResource"]);
 }

@@ -18,7 +18,7 @@ import type {
 import { evaluateModules, takeModules } from "./modules.ts";
 import { parseJson, stringifyJson } from "./primordials.ts";
 import { seedImport } from "./random.ts";
-import { attachHost, checkHostNotMissed, realm } from "./state.ts";
+import { asyncContext, attachHost, checkHostNotMissed, realm } from "./state.ts";
 import { offerVendors, receiveVendor } from "./vendor.ts";
 import type { VendorThunk } from "./vendor.ts";
 
@@ -32,6 +32,7 @@ function configure(seedHex: string, unixMs: number, envJson: string): void {
 
 /** Settles in the given order; the reactions run when the call returns to the host. */
 function settleAll(args: unknown[]): void {
+  asyncContext.stores = null;
   for (let index = 0; index < args.length; index += 3) {
     settle(args[index] as number, args[index + 1] as boolean, args[index + 2] as Payload);
   }
@@ -39,6 +40,7 @@ function settleAll(args: unknown[]): void {
 
 function beginFrom(args: unknown[]): void {
   takeModules();
+  asyncContext.stores = null;
   const [kind, module, functionName, seedHex, unixMs, requestId, argsJson] = args as [
     FunctionKind,
     string,

@@ -63,6 +63,15 @@ export const realm: {
 let host: HostFunction | null = null;
 let contextNumber = 0;
 
+/**
+ * The stores of AsyncLocalStorage at this moment, and what carries them over; `bind` is null until
+ * somebody touches those classes. Between reactions there are no stores.
+ */
+export const asyncContext: {
+  stores: object | null;
+  bind: (<F>(callback: F) => F) | null;
+} = { stores: null, bind: null };
+
 /** Whether a module asked for the worker while a snapshot was built: with one it may do better. */
 let wasHostMissed = false;
 

@@ -1,7 +1,7 @@
 /** `setTimeout` and `setInterval`, in actions only (specification 3.4, 3.5). */
 import { NativeError } from "./primordials.ts";
 import { sleep } from "./execution.ts";
-import { realm, requireAction } from "./state.ts";
+import { asyncContext, realm, requireAction } from "./state.ts";
 
 type Handler = (...args: unknown[]) => void;
 
@@ -9,10 +9,11 @@ let nextTimer = 1;
 /** Timer number to the id of the sleep it waits for. */
 const sleeping = new Map<number, number>();
 
-function checkHandler(handler: unknown): asserts handler is Handler {
+function checkHandler(handler: unknown): Handler {
   if (typeof handler !== "function") {
     throw new NativeError("Timer handlers that are not functions are not implemented");
   }
+  return asyncContext.bind?.(handler as Handler) ?? (handler as Handler);
 }
 
 function delayOf(delay: unknown): number {
@@ -22,11 +23,11 @@ function delayOf(delay: unknown): number {
 
 export function setTimeout(handler: unknown, delay?: unknown, ...args: unknown[]): number {
   const execution = requireAction("setTimeout");
-  checkHandler(handler);
+  const callback = checkHandler(handler);
   const timer = nextTimer++;
   const onDue = (): void => {
     sleeping.delete(timer);
-    handler(...args);
+    callback(...args);
   };
   sleeping.set(timer, sleep(execution, delayOf(delay), onDue));
   return timer;
@@ -34,14 +35,14 @@ export function setTimeout(handler: unknown, delay?: unknown, ...args: unknown[]
 
 export function setInterval(handler: unknown, delay?: unknown, ...args: unknown[]): number {
   const execution = requireAction("setInterval");
-  checkHandler(handler);
+  const callback = checkHandler(handler);
   const timer = nextTimer++;
   const wait = (): void => {
     sleeping.set(timer, sleep(execution, delayOf(delay), onDue));
   };
   const onDue = (): void => {
     wait();
-    handler(...args);
+    callback(...args);
   };
   wait();
   return timer;
