@@ -248,8 +248,12 @@ function readKey({ format, kind = "", jwk }: Parameters, data: Buffer): KeyObjec
     case "spki":
       return publicKey(data);
     case "jwk": {
-      const make = jwk?.["d"] === undefined ? crypto.createPublicKey : crypto.createPrivateKey;
-      return make({ key: jwk ?? {}, format: "jwk" });
+      if (jwk?.["d"] === undefined)
+        return crypto.createPublicKey({ key: jwk ?? {}, format: "jwk" });
+      const key = crypto.createPrivateKey({ key: jwk, format: "jwk" });
+      const isPair = key.export({ format: "jwk" })["x"] === jwk["x"];
+      if (!isPair) throw new Error("The private key does not belong to the public one");
+      return key;
     }
     default: {
       const curve = OPENSSL_CURVES[kind];

@@ -9,13 +9,7 @@ import type { Generation } from "./generation.ts";
 import { FrameError } from "./frames.ts";
 import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
-import type {
-  AheadMeta,
-  BundleHeader,
-  CallAhead,
-  ExecuteHeader,
-  ResultsMeta,
-} from "./protocol.ts";
+import type { AheadMeta, BundleHeader, CallAhead, ExecuteHeader, ResultsMeta } from "./protocol.ts";
 import type { SyncChannel } from "./sync_channel.ts";
 
 export type SendFrame = (type: number, id: number, fields: readonly (string | Buffer)[]) => void;

@@ -94,8 +94,8 @@ function answererOf(): Answerer {
   return (op, args) => {
     if (op === "fenchel/fetch") {
       const { url, body } = args as { url: string; body: Buffer };
-      if (url.includes("echo-content-escaped")) {
-        bodies.push(escapeBytes(body));
+      if (url.includes("echo-content")) {
+        bodies.push(url.includes("escaped") ? escapeBytes(body) : body);
         return JSON.stringify({ status: 200, statusText: "", headers: [], stream: bodies.length - 1 });
       }
       const file = path.join(folder, new URL(url).pathname);

@@ -76,7 +76,12 @@ function defineLazily<T extends object>(
 function queueMicrotask(callback: () => void): void {
   if (typeof callback !== "function")
     throw new TypeError("queueMicrotask: callback must be a function");
-  thenNative(NativePromise.resolve(), asyncContext.bind?.(callback) ?? callback, () => {});
+  const run = asyncContext.bind?.(callback) ?? callback;
+  thenNative(
+    NativePromise.resolve(),
+    () => run(),
+    () => {},
+  );
 }
 
 export function installGlobals(): void {

@@ -241,11 +241,11 @@ function generateSecret(
   usages: Usage[],
 ): CryptoKey {
   checkUsages(name, "secret", usages);
-  if (usages.length === 0) throw domError("A secret key needs a usage", "SyntaxError");
   const isHmac = name === "HMAC";
   if (isHmac ? length === 0 : ![128, 192, 256].includes(length as number)) {
     throw domError(`A key of ${length} bits is not possible`, "OperationError");
   }
+  if (usages.length === 0) throw domError("A secret key needs a usage", "SyntaxError");
   const bits = length ?? (HASH_BLOCK_BITS[hash as string] as number);
   const material = callCrypto("random", { bytes: Math.ceil(bits / 8) });
   const keyAlgorithm: KeyAlgorithm = isHmac

@@ -12,9 +12,11 @@ function createBoundary(): string {
   return `----formdata-${digits.slice(0, BOUNDARY_DIGITS)}`;
 }
 
+const LINE_BREAK = /\r\n|\r|\n/g;
+
 /** Line breaks and quotes would end the name. */
 function escapeName(name: string): string {
-  return name.replace(/\r\n|\r|\n/g, "\r\n").replace(/[\r\n"]/g, (character) => {
+  return name.replace(/[\r\n"]/g, (character) => {
     return `%${character.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`;
   });
 }
@@ -23,9 +25,10 @@ export function encodeMultipart(form: FormData): { bytes: Uint8Array; contentTyp
   const boundary = createBoundary();
   const parts: Uint8Array[] = [];
   for (const [name, value] of form) {
-    const head = `--${boundary}\r\nContent-Disposition: form-data; name="${escapeName(name)}"`;
+    const shown = escapeName(name.replace(LINE_BREAK, "\r\n"));
+    const head = `--${boundary}\r\nContent-Disposition: form-data; name="${shown}"`;
     if (typeof value === "string") {
-      const text = value.replace(/\r\n|\r|\n/g, "\r\n");
+      const text = value.replace(LINE_BREAK, "\r\n");
       parts.push(encodeText(`${head}\r\n\r\n${text}\r\n`));
     } else {
       const type = value.type === "" ? "application/octet-stream" : value.type;
