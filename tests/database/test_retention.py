@@ -244,7 +244,7 @@ class TestReaders:
         with pytest.raises(OSError, match="who knows"):
             await retention.run_round()
         persistence.is_unsure = False
-        await collect(await Retention.load(database))
+        await (await Retention.load(database)).run_round()
         with pytest.raises(FenchelError, match="OutOfRetention"):
             await query(old, scan("items"))
         await database.close()
