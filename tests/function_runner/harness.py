@@ -67,13 +67,13 @@ UNIX_MS = 1_750_000_000_000
 
 
 @functools.cache
-def bundled_app() -> tuple[ModuleSource, ...]:
-    """The app's modules as the CLI would push them: ES modules with shared chunks and source
+def bundled_app(app: Path = APP) -> tuple[ModuleSource, ...]:
+    """The modules of a folder as the CLI would push them: ES modules with shared chunks and source
     maps.
     """
-    entries = sorted(path.name for path in APP.glob("*.ts") if path.stem != "functions")
+    entries = sorted(path.name for path in app.glob("*.ts") if path.stem != "functions")
     with tempfile.TemporaryDirectory() as name:
-        shutil.copytree(APP, Path(name) / "convex")
+        shutil.copytree(app, Path(name) / "convex")
         folder = str(Path(name) / "out")
         command = [
             str(BUNDLED_FOLDER / "esbuild"),
