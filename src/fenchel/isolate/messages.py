@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -143,10 +144,18 @@ _log_lines = msgspec.json.Decoder(list[WorkerLogLine])
 _encoder = msgspec.json.Encoder()
 
 
+# User code may log and throw half a surrogate pair, which JSON can carry and UTF-8 cannot. V8 writes
+# whole pairs as characters, so that every escape is a half.
+_SURROGATE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
 def _decode(decoder: msgspec.json.Decoder[_T], text: bytes) -> _T:
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        repaired = _SURROGATE.sub(rb"\1\\ufffd", text)
+        if repaired != text:
+            return _decode(decoder, repaired)
         raise ProtocolError(f"bad JSON in a frame: {error}") from error
 
 

@@ -1,5 +1,13 @@
 /** Ways out of the realm: through constructors, errors, proxies, species, host functions. */
-import { acting, attempt, attemptAsync, convex, global, leak, program } from "./hostile";
+import {
+  acting,
+  attempt,
+  attemptAsync,
+  convex,
+  global,
+  leak,
+  program,
+} from "./hostile";
 
 const AsyncFunction = (async () => {}).constructor as any;
 const GeneratorFunction = function* () {}.constructor as any;
@@ -8,7 +16,9 @@ const AsyncGeneratorFunction = async function* () {}.constructor as any;
 // Code from strings.
 export const evalDirect = program(() => attempt(() => eval("this.process")));
 export const evalIndirect = program(() => attempt(() => (0, eval)("process")));
-export const functionConstructor = program(() => attempt(() => new Function("return process")()));
+export const functionConstructor = program(() =>
+  attempt(() => new Function("return process")()),
+);
 export const asyncFunctionConstructor = program(() =>
   attemptAsync(() => AsyncFunction("return process")()),
 );
@@ -16,7 +26,9 @@ export const generatorConstructor = program(() =>
   attempt(() => GeneratorFunction("yield process")().next().value),
 );
 export const asyncGeneratorConstructor = program(() =>
-  attemptAsync(async () => (await AsyncGeneratorFunction("yield process")().next()).value),
+  attemptAsync(
+    async () => (await AsyncGeneratorFunction("yield process")().next()).value,
+  ),
 );
 export const reflectConstructFunction = program(() =>
   attempt(() => Reflect.construct(Function, ["return process"], class {})()),
@@ -25,7 +37,12 @@ export const boundFunctionConstructor = program(() =>
   attempt(() => Function.bind(null, "return process")()()),
 );
 export const timeoutWithText = acting(() =>
-  attemptAsync(() => new Promise((done) => (setTimeout as any)("done(process)", 1, done(null)))),
+  attemptAsync(
+    () =>
+      new Promise((done) =>
+        (setTimeout as any)("done(process)", 1, done(null)),
+      ),
+  ),
 );
 export const constructorOfSyscall = program(() =>
   attempt(() => convex.syscall.constructor("return process")()),
@@ -46,7 +63,12 @@ export const constructorOfDatabase = program((ctx) =>
   attempt(() => ctx.db.get.constructor("return process")()),
 );
 export const constructorOfIterator = program((ctx) =>
-  attempt(() => ctx.db.query("t")[Symbol.asyncIterator]().next.constructor("return process")()),
+  attempt(() =>
+    ctx.db
+      .query("t")
+      [Symbol.asyncIterator]()
+      .next.constructor("return process")(),
+  ),
 );
 
 // Foreign objects in what the host gives.
@@ -73,13 +95,30 @@ export const everyConvexMember = program(() => {
   return found.length === 0 ? "nothing" : found.join();
 });
 export const hostNames = program(() => {
-  const names = ["process", "require", "module", "exports", "Buffer", "ivm", "isolate", "global"];
-  const found = names.filter((name) => name in globalThis && typeof global[name] !== "undefined");
-  return found.filter((name) => global[name] !== globalThis && name !== "process").join() || "nothing";
+  const names = [
+    "process",
+    "require",
+    "module",
+    "exports",
+    "Buffer",
+    "ivm",
+    "isolate",
+    "global",
+  ];
+  const found = names.filter(
+    (name) => name in globalThis && typeof global[name] !== "undefined",
+  );
+  return (
+    found
+      .filter((name) => global[name] !== globalThis && name !== "process")
+      .join() || "nothing"
+  );
 });
 export const processIsOnlyEnvironment = program(() => {
   const keys = Reflect.ownKeys(global.process ?? {});
-  return keys.every((key) => key === "env") ? "nothing" : keys.map(String).join();
+  return keys.every((key) => key === "env")
+    ? "nothing"
+    : keys.map(String).join();
 });
 export const fenchelNames = program(() => {
   const names = Reflect.ownKeys(globalThis).map(String);
@@ -90,12 +129,18 @@ export const fenchelNames = program(() => {
   }
   return "nothing";
 });
-export const errorOfSyncCall = program(() => attempt(() => convex.syscall("nonsense", "{}")));
-export const errorOfBadSyncArguments = program(() => attempt(() => convex.syscall({}, [])));
+export const errorOfSyncCall = program(() =>
+  attempt(() => convex.syscall("nonsense", "{}")),
+);
+export const errorOfBadSyncArguments = program(() =>
+  attempt(() => convex.syscall({}, [])),
+);
 export const errorOfAsyncCall = program(() =>
   attemptAsync(() => convex.asyncSyscall("nonsense", "{}")),
 );
-export const errorOfJsSyscall = program(() => attempt(() => convex.jsSyscall("nonsense", {})));
+export const errorOfJsSyscall = program(() =>
+  attempt(() => convex.jsSyscall("nonsense", {})),
+);
 export const promiseOfAsyncCall = program(() => {
   const promise = convex.asyncSyscall("1.0/get", "{}");
   promise.catch(() => {});
@@ -113,7 +158,10 @@ export const overflowInsideHostCall = program(() =>
       try {
         return deeper();
       } catch {
-        return convex.syscall("1.0/db/normalizeId", '{"table":"t","idString":"x"}');
+        return convex.syscall(
+          "1.0/db/normalizeId",
+          '{"table":"t","idString":"x"}',
+        );
       }
     };
     return deeper();
@@ -142,23 +190,35 @@ export const overflowInsideGetter = program(() =>
   }),
 );
 export const errorOfBadArray = program(() => attempt(() => new Array(-1)));
-export const errorOfBadString = program(() => attempt(() => "x".repeat(2 ** 30)));
+export const errorOfBadString = program(() =>
+  attempt(() => "x".repeat(2 ** 30)),
+);
 export const errorOfBadRegex = program(() => attempt(() => new RegExp("(")));
 export const errorOfBadJson = program(() => attempt(() => JSON.parse("{")));
-export const errorOfBadUri = program(() => attempt(() => decodeURIComponent("%")));
-export const errorOfBadDate = program(() => attempt(() => new Date(NaN).toISOString()));
+export const errorOfBadUri = program(() =>
+  attempt(() => decodeURIComponent("%")),
+);
+export const errorOfBadDate = program(() =>
+  attempt(() => new Date(NaN).toISOString()),
+);
 export const errorOfBigInt = program(() => attempt(() => BigInt(1.5)));
 export const errorOfBase64 = program(() => attempt(() => atob("*")));
 export const errorOfUrl = program(() => attempt(() => new URL("no url")));
-export const errorOfClone = program(() => attempt(() => structuredClone(() => {})));
+export const errorOfClone = program(() =>
+  attempt(() => structuredClone(() => {})),
+);
 export const errorOfWebAssembly = program(() =>
   attempt(() => new WebAssembly.Module(new Uint8Array([1, 2, 3]))),
 );
-export const errorOfDecoder = program(() => attempt(() => new TextDecoder("nonsense")));
+export const errorOfDecoder = program(() =>
+  attempt(() => new TextDecoder("nonsense")),
+);
 export const errorOfImport = program(() =>
   attemptAsync(() => import(["node", "fs"].join(":"))),
 );
-export const errorOfFetch = program(() => attemptAsync(() => fetch("http://127.0.0.1:1/")));
+export const errorOfFetch = program(() =>
+  attemptAsync(() => fetch("http://127.0.0.1:1/")),
+);
 export const errorOfAsyncIteration = program((ctx) =>
   attemptAsync(() => ctx.db.query("t").withIndex("nowhere").collect()),
 );
@@ -177,14 +237,21 @@ export const prepareStackTrace = program(() => {
       if (kind !== null) return kind;
     }
     const file = attemptRead(() => site.getFileName());
-    if (typeof file === "string" && /worker|node:|\//.test(file.replace("convex:/", ""))) return file;
+    if (
+      typeof file === "string" &&
+      /worker|node:|\//.test(file.replace("convex:/", ""))
+    )
+      return file;
   }
   return "nothing";
 });
 export const prepareStackTraceInHost = program(async () => {
   let stolen: unknown = null;
   (Error as any).prepareStackTrace = (error: unknown, sites: any[]) => {
-    stolen = leak(error) ?? sites.map((site) => leak(site.getFunction?.())).find(Boolean) ?? stolen;
+    stolen =
+      leak(error) ??
+      sites.map((site) => leak(site.getFunction?.())).find(Boolean) ??
+      stolen;
     return "stolen";
   };
   for (const run of [
@@ -198,7 +265,9 @@ export const prepareStackTraceInHost = program(async () => {
 });
 export const stackTextShowsNoHost = program(() => {
   const error = attemptRead(() => convex.syscall("nonsense", "{}")) as Error;
-  return /isolate-worker|node:|isolated_vm/.test(error.stack ?? "") ? error.stack : "nothing";
+  return /isolate-worker|node:|isolated_vm/.test(error.stack ?? "")
+    ? error.stack
+    : "nothing";
 });
 export const stackLimitGetter = program(() =>
   attempt(() => {
@@ -242,20 +311,34 @@ function runTrap(use: (proxy: any) => unknown): string {
   attempt(() => use(trap(seen)));
   return seen.find((entry) => entry.startsWith("LEAK")) ?? "nothing";
 }
-export const proxyAsOperation = program(() => runTrap((proxy) => convex.syscall(proxy, "{}")));
-export const proxyAsArguments = program(() => runTrap((proxy) => convex.syscall("x", proxy)));
+export const proxyAsOperation = program(() =>
+  runTrap((proxy) => convex.syscall(proxy, "{}")),
+);
+export const proxyAsArguments = program(() =>
+  runTrap((proxy) => convex.syscall("x", proxy)),
+);
 export const proxyAsAsyncArguments = program(() =>
   runTrap((proxy) => convex.asyncSyscall("1.0/get", proxy)?.catch?.(() => {})),
 );
 export const proxyToJsSyscall = program(() =>
   runTrap((proxy) => convex.jsSyscall("requestFromConvexJson", proxy)),
 );
-export const proxyToConsole = program(() => runTrap((proxy) => console.log(proxy, { proxy })));
+export const proxyToConsole = program(() =>
+  runTrap((proxy) => console.log(proxy, { proxy })),
+);
 export const proxyToUrl = program(() => runTrap((proxy) => new URL(proxy)));
-export const proxyToDecoder = program(() => runTrap((proxy) => new TextDecoder().decode(proxy)));
-export const proxyToEncoder = program(() => runTrap((proxy) => new TextEncoder().encode(proxy)));
-export const proxyToRandom = program(() => runTrap((proxy) => crypto.getRandomValues(proxy)));
-export const proxyToClone = program(() => runTrap((proxy) => structuredClone(proxy)));
+export const proxyToDecoder = program(() =>
+  runTrap((proxy) => new TextDecoder().decode(proxy)),
+);
+export const proxyToEncoder = program(() =>
+  runTrap((proxy) => new TextEncoder().encode(proxy)),
+);
+export const proxyToRandom = program(() =>
+  runTrap((proxy) => crypto.getRandomValues(proxy)),
+);
+export const proxyToClone = program(() =>
+  runTrap((proxy) => structuredClone(proxy)),
+);
 export const proxyAsThisOfSyscall = program(() =>
   runTrap((proxy) => convex.syscall.call(proxy, "x", "{}")),
 );
@@ -278,7 +361,8 @@ export const reentrantConversion = program(() =>
   attempt(() =>
     convex.syscall(
       {
-        toString: () => convex.syscall("1.0/db/normalizeId", '{"table":"t","idString":"x"}'),
+        toString: () =>
+          convex.syscall("1.0/db/normalizeId", '{"table":"t","idString":"x"}'),
       },
       "{}",
     ),
@@ -287,9 +371,13 @@ export const reentrantConversion = program(() =>
 
 // Shared machinery.
 export const sharedMemoryWait = program(() =>
-  attempt(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000)),
+  attempt(() =>
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000),
+  ),
 );
-export const weakReferences = program(() => attempt(() => new WeakRef(convex).deref()));
+export const weakReferences = program(() =>
+  attempt(() => new WeakRef(convex).deref()),
+);
 export const finalizers = program(() => {
   let seen: string | null = null;
   const registry = new FinalizationRegistry((held) => {
@@ -334,7 +422,10 @@ export const speciesOfPromise = program(async () => {
 export const webAssemblyImports = program(() =>
   attempt(() => {
     // (module (import "m" "f" (func)) (start 0))
-    const bytes = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 109, 1, 102, 0, 0, 8, 1, 0];
+    const bytes = [
+      0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 109, 1, 102,
+      0, 0, 8, 1, 0,
+    ];
     let seen: unknown = null;
     const module = new WebAssembly.Module(new Uint8Array(bytes));
     const f = function (this: unknown) {
@@ -360,8 +451,17 @@ export const symbolRegistry = program(() =>
   }),
 );
 export const nodeBindings = program(() => {
-  const names = ["binding", "_linkedBinding", "mainModule", "dlopen", "getBuiltinModule"];
-  return names.filter((name) => global.process?.[name] !== undefined).join() || "nothing";
+  const names = [
+    "binding",
+    "_linkedBinding",
+    "mainModule",
+    "dlopen",
+    "getBuiltinModule",
+  ];
+  return (
+    names.filter((name) => global.process?.[name] !== undefined).join() ||
+    "nothing"
+  );
 });
 export const sealedEnvironment = program(() => {
   const keys = Object.keys(global.process.env);

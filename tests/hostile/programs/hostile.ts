@@ -16,19 +16,34 @@ export const shared: Record<string, unknown> = { touched: 0 };
 export const convex = (globalThis as any).Convex;
 export const global = globalThis as any;
 
-const HOST_NAMES = ["process", "require", "Buffer", "module", "ivm", "isolate", "__dirname"];
+const HOST_NAMES = [
+  "process",
+  "require",
+  "Buffer",
+  "module",
+  "ivm",
+  "isolate",
+  "__dirname",
+];
 const { Function: OwnFunction, Object: OwnObject } = globalThis;
 
 /** Whether a value comes from another realm or lets code run in one; `null` when it does not. */
 export function leak(value: unknown): string | null {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null) return null;
+  if (
+    (typeof value !== "object" && typeof value !== "function") ||
+    value === null
+  )
+    return null;
   let last: object = value as object;
-  for (let next = last; next !== null; next = OwnObject.getPrototypeOf(next)) last = next;
-  if (typeof value === "function" && last !== OwnObject.prototype) return "a foreign function";
+  for (let next = last; next !== null; next = OwnObject.getPrototypeOf(next))
+    last = next;
+  if (typeof value === "function" && last !== OwnObject.prototype)
+    return "a foreign function";
   const maker = (value as any).constructor?.constructor;
   if (maker === undefined || maker === OwnFunction) return null;
   for (const name of HOST_NAMES) {
-    if (maker(`return typeof ${name}`)() !== "undefined") return `a host with ${name}`;
+    if (maker(`return typeof ${name}`)() !== "undefined")
+      return `a host with ${name}`;
   }
   return "a foreign constructor";
 }

@@ -31,8 +31,12 @@ export const sparseArray = program(() => {
     all[i * 1000] = i;
   });
 });
-export const hugeArrayJoin = program(() => new Array(2 ** 28).join("ab").length);
-export const arrayFrom = program(() => Array.from({ length: 2 ** 32 - 2 }).length);
+export const hugeArrayJoin = program(
+  () => new Array(2 ** 28).join("ab").length,
+);
+export const arrayFrom = program(
+  () => Array.from({ length: 2 ** 32 - 2 }).length,
+);
 export const flatArray = program(() => {
   let all: any[] = [1, 2, 3];
   forever(() => {
@@ -157,14 +161,17 @@ export const deepResult = program(() => {
   for (let i = 0; i < 100_000; i++) deep = { deep };
   return deep;
 });
-export const wideJson = program(() => JSON.parse(`[${"1,".repeat(20_000_000)}1]`).length);
+export const wideJson = program(
+  () => JSON.parse(`[${"1,".repeat(20_000_000)}1]`).length,
+);
 export const promises = program(() => {
   const all: unknown[] = [];
   forever(() => all.push(new Promise(() => {})));
 });
 export const microtasks = program(async () => {
   const all: unknown[] = [];
-  const grow = (): unknown => all.push(new Array(1000).fill(0)) && Promise.resolve().then(grow);
+  const grow = (): unknown =>
+    all.push(new Array(1000).fill(0)) && Promise.resolve().then(grow);
   await grow();
   await new Promise(() => {});
 });
@@ -191,7 +198,9 @@ export const pendingCalls = program(() => {
 });
 export const hugeCallArguments = program(() => {
   const text = JSON.stringify({ id: "x".repeat(60_000_000) });
-  return Promise.all(new Array(50).fill(0).map(() => convex.asyncSyscall("1.0/get", text)));
+  return Promise.all(
+    new Array(50).fill(0).map(() => convex.asyncSyscall("1.0/get", text)),
+  );
 });
 export const hugeSyncArguments = program(() => {
   const text = JSON.stringify({ table: "t", idString: "x".repeat(30_000_000) });

@@ -41,7 +41,8 @@ export const throwProxy = program(() => {
 });
 export const forgedStack = program(() => {
   const error = new Error("x");
-  error.stack = "Error: x\n    at secret (convex:/app.js:1:1)\n    at native (node:internal:1:1)";
+  error.stack =
+    "Error: x\n    at secret (convex:/app.js:1:1)\n    at native (node:internal:1:1)";
   throw error;
 });
 export const hugeMessage = program(() => {
@@ -63,3 +64,9 @@ export const unhandledRejection = program(() => {
   return "returned";
 });
 export const rejectedGlobal = program(() => Promise.reject(globalThis));
+export const surrogateInError = program(() => {
+  throw new Error("half \ud800 a pair");
+});
+export const surrogateInLog = program(() =>
+  console.log("half \udfff a pair", { "\ud800": 1 }),
+);

@@ -32,8 +32,20 @@ export const objectToJson = program(() => {
   return { honest: true };
 });
 export const objectAccessors = program(async () => {
-  for (const key of ["outcome", "kind", "syscalls", "logLines", "message", "data", "get", "value"]) {
-    Object.defineProperty(Object.prototype, key, { get: () => "stolen", set() {} });
+  for (const key of [
+    "outcome",
+    "kind",
+    "syscalls",
+    "logLines",
+    "message",
+    "data",
+    "get",
+    "value",
+  ]) {
+    Object.defineProperty(Object.prototype, key, {
+      get: () => "stolen",
+      set() {},
+    });
   }
   return await call();
 });
@@ -134,7 +146,10 @@ export const frozenWorld = program(async () => {
   return await call();
 });
 export const convexReplaced = program(async () => {
-  global.Convex = { syscall: () => "stolen", asyncSyscall: async () => '"stolen"' };
+  global.Convex = {
+    syscall: () => "stolen",
+    asyncSyscall: async () => '"stolen"',
+  };
   return await global.Convex.asyncSyscall();
 });
 export const convexMembers = program(async () => {
@@ -174,7 +189,9 @@ export const typedArrays = program(() => {
   return new TextEncoder().encode("x").length;
 });
 export const generatorPrototype = program(async (ctx) => {
-  const prototype = Object.getPrototypeOf(Object.getPrototypeOf((async function* () {})()));
+  const prototype = Object.getPrototypeOf(
+    Object.getPrototypeOf((async function* () {})()),
+  );
   prototype.next = () => "stolen";
   return await ctx.db.query("t").collect();
 });
@@ -217,9 +234,10 @@ export const lateTimers = acting(() => {
   return "done";
 });
 export const lateMicrotasks = program(() => {
-  const again = (): unknown => Promise.resolve().then(() => {
-    shared.touched = 5;
-  });
+  const again = (): unknown =>
+    Promise.resolve().then(() => {
+      shared.touched = 5;
+    });
   void again();
   return "done";
 });

@@ -44,9 +44,13 @@ export const asyncGeneratorLoop = program(async () => {
   }
   for await (const _ of numbers());
 });
-export const regexBacktracking = program(() => /^(a+)+$/.test(`${"a".repeat(60)}b`));
+export const regexBacktracking = program(() =>
+  /^(a+)+$/.test(`${"a".repeat(60)}b`),
+);
 export const regexNested = program(() => /(x+x+)+y/.test("x".repeat(100)));
-export const regexReplace = program(() => "a".repeat(100).replace(/(a*)*b/g, ""));
+export const regexReplace = program(() =>
+  "a".repeat(100).replace(/(a*)*b/g, ""),
+);
 export const regexSplit = program(() => "a".repeat(100).split(/(a|aa)+$/));
 export const regexSticky = program(() => {
   const text = "ab".repeat(500_000);
@@ -188,7 +192,9 @@ export const bigDivision = program(() => {
 });
 export const bigToString = program(() => (3n ** 3_000_000n).toString().length);
 export const jsonParsing = program(() => {
-  const text = JSON.stringify(new Array(100_000).fill({ a: [1, 2, { b: "c" }] }));
+  const text = JSON.stringify(
+    new Array(100_000).fill({ a: [1, 2, { b: "c" }] }),
+  );
   for (;;) JSON.parse(text);
 });
 export const includes = program(() => {
@@ -222,10 +228,12 @@ export const deepRecursion = program(() => {
 export const webAssemblyLoop = program(() => {
   // (module (func (export "f") (loop (br 0))))
   const bytes = [
-    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102, 0, 0, 10, 9, 1, 7,
-    0, 3, 64, 12, 0, 11, 11,
+    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 102,
+    0, 0, 10, 9, 1, 7, 0, 3, 64, 12, 0, 11, 11,
   ];
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)));
+  const { exports } = new WebAssembly.Instance(
+    new WebAssembly.Module(new Uint8Array(bytes)),
+  );
   (exports as any).f();
 });
 export const sharedMemorySpin = program(() => {

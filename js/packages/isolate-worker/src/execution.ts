@@ -19,6 +19,7 @@ import type {
 import { IsolateLost, TurnTimeout } from "./realm_context.ts";
 import type { CallArgument, HostCallHandler, RealmContext } from "./realm_context.ts";
 import type { SyncChannel } from "./sync_channel.ts";
+import { DamagedRealm, readTurnOutput } from "./turn_output.ts";
 
 /** Sends one frame of this execution to the backend. */
 export type Send = (type: number, fields: readonly (string | Buffer)[]) => void;
@@ -34,6 +35,13 @@ export interface Wiring {
 
 /** Time for the realm to hand over its logs after user code was stopped. */
 const FAIL_TIMEOUT_MS = 100;
+
+const DAMAGED: JsError = {
+  message:
+    "Uncaught Error: This function changed builtins in a way that broke the runtime around it. " +
+    "Leave the prototypes and globals of JavaScript as they are.",
+  frames: [],
+};
 
 const EMPTY_OUTCOME: RealmOutcome = {
   kind: "error",
@@ -133,9 +141,15 @@ export class Execution {
 
   #deliver(text: string): void {
     if (text === "") return;
-    const headEnd = text.indexOf("\n");
-    const output = JSON.parse(text.slice(0, headEnd)) as TurnOutput;
-    const rest = text.slice(headEnd + 1);
+    let turn: ReturnType<typeof readTurnOutput>;
+    try {
+      turn = readTurnOutput(text);
+    } catch (error) {
+      if (!(error instanceof DamagedRealm)) throw error;
+      this.#finish("error", { ...EMPTY_OUTCOME, error: DAMAGED }, "");
+      return;
+    }
+    const { output, rest } = turn;
     if (output.logLines !== undefined) this.#sendLogLines(output.logLines);
     if (output.sleeps !== undefined) this.#startSleeps(output.sleeps);
     if (output.syscalls !== undefined) this.#sendSyscalls(output.syscalls, rest);
@@ -216,7 +230,7 @@ export class Execution {
     try {
       const errorJson = error === undefined ? "" : JSON.stringify(error);
       const text = this.#context.call(FAIL_TIMEOUT_MS, Command.Fail, errorJson) ?? "";
-      outcome = (JSON.parse(text.slice(0, text.indexOf("\n"))) as TurnOutput).outcome;
+      outcome = readTurnOutput(text).output.outcome;
     } catch {
       // Stopped code left the realm unable to report: the kind of the end is known all the same.
     }

@@ -5,7 +5,14 @@
 import { CallError, describeThrown } from "./errors.ts";
 import type { FunctionKind, JsError, RealmOutcome, TurnOutput } from "./host_interface.ts";
 import { logSystemLine, takeImportLines } from "./console.ts";
-import { NativeError, NativePromise, parseJson, stringifyJson, thenNative } from "./primordials.ts";
+import {
+  hasStart,
+  NativeError,
+  NativePromise,
+  parseJson,
+  stringifyJson,
+  thenNative,
+} from "./primordials.ts";
 import { QueryStreams } from "./query_streams.ts";
 import { seedRandom } from "./random.ts";
 import { callHost, errorFromHost, executing, realm, throwUncatchable } from "./state.ts";
@@ -214,11 +221,24 @@ function importError(op: string): string {
 
 export function createConvexObject(): object {
   return Object.freeze({
-    syscall: (op: unknown, argsJson: unknown) => syscall(textArgument(op), textArgument(argsJson)),
-    asyncSyscall: (op: unknown, argsJson: unknown) =>
-      asyncSyscall(textArgument(op), textArgument(argsJson)),
+    syscall: (op: unknown, argsJson: unknown) => {
+      const name = textArgument(op);
+      if (isOwn(name)) throw new NativeError(`Unknown operation ${name}`);
+      return syscall(name, textArgument(argsJson));
+    },
+    asyncSyscall: (op: unknown, argsJson: unknown) => {
+      const name = textArgument(op);
+      if (isOwn(name))
+        return NativePromise.reject(new NativeError(`Unknown async operation ${name}`));
+      return asyncSyscall(name, textArgument(argsJson));
+    },
     jsSyscall,
   });
+}
+
+/** Operations between the runtime and its host; not for user code. */
+function isOwn(op: string): boolean {
+  return hasStart(op, "fenchel/");
 }
 
 function textArgument(value: unknown): string {

@@ -21,3 +21,10 @@ export function thenNative(
 ): void {
   reflectApply(nativeThen, promise, [onFulfilled, onRejected]);
 }
+
+const { startsWith } = String.prototype;
+
+/** `text.startsWith(start)`, whatever user code made of that. */
+export function hasStart(text: string, start: string): boolean {
+  return reflectApply(startsWith, text, [start]);
+}
