@@ -22,7 +22,7 @@ from tests.function_runner.test_in_process_function_runner import value_of
 PROGRAMS = Path(__file__).parent / "programs"
 MEBIBYTE = 1 << 20
 ANSWER_SECONDS_MAX = 2.0
-PROGRAM_SECONDS_MAX = 30.0
+PROGRAM_SECONDS_MAX = 45.0
 GROWTH_BYTES_MAX = 50 * MEBIBYTE
 
 MEMORY = "JavaScript execution ran out of memory (maximum memory usage: 64 MB)"
@@ -30,10 +30,10 @@ IMPATIENT = IsolateSettings(
     worker_count=1,
     user_time_seconds_max=0.5,
     hang_grace_seconds=0.5,
-    system_time_seconds_max=5.0,
+    system_time_seconds_max=10.0,
     action_seconds_max=1.0,
 )
-PATIENT = IsolateSettings(worker_count=1, user_time_seconds_max=20.0)
+PATIENT = IsolateSettings(worker_count=1, user_time_seconds_max=6.0)
 
 # Paths of the machine and names from inside the worker; none belongs into a result.
 _HOST_TEXT = re.compile(

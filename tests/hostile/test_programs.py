@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,6 +18,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def arena() -> AsyncIterator[Arena]:
     async with running_arena(IMPATIENT) as running:
         yield running
+
+
+def mostly_slow(programs: list[Program]) -> list[Any]:
+    """Every sixth in the everyday suite, the others in the long one."""
+    return [
+        pytest.param(program, marks=[] if number % 6 == 0 else [pytest.mark.slow])
+        for number, program in enumerate(programs)
+    ]
 
 
 def found_nothing(ended: object) -> bool:
@@ -56,14 +65,14 @@ async def test_results(arena: Arena, program: Program) -> None:
     await arena.check_unharmed()
 
 
-@pytest.mark.parametrize("program", programs_of("time"), ids=str)
+@pytest.mark.parametrize("program", mostly_slow(programs_of("time")), ids=str)
 async def test_time(arena: Arena, program: Program) -> None:
     ended = await arena.run(program)
     assert isinstance(ended, UdfOutcome), ended
     await arena.check_unharmed()
 
 
-@pytest.mark.parametrize("program", programs_of("memory"), ids=str)
+@pytest.mark.parametrize("program", mostly_slow(programs_of("memory")), ids=str)
 async def test_memory(arena: Arena, program: Program) -> None:
     ended = await arena.run(program)
     assert isinstance(ended, UdfOutcome), ended

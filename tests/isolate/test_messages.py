@@ -128,3 +128,10 @@ def test_answered_calls_go_as_meta_and_pairs() -> None:
     assert json.loads(meta) == [["1.0/get", 1, 0], ["1.0/get", 0, 1]]
     assert pairs == [b"{}", b"null", b"[]", b"no"]
     assert encode_answered_calls([]) == []
+
+
+def test_half_a_surrogate_pair_is_replaced_not_refused() -> None:
+    header = b'{"kind":"error","error":{"message":"half \\ud800 \\\\ud800","frames":[]}}'
+    outcome = decode_outcome(Frame(FrameType.OUTCOME, 1, (header, b"")))
+    assert outcome.header.error is not None
+    assert outcome.header.error.message == "half \ufffd \\ud800"

@@ -154,6 +154,10 @@ def count_start():
 """
 
 
+def starts_of(folder: Path) -> int:
+    return sum(len(marker.read_text()) for marker in folder.glob("*.starts"))
+
+
 async def test_a_result_comes_back(tmp_path: Path) -> None:
     async with bench(tmp_path, "outcome(await_execution(), b'1', envRead=['A'])\nreceive()") as b:
         assert (await b.run()).result == FunctionResult("1")
@@ -195,6 +199,48 @@ async def test_a_function_that_crashes_a_worker_of_its_own_is_to_blame(tmp_path:
         assert error_text(await b.run()) == MEMORY
 
 
+async def test_the_only_one_in_a_worker_that_crashes_costs_one_worker(tmp_path: Path) -> None:
+    body = f"{COUNT_STARTS}\nawait_execution()\ncount_start()\nos.abort()"
+    async with bench(tmp_path, body) as b:
+        assert error_text(await b.run()) == MEMORY
+    assert starts_of(tmp_path) == 1
+
+
+async def test_a_starved_function_runs_again_with_more_time_by_the_clock(tmp_path: Path) -> None:
+    body = """
+def patience():
+    while True:
+        type, id, fields = receive()
+        if type == 1:
+            send(66, id, {"ok": True})
+        elif type == 3:
+            return id, json.loads(fields[0])["patience"]
+id, first = patience()
+outcome(id, b"", kind="starved")
+id, second = patience()
+outcome(id, json.dumps([first, second]).encode())
+receive()
+"""
+    async with bench(tmp_path, body) as b:
+        assert (await b.run()).result == FunctionResult("[1, 4]")
+
+
+@pytest.mark.parametrize("kind", ["timeout", "memory"])
+async def test_an_abused_worker_is_replaced_and_ends(tmp_path: Path, kind: str) -> None:
+    body = f"{COUNT_STARTS}\ncount = count_start()\nif count == 1:\n    " + (
+        f"outcome(await_execution(), b'', kind='{kind}')\n"
+        "while True: outcome(await_execution(), b'%d' % count)"
+    )
+    async with bench(tmp_path, body) as b:
+        await b.run()
+        first = b.pool._transactions._workers[0].process.pid
+        while b.pool._transactions._workers[0].process.pid == first:
+            assert (await b.run()).result is not None
+        assert (await b.run()).result != FunctionResult("1")
+        while first in {worker.process.pid for worker in b.pool._supply.workers()}:
+            await b.run()
+
+
 async def test_workers_killed_from_outside_are_nobodys_fault(tmp_path: Path) -> None:
     body = f"""{COUNT_STARTS}
 id = await_execution()
@@ -220,17 +266,23 @@ async def test_a_worker_that_leaves_by_itself_is_a_system_error(tmp_path: Path) 
             await b.run()
 
 
-@pytest.mark.parametrize("kind", ["memory", "system"])
 async def test_who_shares_an_isolate_that_ran_out_of_memory_runs_again_alone(
-    tmp_path: Path, kind: str
+    tmp_path: Path,
 ) -> None:
-    body = f"outcome(await_execution(), b'', kind='{kind}')\noutcome(await_execution(), b'1')"
-    async with bench(tmp_path, body + "\nreceive()") as b:
-        assert (await b.run()).result == FunctionResult("1")
+    body = """
+first, second = await_execution(), await_execution()
+outcome(first, b'', kind='memory')
+outcome(second, b'', kind='system')
+while True: outcome(await_execution(), b'1')
+"""
+    settings = dataclasses.replace(SETTINGS, user_time_seconds_max=5.0)
+    async with bench(tmp_path, body, settings) as b:
+        outcomes = await asyncio.gather(b.run(), b.run())
+        assert [outcome.result for outcome in outcomes] == [FunctionResult("1")] * 2
 
 
 async def test_who_runs_out_of_memory_alone_has_used_it(tmp_path: Path) -> None:
-    body = "for _ in range(2): outcome(await_execution(), b'', kind='memory')\nreceive()"
+    body = "outcome(await_execution(), b'', kind='memory')\nreceive()"
     async with bench(tmp_path, body) as b:
         assert error_text(await b.run()) == MEMORY
 
@@ -243,7 +295,7 @@ document_id = json.loads(receive()[2][1])["_id"]
 send(67, id, [[2, "1.0/get"]], {{"id": document_id}})
 receive()
 if count_start() == 1:
-    os.abort()
+    os._exit(1)
 outcome(id, b'1')
 receive()
 """

@@ -106,7 +106,10 @@ class _Action:
         finally:
             self._worker.release(execution)
         self._add_log_lines(outcome.header.log_lines)
-        result = function_result(decode_result(outcome, user_seconds_max=seconds_max))
+        decoded = decode_result(
+            outcome, user_seconds_max=seconds_max, function=request.path.stripped
+        )
+        result = function_result(decoded)
         return self.outcome_of(result, outcome)
 
     def outcome_of(

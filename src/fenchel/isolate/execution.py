@@ -30,14 +30,16 @@ class LossCause(Enum):
     """Why an execution has no outcome.
 
     OUTSIDE: nothing that ran in the worker did it (a signal from someone else, a worker that was
-    dead before the start). ISOLATE: the isolate that it shared ran out of memory. The others may be
-    the execution's own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for
+    dead before the start). ISOLATE: the isolate that it shared ran out of memory. STARVED: the
+    machine did not give it the processor time that it may use. The others may be the execution's
+    own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for
     memory. CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker
     broke the protocol or left by itself.
     """
 
     OUTSIDE = "outside"
     ISOLATE = "isolate"
+    STARVED = "starved"
     HUNG = "hung"
     MEMORY = "memory"
     CRASHED = "crashed"
@@ -49,9 +51,11 @@ class WorkerLost(Exception):
     who had the worker alone can be the reason.
     """
 
-    def __init__(self, reason: str, cause: LossCause) -> None:
+    def __init__(self, reason: str, cause: LossCause, *, is_sole: bool = False) -> None:
         super().__init__(reason)
         self.cause = cause
+        # Nothing else ran there, and nothing before had gone wrong.
+        self.is_sole = is_sole
 
 
 class Execution:
@@ -74,12 +78,15 @@ class Execution:
         "is_done",
         "outstanding",
         "silence_seconds_max",
+        "was_sole",
     )
 
     def __init__(self, id: int, *, is_action: bool, silence_seconds_max: float, now: float) -> None:
         self.id = id
         self.is_action = is_action
         self.is_done = False
+        # When its outcome came: whether no other was in the worker.
+        self.was_sole = False
         self.outstanding = 0
         self.ball_since = now
         self.silence_seconds_max = silence_seconds_max
@@ -93,9 +100,9 @@ class Execution:
         """True if this execution's JavaScript may be running now."""
         return self.is_action or self.outstanding == 0
 
-    def is_hung(self, last_sign: float, now: float) -> bool:
-        """True if the worker has the ball and nothing was heard of it for too long."""
-        return self.is_suspect and now - max(last_sign, self.ball_since) > self.silence_seconds_max
+    def silent_seconds(self, last_sign: float, now: float) -> float:
+        """For how long the worker has had the ball and nothing was heard of it."""
+        return now - max(last_sign, self.ball_since) if self.is_suspect else 0.0
 
     def deliver(self, event: Event, size_bytes: int) -> None:
         """Queue what the worker said. Raises: ProtocolError if it floods."""

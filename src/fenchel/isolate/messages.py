@@ -20,7 +20,7 @@ SYSCALLS_PER_FRAME_MAX = 64
 ExecutionKind = Literal[
     "query", "mutation", "action", "analyze", "schema", "authConfig", "appDefinition"
 ]
-OutcomeKind = Literal["success", "error", "timeout", "memory", "neverResolves", "system"]
+OutcomeKind = Literal["success", "error", "timeout", "memory", "neverResolves", "system", "starved"]
 
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 _Milliseconds = Annotated[float, Meta(ge=0)]
@@ -47,7 +47,10 @@ class ExecuteHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unix_ms: int
     request_id: str
     execution_id: str
+    # Of processor time.
     user_timeout_ms: int
+    # How many times as much time by the clock a turn may take.
+    patience: int = 1
 
 
 class _FromWorker(
@@ -144,8 +147,8 @@ _log_lines = msgspec.json.Decoder(list[WorkerLogLine])
 _encoder = msgspec.json.Encoder()
 
 
-# User code may log and throw half a surrogate pair, which JSON can carry and UTF-8 cannot. V8 writes
-# whole pairs as characters, so that every escape is a half.
+# User code may log and throw half a surrogate pair, which JSON can carry and UTF-8 cannot. V8
+# writes whole pairs as characters, so that every escape is a half.
 _SURROGATE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 

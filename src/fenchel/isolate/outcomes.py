@@ -20,10 +20,12 @@ def timeout_error(seconds_max: float) -> JsError:
     return JsError(message=f"Function execution timed out (maximum duration: {seconds_max:g}s)")
 
 
-def memory_error() -> JsError:
+def memory_error(function: str | None) -> JsError:
+    """`function`: whose memory it was; there is no stack to tell it."""
     return JsError(
         message="JavaScript execution ran out of memory "
-        f"(maximum memory usage: {_USER_HEAP_MEBIBYTES} MB)"
+        f"(maximum memory usage: {_USER_HEAP_MEBIBYTES} MB)",
+        frames=() if function is None else (JsFrame(text=f"at {function}"),),
     )
 
 
@@ -35,8 +37,10 @@ def system_timeout_error() -> JsError:
     return JsError(message="Your request timed out performing too many system operations.")
 
 
-def decode_result(outcome: Outcome, *, user_seconds_max: float) -> str | JsError:
-    """The text that the function or evaluator returned, or why there is none.
+def decode_result(
+    outcome: Outcome, *, user_seconds_max: float, function: str | None = None
+) -> str | JsError:
+    """The text that the function (by its name) or an evaluator returned, or why there is none.
 
     Raises: FenchelError operational if the worker reports a failure of its own.
     """
@@ -50,10 +54,10 @@ def decode_result(outcome: Outcome, *, user_seconds_max: float) -> str | JsError
         case "timeout":
             return timeout_error(user_seconds_max)
         case "memory":
-            return memory_error()
+            return memory_error(function)
         case "neverResolves":
             return never_resolves_error()
-        case "system":
+        case "system" | "starved":
             message = header.error.message if header.error else "no message"
             raise internal_error(f"isolate worker: {message}")
         case _:

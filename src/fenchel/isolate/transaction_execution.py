@@ -35,13 +35,16 @@ from fenchel.udf import JsError, LogLine, UdfOutcome, UdfRequest, UdfType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionCall:
-    """A query or mutation with everything it runs against."""
+    """A query or mutation with everything it runs against. `patience`: how many times its user time
+    a turn may take by the clock.
+    """
 
     bundle: CodeBundle
     request: UdfRequest
     transaction: Transaction
     host: UdfHost
     deployment: Deployment
+    patience: int = 1
 
 
 class _Mispredicted(Exception):
@@ -115,7 +118,7 @@ class _Run:
         outcome = await self._converse(syscalls, answered, recorder)
         if recorder is not None and self._may_look_ahead(syscalls):
             recorder.discard()
-        return _finish(self._worker, outcome, syscalls, self._settings)
+        return _finish(self._worker, call.request, outcome, syscalls, self._settings)
 
     async def _converse(
         self,
@@ -125,7 +128,12 @@ class _Run:
     ) -> Outcome:
         call, worker = self._call, self._worker
         kind: ExecutionKind = "query" if call.request.udf_type is UdfType.QUERY else "mutation"
-        header = execute_header(call.request, kind, self._settings.user_time_seconds_max)
+        header = execute_header(
+            call.request,
+            kind,
+            self._settings.user_time_seconds_max,
+            patience=call.patience,
+        )
         execution = await worker.execute(
             call.bundle, header, call.request.args_json, syscalls, answered
         )
@@ -147,7 +155,7 @@ class _Run:
         while True:
             event = await execution.next_event()
             if isinstance(event, Outcome):
-                _check_not_lost(worker, event)
+                _check_not_lost(execution, event)
                 self._check_predicted(event.header.answered_ahead, answered_count, syscalls)
                 return event
             if isinstance(event, LogLines):
@@ -176,20 +184,30 @@ class _Run:
         return syscalls.has_sync_calls and self._call.request.udf_type is UdfType.MUTATION
 
 
-def _check_not_lost(worker: Worker, outcome: Outcome) -> None:
+def _check_not_lost(execution: Execution, outcome: Outcome) -> None:
     """Executions share an isolate and its memory: the one that met the limit need not be the one
-    that used it up, unless it was alone. Raises: WorkerLost.
+    that used it up, unless it was the only one. Raises: WorkerLost.
     """
     kind = outcome.header.kind
-    if kind == "system" or (kind == "memory" and not worker.is_reserved_alone):
+    if kind == "starved":
+        raise WorkerLost("it got too little processor time", LossCause.STARVED)
+    if kind == "system" or (kind == "memory" and not execution.was_sole):
         raise WorkerLost("its isolate ran out of memory", LossCause.ISOLATE)
 
 
 def _finish(
-    worker: Worker, outcome: Outcome, syscalls: TransactionSyscalls, settings: IsolateSettings
+    worker: Worker,
+    request: UdfRequest,
+    outcome: Outcome,
+    syscalls: TransactionSyscalls,
+    settings: IsolateSettings,
 ) -> UdfOutcome:
     header = outcome.header
-    result = decode_result(outcome, user_seconds_max=settings.user_time_seconds_max)
+    result = decode_result(
+        outcome,
+        user_seconds_max=settings.user_time_seconds_max,
+        function=request.path.stripped,
+    )
     try:
         syscalls.record_consumed(header.consumed)
     except ProtocolError as error:
@@ -214,7 +232,7 @@ def _finish(
 
 
 def execute_header(
-    request: UdfRequest, kind: ExecutionKind, user_seconds_max: float
+    request: UdfRequest, kind: ExecutionKind, user_seconds_max: float, *, patience: int = 1
 ) -> ExecuteHeader:
     return ExecuteHeader(
         kind=kind,
@@ -225,6 +243,7 @@ def execute_header(
         request_id=request.context.request_id,
         execution_id=request.context.execution_id,
         user_timeout_ms=int(user_seconds_max * 1000),
+        patience=patience,
     )
 
 

@@ -50,6 +50,10 @@ _TURN_SECONDS_NORMAL = 0.1
 # Two ticks of the clock that processes are charged by: below it a worker is as good as idle.
 _LOOK_SECONDS_MIN = 0.02
 _UINT32_MAX = 2**32 - 1
+# What ended so has left memory to V8 and the C library that they do not give back.
+_ABUSES = frozenset({"timeout", "memory"})
+# A worker that is silent but hardly computes is starved or blocked; it has so many times as long.
+_IDLE_PATIENCE = 8
 _INTERNAL_ERROR = encode_error_payload("Convex encountered an internal error", None)
 _UNKNOWN_EXECUTION = encode_error_payload("This function was cancelled.", None)
 
@@ -86,6 +90,10 @@ class Worker:
         # True while a JavaScript turn goes on and on, which only an action's may: nothing that is
         # sent here will begin soon. Looked at by `watch`.
         self.is_computing = False
+        # True when another should take its place: see `watch`.
+        self.is_worn = False
+        self._was_abused = False
+        self._started_at = clock.monotonic()
         self._cpu_seconds = self._turn_seconds = 0.0
         self._watched_at = clock.monotonic()
         self._settings = settings
@@ -146,7 +154,8 @@ class Worker:
         execution = Execution(
             self._next_execution,
             is_action=header.kind == "action",
-            silence_seconds_max=header.user_timeout_ms / 1000 + settings.hang_grace_seconds,
+            silence_seconds_max=header.patience * header.user_timeout_ms / 1000
+            + settings.hang_grace_seconds,
             now=self._clock.monotonic(),
         )
         self._next_execution += 1
@@ -240,6 +249,8 @@ class Worker:
                 execution.deliver(LogLines(decode_log(frame)), size_bytes)
             case FrameType.OUTCOME:
                 outcome = decode_outcome(frame)
+                self._was_abused |= outcome.header.kind in _ABUSES
+                execution.was_sole = len(self._executions) == 1
                 del self._executions[frame.id]
                 execution.deliver(outcome, size_bytes)
             case _:
@@ -277,18 +288,28 @@ class Worker:
     # Death
 
     def watch(self, now: float) -> None:
-        """Kill the process if it is silent for too long or uses too much memory."""
+        """Kill the process if it is silent for too long or uses too much memory; call it worn when
+        it is old, was abused, or keeps more memory than service takes.
+        """
         if not self.is_alive:
             return
         resident_bytes = read_resident_bytes(self.process.pid)
+        settings = self._settings
+        self.is_worn = (
+            self._was_abused
+            or resident_bytes > settings.worker_resident_bytes_worn
+            or now - self._started_at > settings.worker_seconds_max
+            or self._next_execution > settings.worker_executions_max
+        )
+        self._watch_turn(now)
         if resident_bytes > self._settings.worker_resident_bytes_max:
             self._verdict = LossCause.MEMORY
             self.process.kill(f"{resident_bytes >> 20} MiB of memory are too much")
         elif self._is_hung(now):
             self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
-        else:
-            self._watch_turn(now)
+        elif self.is_computing and not self._executions:
+            self.process.kill("it computes for nobody")
 
     def _watch_turn(self, now: float) -> None:
         """Computing is: look after look nothing was said but processor time was used, altogether
@@ -302,12 +323,16 @@ class Worker:
             self._turn_seconds = 0.0
         self.is_computing = self._turn_seconds > _TURN_SECONDS_NORMAL
         self._cpu_seconds, self._watched_at = cpu_seconds, now
-        if self.is_computing and not self._executions:
-            self.process.kill("it computes for nobody")
 
     def _is_hung(self, now: float) -> bool:
-        if any(e.is_hung(self._last_sign, now) for e, _ in self._executions.values()):
-            return True
+        silent_from = self._last_sign
+        for execution, _ in self._executions.values():
+            seconds = execution.silent_seconds(silent_from, now)
+            patience = (
+                1 if self._turn_seconds > execution.silence_seconds_max / 2 else _IDLE_PATIENCE
+            )
+            if seconds > patience * execution.silence_seconds_max:
+                return True
         return any(
             not entry.loaded.done()
             and now - max(self._last_sign, entry.sent_at) > _LOAD_SECONDS_MAX
@@ -322,8 +347,9 @@ class Worker:
     def on_buried(self, end: ProcessEnd) -> None:
         """Tell everyone who waits for this worker why there will be no answer."""
         cause = self._verdict or _cause_of(end)
+        is_sole = len(self._executions) == 1 and not self._was_abused
         for execution, _ in self._executions.values():
-            execution.lose(WorkerLost(end.reason, cause))
+            execution.lose(WorkerLost(end.reason, cause, is_sole=is_sole))
         self._executions.clear()
         for entry in self._bundles.values():
             if not entry.loaded.done():

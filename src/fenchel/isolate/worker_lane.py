@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -68,6 +68,8 @@ class WorkerLane:
         self._settings = settings
         self._workers: list[Worker] = []
         self._starts: set[asyncio.Task[None]] = set()
+        # Replaced, and ended when the last reservation is given back.
+        self._retiring: set[Worker] = set()
         self._waiters: deque[_Waiter] = deque()
 
     async def start(self) -> None:
@@ -80,6 +82,21 @@ class WorkerLane:
         if self._waiters:
             self._start_missing()
             self._serve_waiters()
+
+    def replace_worn(self) -> None:
+        """Begin to put a new worker in the place of a worn one; one at a time, and the new one is
+        ready before the old one gets nothing more.
+        """
+        worn = next((worker for worker in self._workers if worker.is_worn), None)
+        if worn is not None and not self._starts and not self._retiring:
+            self._start(self._replace(worn))
+
+    async def _replace(self, worn: Worker) -> None:
+        await self._add_worker()
+        if worn in self._workers:
+            self._workers.remove(worn)
+            self._retiring.add(worn)
+            self._end_surplus(worn)
 
     async def close(self) -> None:
         for task in self._starts:
@@ -184,11 +201,12 @@ class WorkerLane:
 
     def _start_missing(self) -> None:
         for _ in range(self._wanted_count - len(self._workers) - len(self._starts)):
-            task = asyncio.get_running_loop().create_task(
-                self._add_worker(), name=f"isolate-lane-{self._name}"
-            )
-            self._starts.add(task)
-            task.add_done_callback(self._starts.discard)
+            self._start(self._add_worker())
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"isolate-lane-{self._name}")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
 
     @property
     def _wanted_count(self) -> int:
@@ -197,9 +215,13 @@ class WorkerLane:
         return self._worker_count + min(computing_count, self._relief_count_max)
 
     def _end_surplus(self, worker: Worker) -> None:
-        """A worker that relieved others goes when it is idle and they are free again."""
-        is_surplus = len(self._workers) > self._wanted_count
-        if is_surplus and worker in self._workers and worker.reservation_count == 0:
+        """A worker that was replaced goes when it is idle; so does one that relieved others when
+        they are free again.
+        """
+        if worker.reservation_count > 0:
+            return
+        is_surplus = len(self._workers) > self._wanted_count and worker in self._workers
+        if is_surplus or worker in self._retiring:
             worker.process.kill("it is not needed any more")
 
     async def _add_worker(self) -> None:
@@ -210,6 +232,7 @@ class WorkerLane:
     def _on_death(self, worker: Worker) -> None:
         if worker in self._workers:
             self._workers.remove(worker)
+        self._retiring.discard(worker)
         self._start_missing()
 
 

@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fenchel.database import Transaction
@@ -46,7 +46,12 @@ _EVALUATIONS_MAX = 4
 
 # Attempts beside others while workers are ended from outside.
 _TOGETHER_MAX = 3
-_NOBODYS_FAULT = frozenset({LossCause.OUTSIDE, LossCause.ISOLATE})
+_NOBODYS_FAULT = frozenset({LossCause.OUTSIDE, LossCause.ISOLATE, LossCause.STARVED})
+# These are known to be the doing of whoever was the only one in the worker.
+_SOLE_FAULTS = frozenset({LossCause.CRASHED, LossCause.MEMORY})
+# A machine that starves a function gets so many times as long for it, again and again.
+_PATIENCE_FACTOR = 4
+_PATIENCE_MAX = 16
 
 _T = TypeVar("_T")
 
@@ -54,15 +59,29 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
     """`number` counts from 1. Alone for the rest once a neighbour or itself may have been the
-    reason; also when signals keep coming, for they may be the kernel's, out of memory.
+    reason; also when signals keep coming, for they may be the kernel's, out of memory. `patience`:
+    time by the clock for each second of processor time.
     """
 
     number: int = 1
     is_alone: bool = False
+    patience: int = 1
 
     def after(self, lost: WorkerLost) -> _Attempt:
         is_known = lost.cause is LossCause.OUTSIDE and self.number < _TOGETHER_MAX
-        return _Attempt(number=self.number + 1, is_alone=self.is_alone or not is_known)
+        is_starved = lost.cause is LossCause.STARVED
+        factor = _PATIENCE_FACTOR if is_starved else 1
+        return _Attempt(
+            number=self.number + 1,
+            is_alone=self.is_alone or not (is_known or is_starved),
+            patience=min(self.patience * factor, _PATIENCE_MAX),
+        )
+
+    def is_blamed(self, lost: WorkerLost) -> bool:
+        """Whether this attempt itself must be the reason."""
+        if lost.is_sole and lost.cause in _SOLE_FAULTS:
+            return True
+        return self.is_alone and lost.cause not in _NOBODYS_FAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +197,17 @@ class WorkerPool:
         )
         with self._counted():
             outcome = await self._run_to_outcome(
-                lambda attempt: self._run_once(call, attempt, is_nested=is_nested), _Attempt()
+                lambda attempt: self._run_once(call, attempt, is_nested=is_nested),
+                _Attempt(),
+                request.path.stripped,
             )
         return UdfOutcome(result=outcome) if isinstance(outcome, JsError) else outcome
 
     async def _run_to_outcome(
-        self, attempt: Callable[[_Attempt], Awaitable[_T]], first: _Attempt
+        self,
+        attempt: Callable[[_Attempt], Awaitable[_T]],
+        first: _Attempt,
+        function: str | None = None,
     ) -> _T | JsError:
         """What an attempt gives. A lost one is repeated until one that was alone is to blame or the
         time for one execution has passed.
@@ -197,8 +221,8 @@ class WorkerPool:
                 return await attempt(current)
             except WorkerLost as lost:
                 logger.info("an execution lost its worker attempt=%s reason=%s", current, lost)
-                if current.is_alone and lost.cause not in _NOBODYS_FAULT:
-                    return self._blame(lost)
+                if current.is_blamed(lost):
+                    return self._blame(lost, function)
                 if self._clock.monotonic() >= deadline:
                     raise internal_error(f"workers die under a function: {lost}") from lost
                 current = current.after(lost)
@@ -223,7 +247,12 @@ class WorkerPool:
             if is_mutation:
                 call.transaction.begin_subtransaction()
             try:
-                outcome = await run_in_transaction(worker, call, self._settings, anticipation)
+                outcome = await run_in_transaction(
+                    worker,
+                    replace(call, patience=attempt.patience),
+                    self._settings,
+                    anticipation,
+                )
             except BaseException as error:
                 if is_mutation:
                     call.transaction.rollback_subtransaction()
@@ -234,16 +263,21 @@ class WorkerPool:
                 call.transaction.commit_subtransaction()
             return outcome
 
-    def _blame(self, lost: WorkerLost) -> JsError:
+    def _blame(self, lost: WorkerLost, function: str | None) -> JsError:
         """The function took its worker with it: by time or by memory. Raises: FenchelError
         operational for what cannot be a function's doing.
         """
-        logger.warning("an execution ended its worker cause=%s reason=%s", lost.cause.value, lost)
+        logger.warning(
+            "an execution ended its worker function=%s cause=%s reason=%s",
+            function,
+            lost.cause.value,
+            lost,
+        )
         if lost.cause is LossCause.BROKEN:
             raise internal_error(f"an isolate worker broke the protocol: {lost}") from lost
         if lost.cause is LossCause.HUNG:
             return timeout_error(self._settings.user_time_seconds_max)
-        return memory_error()
+        return memory_error(function)
 
     async def run_action(
         self, bundle: CodeBundle, request: UdfRequest, callbacks: ActionCallbacks
@@ -339,3 +373,5 @@ class WorkerPool:
             for worker in self._supply.workers():
                 worker.watch(now)
             self._actions.relieve()
+            self._transactions.replace_worn()
+            self._actions.replace_worn()

@@ -78,6 +78,7 @@ class IsolateSettings:
 
     # 0 means one per core.
     worker_count: int = 0
+    # Processor time of JavaScript in a query or mutation; system calls do not count.
     user_time_seconds_max: float = 1.0
     system_time_seconds_max: float = 15.0
     action_seconds_max: float = 1_800.0
@@ -90,6 +91,11 @@ class IsolateSettings:
     worker_data_bytes_max: int = 12_288 * MEBIBYTE
     # Memory that a worker really uses, looked at twice a second; in normal service below 300 MiB.
     worker_resident_bytes_max: int = 1_024 * MEBIBYTE
+    # A worker beyond any of these is replaced without haste: memory that V8 and the C library keep,
+    # age, executions.
+    worker_resident_bytes_worn: int = 512 * MEBIBYTE
+    worker_seconds_max: float = 86_400.0
+    worker_executions_max: int = 1_000_000
     # Contexts served by one isolate before its garbage costs more than a new isolate.
     contexts_per_isolate_max: int = 50
     contexts_ahead: int = 3

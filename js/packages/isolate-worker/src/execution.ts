@@ -36,6 +36,9 @@ export interface Wiring {
 /** Time for the realm to hand over its logs after user code was stopped. */
 const FAIL_TIMEOUT_MS = 100;
 
+/** Who was stopped by the clock with less than this share of its processor time was starved. */
+const STARVED_SHARE = 0.8;
+
 const DAMAGED: JsError = {
   message:
     "Uncaught Error: This function changed builtins in a way that broke the runtime around it. " +
@@ -113,18 +116,18 @@ export class Execution {
 
   #turn(command: number, ...args: CallArgument[]): void {
     if (this.#isOver) return;
-    const start = performance.now();
+    const start = threadMs();
     const timeoutMs = this.#budgetMs();
     let output: string | undefined;
     try {
       this.#context.call(timeoutMs, command, ...args);
       output = this.#context.call(timeoutMs, Command.Collect);
     } catch (error) {
-      this.#userMs += performance.now() - start;
+      this.#userMs += threadMs() - start;
       this.#fail(error);
       return;
     }
-    this.#userMs += performance.now() - start;
+    this.#userMs += threadMs() - start;
     if (this.#isAction || this.#userMs <= this.header.userTimeoutMs) this.#deliver(output ?? "");
     else this.#stop("timeout");
   }
@@ -133,10 +136,13 @@ export class Execution {
     return this.header.kind === "action";
   }
 
+  /** Time by the clock for the next turn. */
   #budgetMs(): number {
-    const { userTimeoutMs } = this.header;
-    const used = this.#isAction ? performance.now() - this.#startMs : this.#userMs;
-    return Math.max(1, userTimeoutMs - used);
+    const { userTimeoutMs, patience } = this.header;
+    const budget = this.#isAction
+      ? userTimeoutMs - (performance.now() - this.#startMs)
+      : (userTimeoutMs - this.#userMs) * patience;
+    return Math.max(1, budget);
   }
 
   #deliver(text: string): void {
@@ -218,14 +224,18 @@ export class Execution {
     if (error instanceof IsolateLost) {
       this.#finish("memory", EMPTY_OUTCOME, "");
       this.#wiring.onIsolateLost(this.generation);
-    } else if (error instanceof TurnTimeout) this.#stop("timeout");
+    } else if (error instanceof TurnTimeout) this.#stop(this.#isStarved ? "starved" : "timeout");
     else this.#stop("error", describeRejection(error));
+  }
+
+  get #isStarved(): boolean {
+    return !this.#isAction && this.#userMs < STARVED_SHARE * this.header.userTimeoutMs;
   }
 
   /** Ends the execution, keeping the log lines and reads that the realm has recorded so far. */
   #stop(kind: OutcomeKind, error?: JsError): void {
     if (this.#isOver) return;
-    if (kind === "timeout") this.#context.generation.retire();
+    if (kind === "timeout" || kind === "starved") this.#context.generation.retire();
     let outcome: RealmOutcome | undefined;
     try {
       const errorJson = error === undefined ? "" : JSON.stringify(error);
@@ -309,6 +319,12 @@ function firstOf(bytes: readonly ArrayBuffer[]): ArrayBuffer {
   const [first] = bytes;
   if (first === undefined) throw new Error("A call that carries bytes came without");
   return first;
+}
+
+/** Processor time of this thread: what others take from the machine is not the function's. */
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }
 
 /** An unhandled rejection as the engine copied it out of the realm. */

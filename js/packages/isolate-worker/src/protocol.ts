@@ -50,10 +50,21 @@ export interface ExecuteHeader {
   unixMs: number;
   requestId: string;
   executionId: string;
+  /** Processor time of queries and mutations, time by the clock of the others. */
   userTimeoutMs: number;
+  /** How many times as much time by the clock a turn of a query or mutation may take. */
+  patience: number;
 }
 
-export type OutcomeKind = "success" | "error" | "timeout" | "memory" | "neverResolves" | "system";
+export type OutcomeKind =
+  | "success"
+  | "error"
+  | "timeout"
+  | "memory"
+  | "neverResolves"
+  | "system"
+  /** Stopped by the clock before it had its processor time: the machine is overloaded. */
+  | "starved";
 
 export interface OutcomeHeader {
   kind: OutcomeKind;

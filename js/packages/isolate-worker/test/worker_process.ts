@@ -154,6 +154,7 @@ export class WorkerProcess {
       requestId: "0123456789abcdef",
       executionId: "execution",
       userTimeoutMs: 1000,
+      patience: 1,
       ...header,
     };
     const outcome = new Promise<Outcome>((resolve, reject) => {
