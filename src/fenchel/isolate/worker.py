@@ -50,6 +50,9 @@ _TURN_SECONDS_NORMAL = 0.1
 # Two ticks of the clock that processes are charged by: below it a worker is as good as idle.
 _LOOK_SECONDS_MIN = 0.02
 _UINT32_MAX = 2**32 - 1
+_CANCELLED_MAX = 4_096
+_STRAY_BYTES_MAX = 256 << 20
+_STRAY_FRAME_BYTES = 4_096
 # What ended so has left memory to V8 and the C library that they do not give back.
 _ABUSES = frozenset({"timeout", "memory"})
 # A worker that is silent but hardly computes is starved or blocked; it has so many times as long.
@@ -101,6 +104,9 @@ class Worker:
         self._on_death = on_death
         self._bundles: OrderedDict[str, _LoadedBundle] = OrderedDict()
         self._executions: dict[int, tuple[Execution, SyncCalls]] = {}
+        # Those that were cancelled last, and what came for them afterwards.
+        self._cancelled: OrderedDict[int, None] = OrderedDict()
+        self._stray_bytes = 0
         self._next_bundle = 1
         self._next_execution = 1
         self._last_sign = clock.monotonic()
@@ -177,6 +183,9 @@ class Worker:
     def release(self, execution: Execution) -> None:
         """End our interest; an execution without outcome is cancelled in the worker."""
         if self._executions.pop(execution.id, None) is not None:
+            self._cancelled[execution.id] = None
+            if len(self._cancelled) > _CANCELLED_MAX:
+                self._cancelled.popitem(last=False)
             self.process.send(FrameType.CANCEL, execution.id)
 
     async def send_results(
@@ -237,9 +246,8 @@ class Worker:
             return
         entry = self._executions.get(frame.id)
         if entry is None:
-            if frame.id >= self._next_execution or frame.id == 0:
-                raise ProtocolError("a frame for an execution that never was")
-            return  # It was cancelled while the frame was on its way.
+            self._check_stray(frame)
+            return
         execution = entry[0]
         size_bytes = sum(map(len, frame.fields))
         match frame.type:
@@ -255,6 +263,17 @@ class Worker:
                 execution.deliver(outcome, size_bytes)
             case _:
                 raise ProtocolError(f"unexpected frame type {frame.type}")
+
+    def _check_stray(self, frame: Frame) -> None:
+        """Frames of an execution that was cancelled may still be on their way, within bounds.
+
+        Raises: ProtocolError.
+        """
+        if frame.id not in self._cancelled:
+            raise ProtocolError("a frame for an execution that never was or has its outcome")
+        self._stray_bytes += _STRAY_FRAME_BYTES + sum(map(len, frame.fields))
+        if self._stray_bytes > _STRAY_BYTES_MAX:
+            raise ProtocolError("a flood for executions that were cancelled")
 
     def _finish_load(self, frame: Frame) -> None:
         loaded = decode_loaded(frame)
