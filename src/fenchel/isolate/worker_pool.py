@@ -249,7 +249,7 @@ class WorkerPool:
             try:
                 outcome = await run_in_transaction(
                     worker,
-                    replace(call, patience=attempt.patience),
+                    call if attempt.patience == 1 else replace(call, patience=attempt.patience),
                     self._settings,
                     anticipation,
                 )
