@@ -76,6 +76,23 @@ function vendorNames() {
   return files.filter((file) => !file.endsWith(".d.ts")).map((file) => path.parse(file).name);
 }
 
+/** A script whose value is a thunk that installs the guard of realms that are used again. */
+function bundleGuard() {
+  return esbuild.build({
+    entryPoints: [path.join(runtime, "guard", "index.ts")],
+    outfile: path.join(output, "udf-guard.js"),
+    bundle: true,
+    platform: "browser",
+    format: "iife",
+    globalName: "guard",
+    target: "es2023",
+    metafile: true,
+    legalComments: "none",
+    banner: { js: '(() => { "use strict";' },
+    footer: { js: "return guard.default(); })" },
+  });
+}
+
 /** The prebuilt isolated-vm for this platform and the running Node's ABI. */
 function isolatedVmPrebuild() {
   const folder = path.join(
@@ -130,6 +147,7 @@ const builds = await Promise.all([
   bundleForNode("main.ts", "isolate-worker.cjs"),
   bundleForNode("snapshot_builder.ts", "snapshot-builder.cjs"),
   bundleRuntime(),
+  bundleGuard(),
   ...vendorNames().map(bundleVendor),
 ]);
 copyProgram(isolatedVmPrebuild(), "isolated_vm.node");

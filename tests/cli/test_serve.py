@@ -43,3 +43,10 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed(
         f"assert resource.getrlimit(kind) == (min({expected}, hard), hard)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_warm_realms_are_an_option() -> None:
+    settings = serve_settings(
+        is_production=False, allows_private_addresses=False, warm_realms_max=3
+    )
+    assert settings.isolate.warm_realms_max == 3

@@ -79,6 +79,14 @@ def main() -> None:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="`info` writes a line for every request.",
 )
+@click.option(
+    "--warm-realms",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 16),
+    help="Realms per worker that run many queries and mutations, each as if it were fresh: several "
+    "times faster; decision 0023 names what may differ. 0: a fresh context for each.",
+)
 def serve_command(
     host: str,
     port: int,
@@ -94,13 +102,16 @@ def serve_command(
     production: bool,
     allow_private_addresses: bool,
     log_level: str,
+    warm_realms: int,
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
     if in_memory and (data_dir is not None or database_url is not None):
         raise click.UsageError("--in-memory and a place to keep data exclude each other.")
     runtime = Runtime(
         settings=serve_settings(
-            is_production=production, allows_private_addresses=allow_private_addresses
+            is_production=production,
+            allows_private_addresses=allow_private_addresses,
+            warm_realms_max=warm_realms,
         )
     )
     try:

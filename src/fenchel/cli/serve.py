@@ -14,7 +14,7 @@ import click
 import uvloop
 
 from fenchel.runtime import Runtime, Settings
-from fenchel.runtime.settings import ApplicationSettings, EgressSettings
+from fenchel.runtime.settings import ApplicationSettings, EgressSettings, IsolateSettings
 from fenchel.server import Backend, Instance, ServeOptions, compose
 
 logger = logging.getLogger(__name__)
@@ -39,13 +39,17 @@ class ServeArguments:
     require_sandbox: bool = False
 
 
-def serve_settings(*, is_production: bool, allows_private_addresses: bool) -> Settings:
+def serve_settings(
+    *, is_production: bool, allows_private_addresses: bool, warm_realms_max: int = 0
+) -> Settings:
     """Production serves strangers: they see no error texts, and developers' code no inner network,
     unless `allows_private_addresses`.
     """
+    isolate = IsolateSettings(warm_realms_max=warm_realms_max)
     if not is_production:
-        return Settings()
+        return Settings(isolate=isolate)
     return Settings(
+        isolate=isolate,
         application=ApplicationSettings(redact_errors=True),
         egress=EgressSettings(private_addresses_allowed=allows_private_addresses),
     )

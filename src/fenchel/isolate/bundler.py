@@ -42,6 +42,8 @@ _OPTIONS = (
     "--charset=utf8",
     "--sourcemap=external",
     "--sources-content=false",
+    # Modules are strict, and the linker leaves a script.
+    '--banner:js="use strict";',
     "--log-level=error",
     "--color=false",
     "--tsconfig-raw={}",

@@ -92,6 +92,7 @@ async def _run(
         unix_ms=bundle.import_unix_ms,
         request_id="",
         execution_id="",
+        is_fresh=True,
         user_timeout_ms=int(seconds_max * 1000),
     )
     execution = await worker.execute(bundle, header, "[]", _NoSyscalls())

@@ -33,13 +33,15 @@ class LossCause(Enum):
     dead before the start). ISOLATE: the isolate that it shared ran out of memory. STARVED: the
     machine did not give it the processor time that it may use. The others may be the execution's
     own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for
-    memory. CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker
+    memory. REALM: the realm that it shared with earlier executions cannot run it as a fresh one
+    would. CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker
     broke the protocol or left by itself.
     """
 
     OUTSIDE = "outside"
     ISOLATE = "isolate"
     STARVED = "starved"
+    REALM = "realm"
     HUNG = "hung"
     MEMORY = "memory"
     CRASHED = "crashed"

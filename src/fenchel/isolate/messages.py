@@ -20,7 +20,9 @@ SYSCALLS_PER_FRAME_MAX = 64
 ExecutionKind = Literal[
     "query", "mutation", "action", "analyze", "schema", "authConfig", "appDefinition"
 ]
-OutcomeKind = Literal["success", "error", "timeout", "memory", "neverResolves", "system", "starved"]
+OutcomeKind = Literal[
+    "success", "error", "timeout", "memory", "neverResolves", "system", "starved", "again"
+]
 
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 _Milliseconds = Annotated[float, Meta(ge=0)]
@@ -35,6 +37,7 @@ class LoadHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     heap_mib: int = msgspec.field(name="heapMiB")
     contexts_ahead: int
     contexts_per_isolate: int
+    warm_realms_max: int
     is_app_bundle: bool
 
 
@@ -51,6 +54,7 @@ class ExecuteHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     user_timeout_ms: int
     # How many times as much time by the clock a turn may take.
     patience: int = 1
+    is_fresh: bool
 
 
 class _FromWorker(
@@ -235,6 +239,7 @@ def load_header(bundle: CodeBundle, settings: IsolateSettings) -> LoadHeader:
         heap_mib=settings.heap_mebibytes_max,
         contexts_ahead=settings.contexts_ahead if bundle.is_app else 0,
         contexts_per_isolate=settings.contexts_per_isolate_max,
+        warm_realms_max=settings.warm_realms_max if bundle.is_app else 0,
         is_app_bundle=bundle.is_app,
     )
 

@@ -57,7 +57,7 @@ def decode_result(
             return memory_error(function)
         case "neverResolves":
             return never_resolves_error()
-        case "system" | "starved":
+        case "system" | "starved" | "again":
             message = header.error.message if header.error else "no message"
             raise internal_error(f"isolate worker: {message}")
         case _:

@@ -36,7 +36,7 @@ from fenchel.udf import JsError, LogLine, UdfOutcome, UdfRequest, UdfType
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionCall:
     """A query or mutation with everything it runs against. `patience`: how many times its user time
-    a turn may take by the clock.
+    a turn may take by the clock. `is_fresh` keeps it out of realms that ran something before.
     """
 
     bundle: CodeBundle
@@ -45,6 +45,7 @@ class TransactionCall:
     host: UdfHost
     deployment: Deployment
     patience: int = 1
+    is_fresh: bool = False
 
 
 class _Mispredicted(Exception):
@@ -133,6 +134,7 @@ class _Run:
             kind,
             self._settings.user_time_seconds_max,
             patience=call.patience,
+            is_fresh=call.is_fresh,
         )
         execution = await worker.execute(
             call.bundle, header, call.request.args_json, syscalls, answered
@@ -189,10 +191,17 @@ def _check_not_lost(execution: Execution, outcome: Outcome) -> None:
     that used it up, unless it was the only one. Raises: WorkerLost.
     """
     kind = outcome.header.kind
+    if kind == "again":
+        raise WorkerLost(_reason(outcome), LossCause.REALM)
     if kind == "starved":
         raise WorkerLost("it got too little processor time", LossCause.STARVED)
     if kind == "system" or (kind == "memory" and not execution.was_sole):
         raise WorkerLost("its isolate ran out of memory", LossCause.ISOLATE)
+
+
+def _reason(outcome: Outcome) -> str:
+    error = outcome.header.error
+    return f"its realm was not fresh enough: {error.message if error else 'no reason'}"
 
 
 def _finish(
@@ -232,7 +241,12 @@ def _finish(
 
 
 def execute_header(
-    request: UdfRequest, kind: ExecutionKind, user_seconds_max: float, *, patience: int = 1
+    request: UdfRequest,
+    kind: ExecutionKind,
+    user_seconds_max: float,
+    *,
+    patience: int = 1,
+    is_fresh: bool = True,
 ) -> ExecuteHeader:
     return ExecuteHeader(
         kind=kind,
@@ -244,6 +258,7 @@ def execute_header(
         execution_id=request.context.execution_id,
         user_timeout_ms=int(user_seconds_max * 1000),
         patience=patience,
+        is_fresh=is_fresh,
     )
 
 

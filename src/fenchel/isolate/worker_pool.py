@@ -46,7 +46,9 @@ _EVALUATIONS_MAX = 4
 
 # Attempts beside others while workers are ended from outside.
 _TOGETHER_MAX = 3
-_NOBODYS_FAULT = frozenset({LossCause.OUTSIDE, LossCause.ISOLATE, LossCause.STARVED})
+_NOBODYS_FAULT = frozenset(
+    {LossCause.OUTSIDE, LossCause.ISOLATE, LossCause.STARVED, LossCause.REALM}
+)
 # These are known to be the doing of whoever was the only one in the worker.
 _SOLE_FAULTS = frozenset({LossCause.CRASHED, LossCause.MEMORY})
 # A machine that starves a function gets so many times as long for it, again and again.
@@ -68,7 +70,8 @@ class _Attempt:
     patience: int = 1
 
     def after(self, lost: WorkerLost) -> _Attempt:
-        is_known = lost.cause is LossCause.OUTSIDE and self.number < _TOGETHER_MAX
+        is_outside = lost.cause is LossCause.OUTSIDE and self.number < _TOGETHER_MAX
+        is_known = is_outside or lost.cause is LossCause.REALM
         is_starved = lost.cause is LossCause.STARVED
         factor = _PATIENCE_FACTOR if is_starved else 1
         return _Attempt(
@@ -247,9 +250,10 @@ class WorkerPool:
             if is_mutation:
                 call.transaction.begin_subtransaction()
             try:
+                again = replace(call, patience=attempt.patience, is_fresh=True)
                 outcome = await run_in_transaction(
                     worker,
-                    call if attempt.patience == 1 else replace(call, patience=attempt.patience),
+                    call if attempt.number == 1 else again,
                     self._settings,
                     anticipation,
                 )

@@ -6,6 +6,9 @@ import type { RealmContext } from "./realm_context.ts";
 import { createRuntimeSnapshot, decodeAppSnapshot } from "./snapshot.ts";
 import type { RealmSnapshot } from "./snapshot.ts";
 import { StackMapper } from "./stack_mapper.ts";
+import type { WarmScript } from "./warm/instrument.ts";
+import type { WarmBudget } from "./warm/warm_realms.ts";
+import { WarmRealms } from "./warm/warm_realms.ts";
 
 /** Contexts kept for modules that opted in to reuse (specification 7.6), per module. */
 const REUSABLE_PER_MODULE_MAX = 8;
@@ -26,6 +29,7 @@ export class Bundle {
   readonly header: BundleHeader;
   readonly script: string;
   readonly stackMapper: StackMapper;
+  readonly warmRealms: WarmRealms;
   readonly #source: RealmSource;
   /** Generations that may still start executions, oldest first. */
   #open: Generation[] = [];
@@ -33,14 +37,23 @@ export class Bundle {
   readonly #uses = new WeakMap<RealmContext, number>();
   #isUnloaded = false;
 
-  constructor(header: BundleHeader, script: string, sourceMap: string, snapshot: Buffer) {
+  constructor(
+    header: BundleHeader,
+    script: string,
+    sourceMap: string,
+    snapshot: Buffer,
+    budget: WarmBudget,
+  ) {
     this.header = header;
     this.script = script;
-    this.stackMapper = new StackMapper(sourceMap);
+    const built = snapshot.length > 0 ? decodeAppSnapshot(snapshot) : null;
+    const { warmJson = "" } = built ?? {};
+    const warm = warmJson === "" ? null : (JSON.parse(warmJson) as WarmScript);
+    this.stackMapper = new StackMapper(sourceMap, warm?.shifts);
+    const warmSource = (): RealmSource => ({ ...this.#runtimeSource(), script: null });
+    this.warmRealms = new WarmRealms(header, warm, warmSource, budget);
     this.#source =
-      snapshot.length > 0
-        ? { header, realm: decodeAppSnapshot(snapshot), script: null }
-        : this.#runtimeSource();
+      built === null ? this.#runtimeSource() : { header, realm: built.realm, script: null };
   }
 
   #runtimeSource(): RealmSource {
@@ -93,7 +106,7 @@ export class Bundle {
   prepareOne(): boolean {
     if (this.#isUnloaded) return false;
     const ready = this.#open.reduce((sum, generation) => sum + generation.readyCount, 0);
-    if (ready >= this.header.contextsAhead) return false;
+    if (ready >= this.header.contextsAhead) return this.warmRealms.prepareOne();
     const generation = this.#open.find(({ canMake }) => canMake) ?? this.#openGeneration();
     generation.prepare();
     return true;
@@ -101,6 +114,7 @@ export class Bundle {
 
   unload(): void {
     this.#isUnloaded = true;
+    this.warmRealms.unload();
     for (const kept of this.#reusable.values()) {
       for (const context of kept) context.generation.release(context);
     }

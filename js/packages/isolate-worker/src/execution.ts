@@ -3,7 +3,7 @@
  * outcome. A turn is one command to the realm with the microtasks that follow; it runs to its end
  * on this thread.
  */
-import { Command } from "../../udf-runtime/src/host_interface.ts";
+import { Command, REALM_GIVEN_UP } from "../../udf-runtime/src/host_interface.ts";
 import type { JsError, RealmOutcome, TurnOutput } from "../../udf-runtime/src/host_interface.ts";
 import type { Bundle } from "./bundle.ts";
 import { CRYPTO_PREFIX, answerCrypto } from "./crypto.ts";
@@ -60,8 +60,9 @@ export class Execution {
   readonly bundle: Bundle;
   readonly header: ExecuteHeader;
   readonly #id: number;
-  readonly #context: RealmContext;
+  #context: RealmContext;
   readonly #isReused: boolean;
+  #isWarm: boolean;
   readonly #wiring: Wiring;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #startMs = performance.now();
@@ -76,9 +77,12 @@ export class Execution {
     this.header = header;
     this.bundle = bundle;
     this.#wiring = wiring;
-    const reused = header.kind === "action" ? undefined : bundle.takeReusable(header.module);
+    const isAction = header.kind === "action";
+    const reused = isAction ? undefined : bundle.takeReusable(header.module);
     this.#isReused = reused !== undefined;
-    this.#context = reused ?? bundle.take();
+    const warm = isAction || this.#isReused ? undefined : bundle.warmRealms.take(header);
+    this.#isWarm = warm !== undefined;
+    this.#context = reused ?? warm ?? bundle.take();
     this.#context.onHostCall = this.#onHostCall;
   }
 
@@ -120,7 +124,11 @@ export class Execution {
     const timeoutMs = this.#budgetMs();
     let output: string | undefined;
     try {
-      this.#context.call(timeoutMs, command, ...args);
+      const answer = this.#context.call(timeoutMs, command, ...args);
+      if (answer === REALM_GIVEN_UP) {
+        this.#leaveWarmRealm();
+        this.#context.call(timeoutMs, command, ...args);
+      }
       output = this.#context.call(timeoutMs, Command.Collect);
     } catch (error) {
       this.#userMs += threadMs() - start;
@@ -130,6 +138,14 @@ export class Execution {
     this.#userMs += threadMs() - start;
     if (this.#isAction || this.#userMs <= this.header.userTimeoutMs) this.#deliver(output ?? "");
     else this.#stop("timeout");
+  }
+
+  /** Something happened in the realm after the outcome of its last execution. */
+  #leaveWarmRealm(): void {
+    this.bundle.warmRealms.discard(this.#context);
+    this.#isWarm = false;
+    this.#context = this.bundle.take();
+    this.#context.onHostCall = this.#onHostCall;
   }
 
   get #isAction(): boolean {
@@ -156,10 +172,21 @@ export class Execution {
       return;
     }
     const { output, rest } = turn;
+    if (output.fault !== undefined) return this.#runAgain(output.fault);
     if (output.logLines !== undefined) this.#sendLogLines(output.logLines);
     if (output.sleeps !== undefined) this.#startSleeps(output.sleeps);
     if (output.syscalls !== undefined) this.#sendSyscalls(output.syscalls, rest);
-    if (output.outcome !== undefined) this.#finish(output.outcome.kind, output.outcome, rest);
+    if (output.outcome !== undefined) {
+      const { kind, mayReuse } = output.outcome;
+      const mayKeep = this.#isWarm ? kind !== "neverResolves" : mayReuse && kind === "success";
+      this.#finish(kind, output.outcome, rest, mayKeep);
+    }
+  }
+
+  /** Ends an execution that its warm realm cannot run as a fresh one would. */
+  #runAgain(fault: string): void {
+    this.bundle.warmRealms.rememberFault(this.header);
+    this.#finish("again", { ...EMPTY_OUTCOME, error: { message: fault, frames: [] } }, "");
   }
 
   /**
@@ -236,14 +263,16 @@ export class Execution {
   #stop(kind: OutcomeKind, error?: JsError): void {
     if (this.#isOver) return;
     if (kind === "timeout" || kind === "starved") this.#context.generation.retire();
-    let outcome: RealmOutcome | undefined;
+    let output: TurnOutput = {};
     try {
       const errorJson = error === undefined ? "" : JSON.stringify(error);
       const text = this.#context.call(FAIL_TIMEOUT_MS, Command.Fail, errorJson) ?? "";
-      outcome = readTurnOutput(text).output.outcome;
+      output = readTurnOutput(text).output;
     } catch {
       // Stopped code left the realm unable to report: the kind of the end is known all the same.
     }
+    const { fault, outcome } = output;
+    if (fault !== undefined) return this.#runAgain(fault);
     this.#finish(
       kind,
       outcome ?? (error === undefined ? EMPTY_OUTCOME : { ...EMPTY_OUTCOME, error }),
@@ -251,7 +280,7 @@ export class Execution {
     );
   }
 
-  #finish(kind: OutcomeKind, outcome: RealmOutcome, result: string): void {
+  #finish(kind: OutcomeKind, outcome: RealmOutcome, result: string, mayKeep = false): void {
     if (this.#isOver) return;
     let { logLines } = outcome;
     if (this.#isAction) {
@@ -268,11 +297,11 @@ export class Execution {
       consumed: outcome.consumed,
       userMs: Math.round(this.#userMs * 1000) / 1000,
       heapBytes: this.#heapBytes(),
-      contextReused: this.#isReused,
+      contextReused: this.#isReused || this.#isWarm,
       answeredAhead: this.#answeredAhead,
     };
     this.#wiring.send(MessageType.Outcome, [JSON.stringify(header), result]);
-    this.#end(kind === "success" && outcome.mayReuse);
+    this.#end(mayKeep);
   }
 
   #heapBytes(): number {
@@ -280,15 +309,21 @@ export class Execution {
     return isolate.isDisposed ? 0 : isolate.getHeapStatisticsSync().used_heap_size;
   }
 
-  #end(mayReuse: boolean): void {
+  #end(mayKeep: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     this.#wiring.onEnd();
-    if (!mayReuse || !this.bundle.keepReusable(this.header.module, this.#context)) {
-      this.#context.generation.release(this.#context);
-    }
+    if (mayKeep && this.#keep()) return;
+    if (this.#isWarm) this.bundle.warmRealms.discard(this.#context);
+    else this.#context.generation.release(this.#context);
+  }
+
+  #keep(): boolean {
+    return this.#isWarm
+      ? this.bundle.warmRealms.keep(this.#context)
+      : this.bundle.keepReusable(this.header.module, this.#context);
   }
 
   // --- Synchronous calls ---

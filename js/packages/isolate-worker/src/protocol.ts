@@ -38,6 +38,8 @@ export interface BundleHeader {
   heapMiB: number;
   contextsAhead: number;
   contextsPerIsolate: number;
+  /** Realms of the worker that run many executions; 0 is none. */
+  warmRealmsMax: number;
   isAppBundle: boolean;
 }
 
@@ -54,6 +56,8 @@ export interface ExecuteHeader {
   userTimeoutMs: number;
   /** How many times as much time by the clock a turn of a query or mutation may take. */
   patience: number;
+  /** Runs in a fresh context whatever else is allowed. */
+  isFresh: boolean;
 }
 
 export type OutcomeKind =
@@ -64,7 +68,9 @@ export type OutcomeKind =
   | "neverResolves"
   | "system"
   /** Stopped by the clock before it had its processor time: the machine is overloaded. */
-  | "starved";
+  | "starved"
+  /** It came upon what its warm realm cannot do as a fresh one would. */
+  | "again";
 
 export interface OutcomeHeader {
   kind: OutcomeKind;

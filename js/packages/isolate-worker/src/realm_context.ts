@@ -97,6 +97,21 @@ export class RealmContext {
     ]);
   }
 
+  /** Installs the guard that the script's value is a thunk of. */
+  installGuard(code: string, filename: string): void {
+    const script = this.generation.isolate.compileScriptSync(code, { filename });
+    const thunk = script.runSync(this.#context, { reference: true });
+    script.release();
+    this.#realm.applySync(undefined, [Command.InstallGuard, thunk.derefInto({ release: true })]);
+  }
+
+  /** Runs a script of the app. Raises what it throws. */
+  run(code: string, filename: string, timeoutMs: number): void {
+    const script = this.generation.isolate.compileScriptSync(code, { filename });
+    script.runSync(this.#context, { timeout: timeoutMs });
+    script.release();
+  }
+
   release(): void {
     this.onHostCall = null;
     if (this.generation.isolate.isDisposed) return;

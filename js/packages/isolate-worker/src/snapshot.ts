@@ -1,6 +1,6 @@
 /**
  * The scripts that make a realm, and V8 snapshots of them. A snapshot file is the nonce (text of
- * fixed length) followed by V8's blob.
+ * fixed length), the length of the script for warm realms and that script, and V8's blob.
  */
 import crypto from "node:crypto";
 import fs from "node:fs";
@@ -13,9 +13,13 @@ import type { BundleHeader } from "./protocol.ts";
 
 export const APP_FILE = "convex:/app.js";
 export const RUNTIME_FILE = "convex:/udf-runtime.js";
+/** The app's script as warm realms run it; its lines are those of APP_FILE. */
+export const WARM_FILE = "convex:/warm.js";
+export const GUARD_FILE = "convex:/udf-guard.js";
 
 const NONCE_PLACEHOLDER = "__FENCHEL_NONCE__";
 const NONCE_LENGTH = 32;
+const LENGTH_BYTES = 4;
 
 declare const __dirname: string;
 
@@ -33,9 +37,14 @@ export function vendorSource(name: VendorName): string {
   return source;
 }
 
+/** Text of a script whose value is a thunk that installs the guard. */
+export function guardSource(): string {
+  return fs.readFileSync(path.join(__dirname, "udf-guard.js"), "utf8");
+}
+
 /** Names everything that a snapshot may contain besides the app. */
 export function runtimeDigest(): string {
-  const hash = crypto.createHash("sha256").update(runtimeSource);
+  const hash = crypto.createHash("sha256").update(runtimeSource).update(guardSource());
   for (const name of VENDOR_NAMES) hash.update(vendorSource(name));
   return hash.digest("hex");
 }
@@ -60,10 +69,10 @@ export function createRuntimeSnapshot(): RealmSnapshot {
 }
 
 /**
- * Bytes of a snapshot with the runtime and the evaluated app. May crash the process: run it in its
- * own.
+ * Bytes of a snapshot with the runtime and the evaluated app, and the script for warm realms (JSON
+ * or ""). May crash the process: run it in its own.
  */
-export function createAppSnapshot(header: BundleHeader, script: string): Buffer {
+export function createAppSnapshot(header: BundleHeader, script: string, warmJson: string): Buffer {
   const nonce = createNonce();
   const { importSeed, importUnixMs, env } = header;
   const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) =>
@@ -80,11 +89,23 @@ export function createAppSnapshot(header: BundleHeader, script: string): Buffer 
     // What no module used is unreachable from here on and stays out of the snapshot.
     { code: `${claim}(${Command.FinishSnapshot})`, filename: RUNTIME_FILE },
   ]);
-  return Buffer.concat([Buffer.from(nonce, "latin1"), Buffer.from(snapshot.copy())]);
+  const warm = Buffer.from(warmJson);
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32LE(warm.length);
+  const blob = Buffer.from(snapshot.copy());
+  return Buffer.concat([Buffer.from(nonce, "latin1"), length, warm, blob]);
 }
 
-export function decodeAppSnapshot(bytes: Buffer): RealmSnapshot {
+export interface AppSnapshot {
+  realm: RealmSnapshot;
+  warmJson: string;
+}
+
+export function decodeAppSnapshot(bytes: Buffer): AppSnapshot {
   const nonce = bytes.toString("latin1", 0, NONCE_LENGTH);
-  const blob = new Uint8Array(bytes.subarray(NONCE_LENGTH)).buffer;
-  return { nonce, snapshot: new ExternalCopy(blob) };
+  const start = NONCE_LENGTH + LENGTH_BYTES;
+  const end = start + bytes.readUInt32LE(NONCE_LENGTH);
+  const blob = new Uint8Array(bytes.subarray(end)).buffer;
+  const realm = { nonce, snapshot: new ExternalCopy(blob) };
+  return { realm, warmJson: bytes.toString("utf8", start, end) };
 }

@@ -7,6 +7,7 @@ import { checkFrameLength, decodeFrameBody, encodeFrame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
 import type { BundleHeader } from "./protocol.ts";
 import { createAppSnapshot } from "./snapshot.ts";
+import { instrument } from "./warm/instrument.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -36,7 +37,19 @@ function build(): Buffer {
     throw new Error("Not a snapshot request");
   }
   const bundle = JSON.parse(header.toString("utf8")) as BundleHeader;
-  return createAppSnapshot(bundle, script.toString("utf8"));
+  const text = script.toString("utf8");
+  return createAppSnapshot(bundle, text, bundle.warmRealmsMax === 0 ? "" : warmJson(text));
+}
+
+/** The script for warm realms, or "" when this app cannot run in them. */
+function warmJson(script: string): string {
+  try {
+    return JSON.stringify(instrument(script));
+  } catch (error) {
+    // Unproven, or a parser that gave up: no error of the app, which then always runs fresh.
+    console.error(`no warm realms reason=${String(error)}`);
+    return "";
+  }
 }
 
 function respond(): Buffer {

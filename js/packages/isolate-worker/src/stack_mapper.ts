@@ -4,7 +4,9 @@
  */
 import { TraceMap, originalPositionFor } from "@jridgewell/trace-mapping";
 import type { RawFrame } from "../../udf-runtime/src/host_interface.ts";
-import { APP_FILE, RUNTIME_FILE } from "./snapshot.ts";
+import { APP_FILE, GUARD_FILE, RUNTIME_FILE, WARM_FILE } from "./snapshot.ts";
+import { ShiftIndex } from "./warm/insertions.ts";
+import type { Shifts } from "./warm/insertions.ts";
 
 export interface SourcePosition {
   source: string;
@@ -19,9 +21,13 @@ export class StackMapper {
   /** Decoded at the first use: most bundles never throw. */
   #traceMap: TraceMap | null | undefined;
 
-  /** `sourceMap`: JSON text, or "" when there is none. */
-  constructor(sourceMap: string) {
+  readonly #shifts: Shifts;
+  #shiftIndex: ShiftIndex | null = null;
+
+  /** `sourceMap`: JSON text, or "" when there is none; `shifts`: of the script for warm realms. */
+  constructor(sourceMap: string, shifts: Shifts = []) {
     this.#sourceMap = sourceMap;
+    this.#shifts = shifts;
   }
 
   position(line: number, column: number): SourcePosition | null {
@@ -54,7 +60,12 @@ export class StackMapper {
     text: string;
     source: string;
   } | null {
-    if (file === RUNTIME_FILE) return null;
+    if (file === WARM_FILE) {
+      this.#shiftIndex ??= new ShiftIndex(this.#shifts);
+      const original = this.#shiftIndex.originalColumn(line, column);
+      return this.#mapFrame([before, APP_FILE, line, original, after]);
+    }
+    if (file === RUNTIME_FILE || file === GUARD_FILE) return null;
     if (file !== APP_FILE) return { text: `${before}${file}${after}`, source: file };
     const position = this.position(line, column);
     if (position === null) {

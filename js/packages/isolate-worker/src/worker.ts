@@ -11,6 +11,7 @@ import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
 import type { AheadMeta, BundleHeader, CallAhead, ExecuteHeader, ResultsMeta } from "./protocol.ts";
 import type { SyncChannel } from "./sync_channel.ts";
+import { WarmBudget } from "./warm/warm_realms.ts";
 
 export type SendFrame = (type: number, id: number, fields: readonly (string | Buffer)[]) => void;
 
@@ -18,6 +19,7 @@ export class Worker {
   readonly #send: SendFrame;
   readonly #syncChannel: SyncChannel;
   readonly #bundles = new Map<number, Bundle>();
+  readonly #warmBudget = new WarmBudget();
   readonly #executions = new Map<number, Execution>();
 
   constructor(send: SendFrame, syncChannel: SyncChannel) {
@@ -63,7 +65,9 @@ export class Worker {
     const header = json<BundleHeader>(frame, 0);
     try {
       const [script, sourceMap] = [text(frame, 1), text(frame, 2)];
-      this.#bundles.set(frame.id, new Bundle(header, script, sourceMap, field(frame, 3)));
+      const snapshot = field(frame, 3);
+      const bundle = new Bundle(header, script, sourceMap, snapshot, this.#warmBudget);
+      this.#bundles.set(frame.id, bundle);
       this.#send(MessageType.Loaded, frame.id, ['{"ok":true}']);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

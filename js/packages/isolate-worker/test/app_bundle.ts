@@ -59,6 +59,7 @@ export async function bundleApp(convexFolder: string, entries: string[]): Promis
       bundle: true,
       write: false,
       format: "iife",
+      banner: { js: '"use strict";' },
       target: "es2022",
       sourcemap: "external",
       sourcesContent: false,

@@ -34,6 +34,7 @@ export const DEFAULT_BUNDLE_HEADER: Omit<BundleHeader, "modules"> = {
   heapMiB: 96,
   contextsAhead: 2,
   contextsPerIsolate: 20,
+  warmRealmsMax: 0,
   isAppBundle: true,
 };
 
@@ -155,6 +156,7 @@ export class WorkerProcess {
       executionId: "execution",
       userTimeoutMs: 1000,
       patience: 1,
+      isFresh: false,
       ...header,
     };
     const outcome = new Promise<Outcome>((resolve, reject) => {

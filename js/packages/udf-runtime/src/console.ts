@@ -53,6 +53,7 @@ function logMessages(level: Level, messages: string[], systemCode?: string): voi
     append(line);
     return;
   }
+  if (execution !== null) realm.guard?.fault("a log line while the function is looked up");
   const lines = importLines.get(importingModule ?? "") ?? [];
   if (lines.length < LINES_MAX) lines.push(line);
   importLines.set(importingModule ?? "", lines);
@@ -132,6 +133,11 @@ function render(value: unknown): string {
   return require("object-inspect")(value, INSPECT_OPTIONS);
 }
 
+/** Before a guard stands in for what the inspector looks at when it loads. */
+export function loadInspector(): void {
+  void require("object-inspect");
+}
+
 function log(level: Level, values: unknown[]): void {
   logMessages(level, values.map(render));
 }
@@ -182,8 +188,8 @@ export function createConsole(): object {
     log: (...values: unknown[]) => log("LOG", values),
     warn: (...values: unknown[]) => log("WARN", values),
     trace: (...values: unknown[]) => trace(values),
-    time: timeStart,
+    time: (label: unknown) => timeStart(label),
     timeLog: (label: unknown, ...values: unknown[]) => timeLog(label, values),
-    timeEnd,
+    timeEnd: (label: unknown) => timeEnd(label),
   };
 }

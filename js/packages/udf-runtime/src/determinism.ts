@@ -3,6 +3,7 @@
  * 3.3, 1.3).
  */
 import { defineProperty } from "./primordials.ts";
+import { executing, realm } from "./state.ts";
 
 function canBeHeldWeakly(value: unknown): boolean {
   if (typeof value === "symbol") return Symbol.keyFor(value) === undefined;
@@ -15,6 +16,7 @@ class StrongRef<T extends WeakKey> {
 
   constructor(target: T) {
     if (!canBeHeldWeakly(target)) throw new TypeError("WeakRef: target must be an object");
+    if (executing() === null) realm.guard?.fault("a WeakRef made at import");
     this.#target = target;
   }
 

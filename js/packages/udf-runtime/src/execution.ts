@@ -259,8 +259,15 @@ export function settle(id: number, isOk: boolean, payload: Payload): void {
   else syscallAtHand.reject(errorFromHost(payload as string));
 }
 
+function faultText(): string | undefined {
+  const fault = realm.guard?.faultReason() ?? null;
+  return fault === null ? undefined : `${stringifyJson({ fault })}\n`;
+}
+
 /** Text of what happened since the last call, "" when nothing did; see `TurnOutput`. */
 export function collect(): string {
+  const fault = faultText();
+  if (fault !== undefined) return fault;
   const { execution } = realm;
   if (execution === null || execution.phase === "done") return "";
   const outcome = outcomeOf(execution);
@@ -321,6 +328,8 @@ function outcomeOf(execution: Execution): RealmOutcome | undefined {
  * stops it.
  */
 export function fail(errorJson: string): string {
+  const fault = faultText();
+  if (fault !== undefined) return fault;
   const { execution } = realm;
   if (execution === null) return "";
   execution.phase = "done";

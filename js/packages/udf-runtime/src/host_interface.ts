@@ -27,6 +27,10 @@ export const Command = {
   OfferVendors: 9,
   /** (): the last step of a snapshot; throws when what the modules did needs a worker. */
   FinishSnapshot: 10,
+  /** (thunk): installs the guard of a realm that runs many executions, before the app is there. */
+  InstallGuard: 11,
+  /** (): freezes what import left. Returns why the realm cannot be used again, or "". */
+  Seal: 12,
 } as const;
 
 /** Packages that realms load on demand; each is a script whose value is a thunk of its exports. */
@@ -56,6 +60,21 @@ export type RealmFunction = (
   command: number,
   ...args: (string | number | boolean | object)[]
 ) => string | undefined;
+
+/** What a realm that runs many executions asks of its guard (decision 0023). */
+export interface Guard {
+  /** Ends import: freezes what it left. Returns why that is not enough, or "". */
+  seal: () => string;
+  /** Puts back what executions may change; false when the realm may not be used again. */
+  begin: () => boolean;
+  /** Gives the realm up: what happens from here on may differ from a fresh realm. */
+  fault: (what: string) => void;
+  /** Why the realm was given up, or null. */
+  faultReason: () => string | null;
+}
+
+/** Answer of Begin when the realm was given up. */
+export const REALM_GIVEN_UP = "given up";
 
 export type FunctionKind = "query" | "mutation" | "action";
 export type EvaluatorKind = "analyze" | "schema" | "authConfig" | "appDefinition";
@@ -97,6 +116,8 @@ export interface RealmOutcome {
  * in UTF-16 units are in `syscalls`), then the result of a successful outcome.
  */
 export interface TurnOutput {
+  /** Why the realm was given up: nothing of this execution counts. */
+  fault?: string;
   syscalls?: [id: number, op: string, argsLength: number][];
   sleeps?: [id: number, delayMs: number][];
   logLines?: LogLine[];

@@ -3,14 +3,16 @@
  * global function that attaches the worker and hands it the realm function. It serves whoever knows
  * this build's nonce, which user code does not.
  */
+import { loadInspector } from "./console.ts";
 import { begin, collect, fail, settle } from "./execution.ts";
 import type { Payload } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
 import { installGlobals } from "./globals.ts";
-import { Command } from "./host_interface.ts";
+import { Command, REALM_GIVEN_UP } from "./host_interface.ts";
 import type {
   EvaluatorKind,
   FunctionKind,
+  Guard,
   HostFunction,
   RealmFunction,
   VendorName,
@@ -61,6 +63,7 @@ const realmFunction: RealmFunction = (command, ...args) => {
     case Command.Collect:
       return collect();
     case Command.Begin:
+      if (realm.guard !== null && !realm.guard.begin()) return REALM_GIVEN_UP;
       beginFrom(args);
       return undefined;
     case Command.ReceiveVendor:
@@ -79,6 +82,12 @@ const realmFunction: RealmFunction = (command, ...args) => {
     case Command.EvaluateModules:
       evaluateModules();
       return undefined;
+    case Command.InstallGuard:
+      loadInspector();
+      realm.guard = (args[0] as () => Guard)();
+      return undefined;
+    case Command.Seal:
+      return realm.guard?.seal();
     case Command.Fail:
       return fail(args[0] as string);
     case Command.Evaluate:

@@ -3,7 +3,7 @@
  * execution. A realm runs at most one execution at a time; a reused realm gets a new `Execution`
  * each time.
  */
-import type { FunctionKind, HostFunction, LogLine } from "./host_interface.ts";
+import type { FunctionKind, Guard, HostFunction, LogLine } from "./host_interface.ts";
 import type { QueryStreams } from "./query_streams.ts";
 import { NativeError, parseJson } from "./primordials.ts";
 
@@ -54,10 +54,13 @@ export const realm: {
    * Names of environment variables that module evaluation read; every execution depends on them.
    */
   importEnvRead: Set<string>;
+  /** Set in realms that run many executions. */
+  guard: Guard | null;
 } = {
   settings: { seedHex: "", unixMs: 0, env: {} },
   execution: null,
   importEnvRead: new Set(),
+  guard: null,
 };
 
 let host: HostFunction | null = null;
@@ -122,7 +125,10 @@ export function errorFromHost(errorJson: string): Error {
 /** The running execution in its execution phase, or null during import. */
 export function executing(): Execution | null {
   const { execution } = realm;
-  return execution !== null && execution.phase !== "import" ? execution : null;
+  if (execution === null || execution.phase !== "import") return execution;
+  // A getter of the function's export: what it does to import's state would stay.
+  realm.guard?.fault("import while the function is looked up");
+  return null;
 }
 
 export function isAction(): boolean {

@@ -1,0 +1,369 @@
+/**
+ * Rewrites an app's script for realms that run many executions one after the other. What is
+ * inserted lets the guard in the realm (udf-runtime/src/guard) know everything that code made at
+ * import can reach later, and every exception that only a frozen object can have caused. Decision
+ * 0013 says why this is enough. Constructs that it cannot follow raise Unproven.
+ */
+import * as acorn from "acorn";
+import type { AnyNode, Function, Node } from "acorn";
+import { analyze } from "eslint-scope";
+import vm from "node:vm";
+import { Insertions } from "./insertions.ts";
+import type { Shifts } from "./insertions.ts";
+import { findHeldBindings } from "./scopes.ts";
+import type { HeldBinding, Registration } from "./scopes.ts";
+import { Unproven } from "./unproven.ts";
+
+export interface WarmScript {
+  code: string;
+  shifts: Shifts;
+}
+
+/** Begins every name that is inserted; the guard knows instrumented functions by it. */
+const MARK = "$fenchel";
+const [IS_IMPORT, REGISTER, ROOT, SEEN, YOUNG, BEGAN, ENDED, ERROR] = [
+  `${MARK}Import`,
+  `${MARK}Register`,
+  `${MARK}Root`,
+  `${MARK}Seen`,
+  `${MARK}Young`,
+  `${MARK}Began`,
+  `${MARK}Ended`,
+  `${MARK}Error`,
+];
+const CATCH = `catch(${ERROR}){throw ${SEEN}(${ERROR})}`;
+const PREFIX =
+  `"use strict";(({register:${REGISTER},root:${ROOT},seen:${SEEN},young:${YOUNG},began:${BEGAN},ended:${ENDED},` +
+  `onSeal:${MARK}OnSeal})=>{let ${IS_IMPORT}=true;` +
+  `${MARK}OnSeal(()=>{${IS_IMPORT}=false});`;
+const SUFFIX = "\n})(__fenchelGuard)";
+
+/** Raises Unproven. */
+export function instrument(source: string): WarmScript {
+  if (source.includes(MARK)) throw new Unproven(`the text ${MARK}`);
+  const arrows: number[] = [];
+  const ast = parse(source, arrows);
+  const manager = analyze(ast as never, {
+    ecmaVersion: 2022,
+    sourceType: "script",
+    impliedStrict: true,
+  });
+  const writer = new Writer(source, arrows, findHeldBindings(manager));
+  writer.visit(ast as AnyNode, []);
+  writer.checkComplete();
+  const script = writer.insertions.apply(PREFIX, SUFFIX);
+  checkSyntax(script.code);
+  return script;
+}
+
+function parse(source: string, arrows: number[]): acorn.Program {
+  try {
+    return acorn.parse(source, {
+      ecmaVersion: 2025,
+      sourceType: "script",
+      ranges: true,
+      onToken: ({ type, end }) => {
+        if (type.label === "=>") arrows.push(end);
+      },
+    });
+  } catch (error) {
+    throw new Unproven(`syntax that the parser does not know: ${String(error)}`);
+  }
+}
+
+/** What became a block, or strict, may not be valid any more (two functions of one name). */
+function checkSyntax(code: string): void {
+  try {
+    new vm.Script(code);
+  } catch (error) {
+    throw new Unproven(`code that cannot be strict: ${String(error)}`);
+  }
+}
+
+const isNode = (value: unknown): value is AnyNode =>
+  typeof value === "object" && value !== null && typeof (value as Node).type === "string";
+
+function childrenOf(node: AnyNode): AnyNode[] {
+  const children: AnyNode[] = [];
+  for (const value of Object.values(node)) {
+    if (isNode(value)) children.push(value);
+    else if (Array.isArray(value)) children.push(...value.filter(isNode));
+  }
+  return children.sort((left, right) => left.start - right.start);
+}
+
+const isPrivateMember = (node: AnyNode): node is acorn.MemberExpression =>
+  node.type === "MemberExpression" && node.property.type === "PrivateIdentifier";
+
+const isAnonymousFunction = (node: AnyNode): boolean =>
+  node.type === "ArrowFunctionExpression" ||
+  ((node.type === "FunctionExpression" || node.type === "ClassExpression") && node.id == null);
+
+type ClassNode = acorn.Class & AnyNode;
+
+class Writer {
+  readonly insertions: Insertions;
+  readonly #arrows: number[];
+  readonly #held: Map<Node, Registration[]>;
+  readonly #registered = new Set<Node>();
+  /** Numbers the private fields that are added. */
+  #fields = 0;
+
+  constructor(source: string, arrows: number[], held: Map<Node, Registration[]>) {
+    this.insertions = new Insertions(source);
+    this.#arrows = arrows;
+    this.#held = held;
+  }
+
+  /** Opens before it visits the children and closes after them. */
+  visit(node: AnyNode, path: readonly AnyNode[]): void {
+    const close = this.#open(node, path);
+    const inner = [...path, node];
+    for (const child of childrenOf(node)) this.visit(child, inner);
+    close?.();
+  }
+
+  /** Every activation that closures hold must have been registered. Raises Unproven. */
+  checkComplete(): void {
+    for (const node of this.#held.keys()) {
+      if (!this.#registered.has(node)) throw new Unproven(`closures over a ${node.type}`);
+    }
+  }
+
+  #open(node: AnyNode, path: readonly AnyNode[]): (() => void) | undefined {
+    switch (node.type) {
+      case "FunctionDeclaration":
+      case "FunctionExpression":
+      case "ArrowFunctionExpression":
+        return this.#function(node);
+      case "ClassDeclaration":
+      case "ClassExpression":
+        return this.#class(node);
+      case "PropertyDefinition":
+        return this.#field(node);
+      case "TryStatement":
+        return this.#try(node);
+      case "CatchClause":
+        return this.#catch(node);
+      case "AssignmentExpression":
+        return this.#assignment(node);
+      case "UpdateExpression":
+        return isPrivateMember(node.argument) ? this.#guardObject(node.argument) : undefined;
+      case "MemberExpression":
+        return this.#member(node, path);
+      case "ImportExpression":
+        throw new Unproven("import() of a module that is not in the bundle");
+      case "StaticBlock":
+        return this.#staticBlock(node);
+      case "Super":
+        return this.#super(path);
+      default:
+        return this.#block(node);
+    }
+  }
+
+  // --- Activations ---
+
+  #registration(bindings: readonly HeldBinding[], extra: readonly string[] = []): string {
+    if (bindings.length === 0 && extra.length === 0) return "";
+    const getters = [...bindings.map(({ name }) => name), ...extra];
+    const setters = bindings.map(({ name, isWritten }) =>
+      isWritten ? `${MARK}V=>{${name}=${MARK}V}` : "0",
+    );
+    const reads = getters.map((expression) => `()=>${expression}`);
+    return `if(${IS_IMPORT})${REGISTER}([${reads.join(",")}],[${setters.join(",")}]);`;
+  }
+
+  #bindingsOf(node: Node): HeldBinding[] {
+    this.#registered.add(node);
+    return (this.#held.get(node) ?? []).flatMap(({ bindings }) => bindings);
+  }
+
+  #block(node: AnyNode): (() => void) | undefined {
+    const registrations = this.#held.get(node) ?? [];
+    if (registrations.length === 0) return undefined;
+    this.#registered.add(node);
+    const isStatement = node.type !== "BlockStatement" && node.type !== "SwitchStatement";
+    for (const { offsets, bindings } of registrations) {
+      const text = this.#registration(bindings);
+      for (const offset of offsets) this.insertions.open(offset, isStatement ? `{${text}` : text);
+    }
+    return isStatement ? () => this.insertions.close(node.end, "}") : undefined;
+  }
+
+  #staticBlock(node: acorn.StaticBlock): undefined {
+    const [first] = node.body;
+    if (first === undefined) return;
+    const text = this.#registration(this.#bindingsOf(node));
+    if (text !== "") this.insertions.open(first.start, text);
+  }
+
+  #function(node: Function & AnyNode): (() => void) | undefined {
+    const { body } = node as { body: AnyNode };
+    const isBlock = body.type === "BlockStatement";
+    if (isBlock && body.body.length === 0) return undefined;
+    const start = isBlock ? afterDirectives(body) : this.#afterArrow(body);
+    const end = isBlock ? body.end - 1 : node.end;
+    const text = this.#registration(this.#bindingsOf(node), hiddenValues(node));
+    const isResumed = node.async || node.generator;
+    const began = isResumed ? `let ${MARK}Open=${IS_IMPORT}&&${BEGAN}();` : "";
+    const ended = isResumed ? `finally{if(${MARK}Open)${ENDED}()}` : "";
+    const [head, tail] = isBlock ? [";", ""] : ["{", "}"];
+    this.insertions.open(start, `${head}${began}try{${text}${isBlock ? "" : "return("}`);
+    return () => this.insertions.close(end, `${isBlock ? "" : ")"}}${CATCH}${ended}${tail}`);
+  }
+
+  #afterArrow(body: Node): number {
+    let [low, high] = [0, this.#arrows.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#arrows[middle] as number) <= body.start) low = middle + 1;
+      else high = middle;
+    }
+    return this.#arrows[low - 1] as number;
+  }
+
+  // --- Exceptions ---
+
+  #try(node: acorn.TryStatement): (() => void) | undefined {
+    const { handler, finalizer, block } = node;
+    if (finalizer == null) return undefined;
+    if (handler != null) this.insertions.open(node.start, "try{");
+    const [end, tail] = handler == null ? [block.end, ""] : [handler.end, "}"];
+    return () => this.insertions.close(end, `${tail}${CATCH}`);
+  }
+
+  #catch(node: acorn.CatchClause): undefined {
+    const { param, body } = node;
+    if (param != null && param.type !== "Identifier") throw new Unproven("a pattern after catch");
+    if (param == null) this.insertions.open(node.start + "catch".length, `(${ERROR})`);
+    this.insertions.open(body.start + 1, `${SEEN}(${param == null ? ERROR : param.name});`);
+  }
+
+  // --- Classes and private names ---
+
+  #class(node: ClassNode): undefined {
+    const elements = node.body.body;
+    checkPrivateElements(node);
+    const isPrivate = elements.some(
+      (element) => element.type !== "StaticBlock" && element.key.type === "PrivateIdentifier",
+    );
+    const hidesThis = elements.some(
+      (element) =>
+        element.type === "PropertyDefinition" && !element.static && usesThisInArrow(element),
+    );
+    let text = `static{if(${IS_IMPORT})${ROOT}(this)}`;
+    if (isPrivate || hidesThis) text += `#${MARK}${this.#fields++}=${YOUNG}(this);`;
+    this.insertions.open(node.body.start + 1, text);
+  }
+
+  #field(node: acorn.PropertyDefinition): (() => void) | undefined {
+    const { key, value } = node;
+    if (key.type !== "PrivateIdentifier" || value == null) return undefined;
+    if (!isAnonymousFunction(value)) {
+      this.insertions.open(value.start, `${ROOT}(`);
+      return () => this.insertions.close(value.end, ")");
+    }
+    // A call around it would take the function's name.
+    const modifier = node.static ? "static " : "";
+    const text = `;${modifier}#${MARK}${this.#fields++}=${ROOT}(this.#${key.name});`;
+    return () => this.insertions.close(node.end, text);
+  }
+
+  #assignment(node: acorn.AssignmentExpression): (() => void) | undefined {
+    const { left, right } = node;
+    if (!isPrivateMember(left)) return undefined;
+    const close = this.#guardObject(left);
+    this.insertions.open(right.start, `${ROOT}(`);
+    return () => {
+      close();
+      this.insertions.close(right.end, ")");
+    };
+  }
+
+  /** `object.#name = …` becomes `young(object).#name = …`. */
+  #guardObject({ object }: acorn.MemberExpression): () => void {
+    this.insertions.open(object.start, `${YOUNG}(`);
+    return () => this.insertions.close(object.end, ")");
+  }
+
+  #member(node: acorn.MemberExpression, path: readonly AnyNode[]): undefined {
+    if (!isPrivateMember(node)) return;
+    const parent = path.at(-1);
+    const isPattern = parent?.type === "ArrayPattern" || parent?.type === "RestElement";
+    const isTarget =
+      (parent?.type === "ForOfStatement" || parent?.type === "ForInStatement") &&
+      parent.left === (node as Node);
+    const isValue = parent?.type === "Property" && path.at(-2)?.type === "ObjectPattern";
+    const isDefault = parent?.type === "AssignmentPattern" && parent.left === (node as Node);
+    if (isPattern || isTarget || isValue || isDefault) {
+      throw new Unproven("a private name as the target of a pattern");
+    }
+  }
+
+  /** The object of a literal whose method uses super is reachable in no other way. */
+  #super(path: readonly AnyNode[]): undefined {
+    const home = path.findLast(({ type }) => type === "ObjectExpression" || type === "ClassBody");
+    if (home?.type !== "ClassBody") throw new Unproven("super in an object literal");
+  }
+}
+
+function afterDirectives(body: acorn.BlockStatement): number {
+  let offset = body.start + 1;
+  for (const statement of body.body) {
+    if (statement.type !== "ExpressionStatement" || statement.directive == null) break;
+    offset = statement.end;
+  }
+  return offset;
+}
+
+/** What arrow functions of this function may hold besides its bindings. */
+function hiddenValues(node: Function & AnyNode): string[] {
+  if (node.type === "ArrowFunctionExpression" || !usesThisInArrow(node)) return [];
+  return ["this", "new.target"];
+}
+
+/** Whether an arrow function in `node`, outside of inner functions, uses its `this` or like. */
+function usesThisInArrow(node: AnyNode): boolean {
+  const search = (inner: AnyNode, isInArrow: boolean): boolean => {
+    if (inner.type === "ThisExpression" || inner.type === "Super" || inner.type === "MetaProperty")
+      return isInArrow;
+    const isFunction = inner.type === "FunctionExpression" || inner.type === "FunctionDeclaration";
+    if (isFunction && inner !== node) return false;
+    if (inner.type === "ClassBody") return inner.body.some((element) => keyUsesThis(element));
+    const isArrow = isInArrow || inner.type === "ArrowFunctionExpression";
+    return childrenOf(inner).some((child) => search(child, isArrow));
+  };
+  const keyUsesThis = (element: AnyNode): boolean =>
+    "key" in element && "computed" in element && element.computed === true
+      ? search(element.key as AnyNode, true)
+      : false;
+  return search(node, false);
+}
+
+/**
+ * A base class may return an object of its own choice, to which private methods are then added
+ * before any code could look at it; a private method read as a value is a function that no
+ * property leads to.
+ */
+function checkPrivateElements(node: ClassNode): void {
+  const methods = new Set<string>();
+  for (const element of node.body.body) {
+    if (element.type !== "MethodDefinition" || element.key.type !== "PrivateIdentifier") continue;
+    if (node.superClass != null && !element.static) {
+      throw new Unproven("a private method in a class with a base class");
+    }
+    if (element.kind === "method") methods.add(element.key.name);
+  }
+  if (methods.size > 0) checkOnlyCalled(node.body as AnyNode, methods);
+}
+
+function checkOnlyCalled(node: AnyNode, methods: ReadonlySet<string>): void {
+  for (const child of childrenOf(node)) {
+    const isMethod =
+      isPrivateMember(child) && methods.has((child.property as acorn.PrivateIdentifier).name);
+    const isCallee = node.type === "CallExpression" && node.callee === (child as Node);
+    if (isMethod && !isCallee) throw new Unproven("a private method that is not just called");
+    checkOnlyCalled(child, methods);
+  }
+}

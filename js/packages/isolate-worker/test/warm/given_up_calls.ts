@@ -1,0 +1,165 @@
+import { program } from "./program.ts";
+import type { Program } from "./program.ts";
+
+/** Programs that patch what everybody uses, while they are imported: each an app of its own. */
+export const PATCHING: readonly Program[] = [
+  program(
+    "a write behind a patched exec",
+    "const o = {}; RegExp.prototype.exec = () => null;",
+    "try { o.x = 1; } catch { return 'differs'; } return Object.keys(o);",
+  ),
+  program(
+    "a write behind a patched instanceof",
+    "const o = {}; Object.defineProperty(TypeError, Symbol.hasInstance, { value: () => false });",
+    "try { o.x = 1; } catch { return 'differs'; } return Object.keys(o);",
+  ),
+  program(
+    "a write behind patched collections",
+    "const o = {}; WeakSet.prototype.has = () => false; const m = new Map();",
+    "const was = [m.size, Object.keys(o)]; m.set(1, 1); o.x = 1; return was;",
+  ),
+  program(
+    "an expression behind attributes of one's own",
+    "const r = /a/g; Object.prototype.value = 7; r.own = 1;",
+    "const was = [r.own, r.lastIndex]; r.own = 2; return was;",
+  ),
+];
+
+/** Such programs whose writes are calls, and programs that look. */
+export const GIVEN_UP_CALLS: readonly Program[] = [
+  program(
+    "Object.assign",
+    "const o = { a: 1 };",
+    "const was = o.a; Object.assign(o, { a: 2 }); return was;",
+  ),
+  program(
+    "Object.defineProperty",
+    "const o = {};",
+    "const was = o.a ?? null; Object.defineProperty(o, 'a', { value: 1 }); return was;",
+  ),
+  program(
+    "Object.setPrototypeOf",
+    "const o = {};",
+    "const was = Object.getPrototypeOf(o) === null; Object.setPrototypeOf(o, null); return was;",
+  ),
+  program(
+    "__proto__",
+    "const o = {};",
+    "const was = Object.getPrototypeOf(o) === null; o.__proto__ = null; return was;",
+  ),
+  program(
+    "__defineGetter__",
+    "const o = {};",
+    "const was = o.a ?? null; o.__defineGetter__('a', () => 1); return was;",
+  ),
+  program(
+    "Reflect.set",
+    "const o = { a: 1 };",
+    "const was = o.a; return [was, Reflect.set(o, 'a', 2)];",
+  ),
+  program(
+    "Reflect.defineProperty",
+    "const o = {};",
+    "return Reflect.defineProperty(o, 'a', { value: 1 });",
+  ),
+  program(
+    "Reflect.deleteProperty",
+    "const o = { a: 1 };",
+    "return Reflect.deleteProperty(o, 'a');",
+  ),
+  program("Reflect.setPrototypeOf", "const o = {};", "return Reflect.setPrototypeOf(o, null);"),
+  program("Object.isFrozen", "const o = { a: 1 };", "return Object.isFrozen(o);"),
+  program(
+    "Object.isExtensible",
+    "const o = { a: 1 };",
+    "return [Object.isExtensible(o), Reflect.isExtensible(o), Object.isSealed(o)];",
+  ),
+  program("a descriptor", "const o = { a: 1 };", "return Object.getOwnPropertyDescriptor(o, 'a');"),
+  program("all descriptors", "const o = { a: 1 };", "return Object.getOwnPropertyDescriptors(o);"),
+  program(
+    "freezing, then asking",
+    "const o = { a: 1 };",
+    "const was = Object.isFrozen(o); Object.freeze(o); return was;",
+  ),
+  program("an inherited name", "class A { m() {} }", "const a = new A(); a.m = 1; return a.m;"),
+  program(
+    "a name that objects inherit",
+    "",
+    "const o = {}; o.toString = () => 'own'; return String(o);",
+  ),
+  program("an error's name", "", "const e = new Error('x'); e.name = 'Own'; throw e;"),
+  program(
+    "an object that inherits",
+    "const o = { a: 1 };",
+    "const p = Object.create(o); p.a = 2; return [p.a, o.a];",
+  ),
+  program(
+    "a proxy's target",
+    "const o = { a: 1 };",
+    "const p = new Proxy(o, { get: () => 2 }); return p.a;",
+  ),
+  program(
+    "a write through a proxy",
+    "const o = new Proxy({}, { get: (t, k) => t[k] });",
+    "const was = o.a ?? null; o.a = 1; return was;",
+  ),
+  program(
+    "an object held by a proxy",
+    "const h = { s: { n: 0 }, get() { return 1; } }; const { s } = h; const inc = () => s.n++;",
+    "return inc();",
+  ),
+  program(
+    "a reviver",
+    "const o = { a: 1 };",
+    "return JSON.parse('[1,2]', function (k, v) { return k === '0' ? o : v; });",
+  ),
+  program("a function's text", "function f(a) { return a; }", "return f.toString();"),
+  program("a native function's text", "", "return Map.prototype.set.toString();"),
+  program(
+    "too deep",
+    "const f = (n) => { try { return f(n + 1); } catch (e) { return e instanceof RangeError; } };",
+    "return f(0);",
+  ),
+  program(
+    "a getter that counts",
+    "const o = { n: 0, get next() { return this.n++; } };",
+    "return o.next;",
+  ),
+  program(
+    "an accessor's function",
+    "const o = { get a() { return 1; } };",
+    "const f = o.__lookupGetter__('a'); const was = f.left ?? null; f.left = 1; return was;",
+  ),
+  program(
+    "a method that is borrowed",
+    "const a = []; const { push } = Array.prototype;",
+    "push.call(a, 1); return a.length;",
+  ),
+  program(
+    "a species",
+    "const made = []; class A extends Array { static get [Symbol.species]() { return function () { return made; }; } }",
+    "new A(1, 2).map((x) => x); return made.length;",
+  ),
+  program(
+    "an iterator that is closed",
+    "const o = {};",
+    "const it = { [Symbol.iterator]() { return this; }, next: () => ({ value: 1, done: false }), return() { o.x = 1; return {}; } }; try { for (const x of it) throw new Error('body'); } catch (e) { return [e.message, 'x' in o]; }",
+  ),
+  program(
+    "a registry",
+    "const r = new FinalizationRegistry(() => {}); ",
+    "const was = r.left ?? null; r.left = 1; return was;",
+  ),
+  program("WebAssembly", "", "return typeof WebAssembly.Module;"),
+  program(
+    "Atomics.waitAsync",
+    "",
+    "return typeof Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1).async;",
+  ),
+  program("a web API", "", "return new URL('http://a/b').pathname;"),
+  program(
+    "a web API's prototype",
+    "",
+    "const was = TextEncoder.prototype.left ?? null; TextEncoder.prototype.left = 1; return was;",
+  ),
+];
