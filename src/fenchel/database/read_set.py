@@ -41,33 +41,37 @@ class ReadSet:
 
     `user_interval_count` counts the intervals on user tables, which are limited; what the system
     looks up on the way is not (database specification 7.2).
+
+    Copies and merged sets share their members until one of them grows: `_shared` names the indexes
+    whose member belongs to others too and must be copied first.
     """
 
     def __init__(self) -> None:
         self._intervals: dict[bytes, IntervalSet] = {}
+        self._shared: set[bytes] = set()
         self.user_interval_count = 0
         self._is_frozen = False
 
     def record(self, index_id: bytes, interval: Interval, *, is_user: bool) -> None:
         """Add a dependency on everything that is, or is not, in the interval of the index."""
         assert not self._is_frozen, "a read after the token was taken"
-        intervals = self._intervals.get(index_id)
-        if intervals is None:
-            intervals = self._intervals[index_id] = IntervalSet()
+        intervals = self._own(index_id)
         count_before = len(intervals)
         intervals.add(interval)
         if is_user:
             self.user_interval_count += len(intervals) - count_before
 
     def merge(self, other: ReadSet) -> None:
-        """Add all dependencies of a set that has none on user tables."""
+        """Add all dependencies of a set that has none on user tables and will not grow."""
+        assert other._is_frozen, "a set that may grow cannot be shared"
         assert not self._is_frozen, "a read after the token was taken"
         assert other.user_interval_count == 0, "reads of user tables are limited one by one"
         for index_id, intervals in other.items():
-            own = self._intervals.get(index_id)
-            if own is None:
-                self._intervals[index_id] = intervals.copy()
+            if index_id not in self._intervals:
+                self._intervals[index_id] = intervals
+                self._shared.add(index_id)
                 continue
+            own = self._own(index_id)
             for interval in intervals:
                 own.add(interval)
 
@@ -80,7 +84,9 @@ class ReadSet:
     def restore(self, earlier: ReadSet) -> None:
         """Be as a copy that was taken earlier: what was read since then decided nothing."""
         assert not self._is_frozen, "a read was taken back after the token was taken"
-        self._intervals = {index_id: intervals.copy() for index_id, intervals in earlier.items()}
+        self._intervals = earlier._intervals.copy()
+        self._shared = set(self._intervals)
+        earlier._shared = set(self._intervals)
         self.user_interval_count = earlier.user_interval_count
 
     def freeze(self) -> None:
@@ -90,7 +96,18 @@ class ReadSet:
     def items(self) -> ItemsView[bytes, IntervalSet]:
         return self._intervals.items()
 
+    def _own(self, index_id: bytes) -> IntervalSet:
+        """The index's intervals, which nobody else has."""
+        intervals = self._intervals.get(index_id)
+        if intervals is None:
+            intervals = self._intervals[index_id] = IntervalSet()
+        elif index_id in self._shared:
+            self._shared.remove(index_id)
+            intervals = self._intervals[index_id] = intervals.copy()
+        return intervals
+
     def check_invariants(self) -> None:
+        assert self._shared <= self._intervals.keys()
         for intervals in self._intervals.values():
             intervals.check_invariants()
 

@@ -65,12 +65,12 @@ def check_validator(validator: Validator, value: Value, tables: TableNames) -> s
 
 def _check(validator: Validator, value: Value, tables: TableNames) -> _Mismatch | None:
     match validator:
-        case Scalar.ANY:
-            return None
         case Scalar():
             # Exactly this type: True is no bigint.
-            is_match = type(value) is _SCALAR_TYPES[validator] or (
-                value is COMMIT_TS and validator in _INT64_TYPES
+            is_match = (
+                type(value) is _SCALAR_TYPES.get(validator)
+                or validator is Scalar.ANY
+                or (value is COMMIT_TS and validator in _INT64_TYPES)
             )
             return None if is_match else _no_match(validator, value)
         case IdValidator():
@@ -160,13 +160,13 @@ def _check_object(validator: ObjectValidator, value: Value, tables: TableNames) 
                 validator,
                 value,
             )
-    for name in sorted(value):
-        if name not in validator.fields:
-            return _object_mismatch(
-                f"Object contains extra field `{name}` that is not in the validator.",
-                validator,
-                value,
-            )
+    if not value.keys() <= validator.fields.keys():
+        name = min(name for name in value if name not in validator.fields)
+        return _object_mismatch(
+            f"Object contains extra field `{name}` that is not in the validator.",
+            validator,
+            value,
+        )
     return None
 
 

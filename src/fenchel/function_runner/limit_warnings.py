@@ -21,20 +21,79 @@ _HELP = (
 
 
 class _Check(NamedTuple):
+    """A counter of `TransactionUsage` and its limit in `TransactionLimits`, by name."""
+
     code: str
     message: str
-    actual: int
-    limit: int
+    counter: str
+    limit: str
     unit: str = ""
     help: str = ""
     ratio: float = _WARNING_RATIO
 
 
+_EXECUTION = "in a single function execution"
+_SCHEDULED = "scheduled by this mutation"
+_CHECKS = (
+    _Check(
+        "TooManyDocumentsRead",
+        f"Many documents read {_EXECUTION}",
+        "documents_read",
+        "documents_read_max",
+        help=_HELP,
+    ),
+    _Check(
+        "TooManyReads",
+        f"Many reads {_EXECUTION}",
+        "intervals_read",
+        "intervals_read_max",
+        help=_HELP,
+        ratio=_INTERVALS_RATIO,
+    ),
+    _Check(
+        "TooManyBytesRead",
+        f"Many bytes read {_EXECUTION}",
+        "bytes_read",
+        "bytes_read_max",
+        " bytes",
+        _HELP,
+    ),
+    _Check(
+        "TooManyWrites",
+        f"Many writes {_EXECUTION}",
+        "documents_written",
+        "documents_written_max",
+    ),
+    _Check(
+        "TooManyBytesWritten",
+        f"Many bytes written {_EXECUTION}",
+        "bytes_written",
+        "bytes_written_max",
+        " bytes",
+    ),
+    _Check(
+        "TooManyFunctionsScheduled",
+        f"Many functions {_SCHEDULED}",
+        "functions_scheduled",
+        "functions_scheduled_max",
+    ),
+    _Check(
+        "ScheduledFunctionsArgumentsTooLarge",
+        f"Large total size of the arguments of functions {_SCHEDULED}",
+        "scheduled_args_bytes",
+        "scheduled_args_bytes_max",
+        " bytes",
+    ),
+)
+
+
 def usage_warnings(usage: TransactionUsage, *, timestamp_ms: float) -> Iterator[LogLine]:
     """One line for every counter of the transaction that is close to its limit, not beyond it."""
-    for check in _checks(usage):
-        if check.limit * check.ratio < check.actual <= check.limit:
-            sizes = f"(actual: {check.actual}{check.unit}, limit: {check.limit}{check.unit})."
+    limits = usage.limits
+    for check in _CHECKS:
+        actual, limit = getattr(usage, check.counter), getattr(limits, check.limit)
+        if limit * check.ratio < actual <= limit:
+            sizes = f"(actual: {actual}{check.unit}, limit: {limit}{check.unit})."
             text = f"{check.message} {sizes}{check.help}"
             yield _line(check.code, text, timestamp_ms)
 
@@ -75,63 +134,6 @@ def size_warnings(
         if limit < actual_bytes <= bytes_max:
             text = f"{message} (actual: {actual_bytes} bytes, limit: {bytes_max} bytes)."
             yield _line(code, text, timestamp_ms)
-
-
-def _checks(usage: TransactionUsage) -> tuple[_Check, ...]:
-    limits = usage.limits
-    execution = "in a single function execution"
-    scheduled = "scheduled by this mutation"
-    return (
-        _Check(
-            "TooManyDocumentsRead",
-            f"Many documents read {execution}",
-            usage.documents_read,
-            limits.documents_read_max,
-            help=_HELP,
-        ),
-        _Check(
-            "TooManyReads",
-            f"Many reads {execution}",
-            usage.intervals_read,
-            limits.intervals_read_max,
-            help=_HELP,
-            ratio=_INTERVALS_RATIO,
-        ),
-        _Check(
-            "TooManyBytesRead",
-            f"Many bytes read {execution}",
-            usage.bytes_read,
-            limits.bytes_read_max,
-            " bytes",
-            _HELP,
-        ),
-        _Check(
-            "TooManyWrites",
-            f"Many writes {execution}",
-            usage.documents_written,
-            limits.documents_written_max,
-        ),
-        _Check(
-            "TooManyBytesWritten",
-            f"Many bytes written {execution}",
-            usage.bytes_written,
-            limits.bytes_written_max,
-            " bytes",
-        ),
-        _Check(
-            "TooManyFunctionsScheduled",
-            f"Many functions {scheduled}",
-            usage.functions_scheduled,
-            limits.functions_scheduled_max,
-        ),
-        _Check(
-            "ScheduledFunctionsArgumentsTooLarge",
-            f"Large total size of the arguments of functions {scheduled}",
-            usage.scheduled_args_bytes,
-            limits.scheduled_args_bytes_max,
-            " bytes",
-        ),
-    )
 
 
 def _line(code: str, text: str, timestamp_ms: float) -> LogLine:

@@ -42,9 +42,13 @@ class FunctionRunnerMetrics:
             ["reason"],
             registry=registry,
         )
-        self._module_cache = Counter(
+        module_cache = Counter(
             "fenchel_module_cache_get_total", "Look-ups of code bundles", ["hit"], registry=registry
         )
+        # Finding a labelled child costs more than counting with it.
+        self._module_cache_hits = module_cache.labels("true")
+        self._module_cache_misses = module_cache.labels("false")
+        self._outcomes: dict[tuple[UdfType, bool], tuple[Histogram, Histogram]] = {}
         self.module_load_seconds = Histogram(
             "fenchel_module_load_seconds",
             "Time to fetch, bundle and snapshot one package",
@@ -79,9 +83,15 @@ class FunctionRunnerMetrics:
         )
 
     def record_outcome(self, udf_type: UdfType, outcome: UdfOutcome, seconds: float) -> None:
-        status = "error" if isinstance(outcome.result, JsError) else "success"
-        self._execute_seconds.labels(udf_type.value, status).observe(seconds)
-        self._user_seconds.labels(udf_type.value).observe(outcome.user_seconds)
+        is_error = isinstance(outcome.result, JsError)
+        children = self._outcomes.get((udf_type, is_error))
+        if children is None:
+            children = self._outcomes[udf_type, is_error] = (
+                self._execute_seconds.labels(udf_type.value, "error" if is_error else "success"),
+                self._user_seconds.labels(udf_type.value),
+            )
+        children[0].observe(seconds)
+        children[1].observe(outcome.user_seconds)
 
     def record_rejection(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
@@ -97,7 +107,7 @@ class FunctionRunnerMetrics:
             raise
 
     def record_module_cache(self, *, is_hit: bool) -> None:
-        self._module_cache.labels(str(is_hit).lower()).inc()
+        (self._module_cache_hits if is_hit else self._module_cache_misses).inc()
 
     def record_in_memory_index(self, *, is_hit: bool) -> None:
         self._in_memory_indexes.labels(str(is_hit).lower()).inc()

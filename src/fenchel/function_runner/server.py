@@ -205,8 +205,9 @@ class FunctionRunnerCore:
             )
             outcome = replace(outcome, result=result)
         if not is_nested:
-            warnings = self._warnings(request, outcome, transaction)
-            outcome = replace(outcome, log_lines=(*outcome.log_lines, *warnings))
+            warnings = tuple(self._warnings(request, outcome, transaction))
+            if warnings:
+                outcome = replace(outcome, log_lines=(*outcome.log_lines, *warnings))
         seconds = self._clock.monotonic() - start
         self._metrics.record_outcome(request.udf_type, outcome, seconds)
         return outcome

@@ -7,15 +7,20 @@ exception.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fenchel.database import Transaction
 from fenchel.definitions import AnalyzedFunction, check_validator
 from fenchel.errors import FenchelError, bad_request
 from fenchel.function_runner.runner import AllowedVisibility
 from fenchel.runtime.settings import MEBIBYTE, IsolateSettings
 from fenchel.udf import FunctionResult, JsError, UdfRequest, UdfType
-from fenchel.values import Value, canonical_json, decode_json, holds_commit_ts, value_size
+from fenchel.values import (
+    Value,
+    canonical_json,
+    decode_json,
+    holds_commit_ts,
+    may_hold_commit_ts,
+    value_size,
+)
 
 # What validators call the system tables that users may refer to (execution 6.3).
 _VIRTUAL_NAMES = {"_file_storage": "_storage", "_scheduled_jobs": "_scheduled_functions"}
@@ -90,7 +95,12 @@ def check_result(
     path = request.path
     try:
         value = decode_json(result.value_json, allows_commit_ts=True)
-        if not (is_nested or request.udf_type is UdfType.MUTATION) and holds_commit_ts(value):
+        may_return_commit_ts = is_nested or request.udf_type is UdfType.MUTATION
+        if (
+            not may_return_commit_ts
+            and may_hold_commit_ts(result.value_json)
+            and holds_commit_ts(value)
+        ):
             raise _unresolved_commit_ts(request.udf_type)
         size_bytes = _size_if_large(value, result.value_json, settings.result_bytes_max)
         validator = function.returns_validator
@@ -103,7 +113,7 @@ def check_result(
         detail = check_validator(validator, value, NamespaceTables(transaction, path.component))
         if detail is not None:
             return JsError(message=f"ReturnsValidationError: {detail}")
-    return replace(result, value_json=canonical_json(value, result.value_json))
+    return FunctionResult(canonical_json(value, result.value_json))
 
 
 def _unresolved_commit_ts(udf_type: UdfType) -> FenchelError:

@@ -41,7 +41,9 @@ class LoadHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_app_bundle: bool
 
 
-class ExecuteHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ExecuteHeader(msgspec.Struct, kw_only=True, rename="camel"):
+    """`bundle` is the number that the worker knows the bundle by, filled in when it is sent."""
+
     bundle: int = 0
     kind: ExecutionKind
     module: str

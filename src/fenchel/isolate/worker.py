@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
 from fenchel.errors import internal_error
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import Execution, LogLines, LossCause, WorkerLost
@@ -166,7 +164,7 @@ class Worker:
         )
         self._next_execution += 1
         self._executions[execution.id] = (execution, sync_calls)
-        header = msgspec.structs.replace(header, bundle=loaded.number)
+        header.bundle = loaded.number
         self.process.send(
             FrameType.EXECUTE,
             execution.id,

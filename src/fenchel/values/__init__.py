@@ -7,6 +7,7 @@ from fenchel.values.json_decoding import (
     decode_optional_value,
     decode_patch,
     decode_value,
+    may_hold_commit_ts,
     parse_json,
 )
 from fenchel.values.json_encoding import (
@@ -64,6 +65,7 @@ __all__ = [
     "has_commit_ts",
     "holds_commit_ts",
     "is_identifier",
+    "may_hold_commit_ts",
     "parse_json",
     "render_string",
     "render_value",

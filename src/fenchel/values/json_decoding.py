@@ -46,7 +46,7 @@ def decode_json(text: str | bytes, *, allows_commit_ts: bool = False) -> Value:
     if may_hold_escapes(text):
         return decode_value(
             parse_json(text),
-            allows_commit_ts=allows_commit_ts or not _may_hold_commit_ts(text),
+            allows_commit_ts=allows_commit_ts or not may_hold_commit_ts(text),
         )
     try:
         value = cast("Value", _plain_decoder.decode(text))
@@ -103,7 +103,7 @@ def may_hold_escapes(text: str | bytes) -> bool:
     return b'"$' in text or b"\\u0024" in text
 
 
-def _may_hold_commit_ts(text: str | bytes) -> bool:
+def may_hold_commit_ts(text: str | bytes) -> bool:
     """False if the text spells no `$commitTs`, with or without escapes of characters."""
     if isinstance(text, str):
         return "$commitTs" in text or "\\u" in text
