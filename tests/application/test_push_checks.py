@@ -35,6 +35,15 @@ def module(path: str, environment: str = "isolate") -> dict[str, Any]:
     return {"path": path, "source": "export {}", "environment": environment}
 
 
+def component(path: str, environment: str = "node") -> dict[str, Any]:
+    return {
+        "definitionPath": "counter",
+        "definition": module("convex.config.js"),
+        "functions": [module(path, environment)],
+        "udfServerVersion": "1.48.0",
+    }
+
+
 def test_an_ordinary_push_passes() -> None:
     check_push(request(module("a.js"), module("b/c.js"), module("_deps/X1.js")))
 
@@ -42,8 +51,12 @@ def test_an_ordinary_push_passes() -> None:
 @pytest.mark.parametrize(
     ("push", "code", "text"),
     [
-        (request(dependencies=["counter"]), "InvalidModules", "components"),
-        (request(componentDefinitions=[{}]), "InvalidModules", "components"),
+        (request(componentDefinitions=[component("n.js")]), "NodeActionsNotSupported", "counter"),
+        (
+            request(componentDefinitions=[component("a-b.js", "isolate")]),
+            "BadConvexModuleIdentifier",
+            "a-b.js",
+        ),
         (request(nodeVersion="18"), "NodeVersionNotSupported", "18"),
         (
             request(nodeDependencies=[{"name": "ws", "version": "8.0.0"}]),

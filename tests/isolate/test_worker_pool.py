@@ -13,9 +13,9 @@ import pytest
 
 from fenchel.auth.identity import Anonymous
 from fenchel.database import Database, Transaction
-from fenchel.definitions import FunctionPath
+from fenchel.definitions import FunctionPath, decode_function_path
 from fenchel.errors import FenchelError, internal_error
-from fenchel.isolate import CodeBundle, Deployment, NestedCall, WorkerPool
+from fenchel.isolate import Address, CodeBundle, Deployment, NestedCall, WorkerPool
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings
@@ -63,6 +63,14 @@ class NoHost:
         self.nested_has_begun.set()
         await self.nested_may_end.wait()
         return UdfOutcome(result=FunctionResult("1"))
+
+    async def resolve_address(
+        self, transaction: Transaction | None, address: Address, component: str
+    ) -> FunctionPath:
+        return decode_function_path(str(address.name), component=component)
+
+    async def create_function_handle(self, *args: object) -> str:
+        raise NotImplementedError
 
     async def schedule(self, *args: object) -> str:
         raise internal_error("the scheduler is broken")

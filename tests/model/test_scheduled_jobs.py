@@ -37,7 +37,7 @@ async def insert(tx: Transaction, *, due_ns: int = NOW_NS, state: str = "pending
 async def finish(tx: Transaction, id_text: str, *, now_ns: int = NOW_NS) -> None:
     job = await get_job(tx, id_text)
     assert job is not None
-    await replace_job(tx, id_text, finished(job.row, JobState("success"), now_ns=now_ns))
+    await replace_job(tx, job, finished(job.row, JobState("success"), now_ns=now_ns))
 
 
 async def test_unfinished_jobs_come_in_the_order_of_their_times(database: Database) -> None:
@@ -96,7 +96,7 @@ async def test_the_view_shows_state_and_times(database: Database) -> None:
     job = await get_job(tx, id_text)
     assert job is not None
     failed = JobState("failed", error="why")
-    await replace_job(tx, id_text, finished(job.row, failed, now_ns=NOW_NS + 2_000_000))
+    await replace_job(tx, job, finished(job.row, failed, now_ns=NOW_NS + 2_000_000))
     document = await tx.user().get(id_text, is_system=True)
     assert document is not None
     assert {k: v for k, v in document.value.items() if not k.startswith("_")} == {

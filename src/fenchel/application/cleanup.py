@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fenchel.application.transactions import run_transaction
 from fenchel.database import Database, Transaction
-from fenchel.model import delete_completed, delete_session_requests
+from fenchel.model import delete_completed, delete_session_requests, list_active_namespaces
 from fenchel.runtime import Runtime
 
 _JOB_SECONDS = 7 * 86_400
@@ -35,9 +35,7 @@ class Cleaner:
         now_ns = self.runtime.clock.now_ns()
 
         async def work(tx: Transaction) -> int:
-            job_count = await delete_completed(
-                tx, before_ns=now_ns - _JOB_SECONDS * 10**9, limit=_ROWS_PER_TRANSACTION
-            )
+            job_count = await _delete_jobs(tx, before_ns=now_ns - _JOB_SECONDS * 10**9)
             request_count = await delete_session_requests(
                 tx,
                 before_ms=now_ns / 1e6 - _SESSION_REQUEST_SECONDS * 1e3,
@@ -48,3 +46,15 @@ class Cleaner:
         return await run_transaction(
             self.database, self.runtime, work, write_source="_system/cleanup"
         )
+
+
+async def _delete_jobs(tx: Transaction, *, before_ns: int) -> int:
+    """Jobs of all mounted components, up to the bound of a round."""
+    count = 0
+    for namespace in await list_active_namespaces(tx):
+        rest = _ROWS_PER_TRANSACTION - count
+        if rest > 0:
+            count += await delete_completed(
+                tx, before_ns=before_ns, limit=rest, namespace=namespace
+            )
+    return count

@@ -28,6 +28,7 @@ from fenchel.model import (
     complete_cron_run,
     cron_path,
     get_cron,
+    list_active_namespaces,
     list_cron_runs,
     mark_cron_run,
     reload_cron_run,
@@ -79,7 +80,7 @@ class CronExecutor:
         twice. Call once, before `run`.
         """
         tx = self._database.begin()
-        for run in await list_cron_runs(tx, limit=None):
+        for run in await _list_next(tx, None):
             if not run.is_pending:
                 lost = UdfOutcome(result=JsError(message=_INTERRUPTED))
                 await self._complete(run, lost, 0.0)
@@ -203,8 +204,11 @@ class CronExecutor:
         )
 
 
-async def _list_next(tx: Transaction, limit: int) -> Sequence[CronRun]:
-    return await list_cron_runs(tx, limit=limit)
+async def _list_next(tx: Transaction, limit: int | None) -> Sequence[CronRun]:
+    """The next runs of all mounted components, ascending by their time."""
+    namespaces = await list_active_namespaces(tx)
+    runs = [run for n in namespaces for run in await list_cron_runs(tx, limit=limit, namespace=n)]
+    return sorted(runs, key=lambda run: run.due_ns)[:limit]
 
 
 async def _is_current(tx: Transaction, run: CronRun) -> bool:

@@ -41,6 +41,19 @@ class PushAppDefinition(msgspec.Struct, rename="camel", frozen=True, kw_only=Tru
     udf_server_version: str
 
 
+class PushComponentDefinition(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """A component's code (2.4): always all of its modules. Paths lead from the functions directory
+    to the definition, also for `dependencies`.
+    """
+
+    definition_path: str
+    definition: PushModule
+    dependencies: tuple[str, ...] = ()
+    schema: PushModule | None = None
+    functions: tuple[PushModule, ...] = ()
+    udf_server_version: str
+
+
 class StartPushRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """Body of start_push, evaluate_push and evaluate_schema (2.4)."""
 
@@ -49,7 +62,7 @@ class StartPushRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True
     for_codegen: bool = False
     functions: str = "convex/"
     app_definition: PushAppDefinition
-    component_definitions: tuple[Any, ...] = ()
+    component_definitions: tuple[PushComponentDefinition, ...] = ()
     node_dependencies: tuple[NodeDependency, ...] = ()
     node_version: str | None = None
 

@@ -27,7 +27,7 @@ from fenchel.application.push_responses import encode_schema_change, encode_star
 from fenchel.application.push_state import EvaluatedPush, PendingPush, PendingPushes
 from fenchel.application.schema_waiting import SchemaWaiter
 from fenchel.application.transactions import run_transaction
-from fenchel.database import ROOT, Database, IndexTables, SchemaTables, Transaction
+from fenchel.database import Database, IndexTables, SchemaTables, Transaction
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
 from fenchel.function_runner import FunctionRunner
@@ -97,21 +97,24 @@ class DeployService:
         """
         evaluated = await self._evaluate(request)
         is_trial = request.dry_run or request.for_codegen
-        schema_id = await self._submit_schema(evaluated)
-        index_diff = await self._diff_indexes(evaluated, is_trial=is_trial)
-        push = PendingPush(evaluated=evaluated, schema_id=schema_id, is_dry_run=request.dry_run)
+        schema_ids = await self._submit_schemas(evaluated)
+        index_diffs = await self._diff_indexes(evaluated, is_trial=is_trial)
+        push = PendingPush(evaluated=evaluated, schema_ids=schema_ids, is_dry_run=request.dry_run)
         token = self._pushes.add(push)
         return encode_start_push(
             evaluated,
-            schema_change=encode_schema_change(schema_id, index_diff, token),
+            schema_change=encode_schema_change(schema_ids, index_diffs, token),
             push_token=token,
         )
 
     async def evaluate_push(self, request: StartPushRequest) -> EvaluatePushResponse:
         """What the push would change about indexes; nothing is written (2.8)."""
         evaluated = await self._evaluate(request)
-        index_diff = await self._diff_indexes(evaluated, is_trial=True)
-        return EvaluatePushResponse(schema_change=encode_schema_change(None, index_diff, None))
+        index_diffs = await self._diff_indexes(evaluated, is_trial=True)
+        schema_ids = dict.fromkeys(index_diffs)
+        return EvaluatePushResponse(
+            schema_change=encode_schema_change(schema_ids, index_diffs, None)
+        )
 
     async def evaluate_schema(self, request: StartPushRequest) -> EvaluateSchemaResponse:
         """The accepted minimum: no cost estimates, so the CLI asks no questions (2.8)."""
@@ -134,7 +137,8 @@ class DeployService:
             return FinishPushResponse(
                 auth_diff={"added": [], "removed": []}, definition_diffs={}, component_diffs={}
             )
-        await self._function_runner.warm(push.evaluated.code)
+        for code in push.evaluated.codes:
+            await self._function_runner.warm(code)
 
         async def work(tx: Transaction) -> FinishPushResponse:
             now_ns = self._runtime.clock.now_ns()
@@ -150,15 +154,13 @@ class DeployService:
         """Build the deployed code at start-up; the first call meets a failure again."""
         tx = self._database.begin()
         variables = await list_environment_variables(tx)
-        code = await name_deployed_code(tx, variables, self._canonical_urls)
-        if code is None:
-            return
-        try:
-            await self._function_runner.warm(code)
-        except FenchelError as error:
-            _log.warning(
-                "deployed code cannot be built package=%s", code.package_digest, exc_info=error
-            )
+        for code in await name_deployed_code(tx, variables, self._canonical_urls):
+            try:
+                await self._function_runner.warm(code)
+            except FenchelError as error:
+                _log.warning(
+                    "deployed code cannot be built package=%s", code.package_digest, exc_info=error
+                )
 
     def canonical_urls(self) -> CanonicalUrls:
         """Where clients reach this deployment (2.12)."""
@@ -172,24 +174,35 @@ class DeployService:
                 raise
             raise prefix_error(error) from error
 
-    async def _submit_schema(self, push: EvaluatedPush) -> str | None:
-        schema_json = push.schema_json
-        if schema_json is None:
-            return None
+    async def _submit_schemas(self, push: EvaluatedPush) -> dict[str, str | None]:
+        """Ids of the rows that finish_push makes active, by component path."""
 
-        async def work(tx: Transaction) -> str:
-            schema_id, _ = await SchemaTables(tx, ROOT).submit(schema_json)
-            return schema_id
+        async def work(tx: Transaction) -> dict[str, str | None]:
+            ids: dict[str, str | None] = {}
+            for instance in push.app.walk():
+                schema_json = push.definition_of(instance).schema_json
+                ids[instance.path] = None
+                if schema_json is not None:
+                    schemas = SchemaTables(tx, instance.path)
+                    ids[instance.path], _ = await schemas.submit(schema_json)
+            return ids
 
         return await run_transaction(
             self._database, self._runtime, work, write_source="_system/start_push"
         )
 
     async def _diff_indexes(self, push: EvaluatedPush, *, is_trial: bool) -> dict[str, Any]:
-        """Index changes in the CLI's form; new indexes are created unless this is a trial."""
+        """Index changes in the CLI's form, by component path; new indexes are created unless this
+        is a trial.
+        """
 
         async def work(tx: Transaction) -> dict[str, Any]:
-            return (await IndexTables(tx, ROOT).prepare(push.schema)).encode()
+            diffs = {}
+            for instance in push.app.walk():
+                indexes = IndexTables(tx, instance.path)
+                diff = await indexes.prepare(push.definition_of(instance).schema)
+                diffs[instance.path] = diff.encode()
+            return diffs
 
         if is_trial:
             return await work(self._database.begin())

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fenchel.application.deploy_messages import CanonicalUrls
-from fenchel.database import Transaction
+from fenchel.database import ROOT, Transaction
+from fenchel.definitions import ComponentInstance, bind_environment
 from fenchel.function_runner import DeployedCode
-from fenchel.model import SourcePackage, UdfConfig, get_source_package, get_udf_config
+from fenchel.model import (
+    SourcePackage,
+    UdfConfig,
+    get_source_package,
+    get_udf_config,
+    list_components,
+)
 
 
 def name_code(
@@ -16,7 +23,7 @@ def name_code(
     variables: Mapping[str, str],
     urls: CanonicalUrls,
 ) -> DeployedCode:
-    """The code of a package under the developer's environment variables."""
+    """The code of a package under the variables that its component sees."""
     return DeployedCode(
         package_digest=package.sha256.hex(),
         storage_key=package.storage_key,
@@ -26,12 +33,41 @@ def name_code(
     )
 
 
+def name_instance_code(
+    app: ComponentInstance,
+    packages: Mapping[str, tuple[SourcePackage, UdfConfig]],
+    variables: Mapping[str, str],
+    urls: CanonicalUrls,
+) -> list[DeployedCode]:
+    """The code of an app and its components, each once; `packages` are by definition path."""
+    codes: dict[str, DeployedCode] = {}
+    pending: list[tuple[ComponentInstance, Mapping[str, str]]] = [(app, variables)]
+    while pending:
+        instance, own = pending.pop()
+        code = name_code(*packages[instance.definition_path], own, urls)
+        codes[code.key] = code
+        pending += [
+            (child, bind_environment(child.environment, own)) for child in instance.children
+        ]
+    return list(codes.values())
+
+
 async def name_deployed_code(
     tx: Transaction, variables: Mapping[str, str], urls: CanonicalUrls
-) -> DeployedCode | None:
-    """The deployed code under these variables; None before the first push."""
-    package = await get_source_package(tx)
-    config = await get_udf_config(tx)
-    if package is None or config is None:
-        return None
-    return name_code(package[1], config, variables, urls)
+) -> Sequence[DeployedCode]:
+    """The deployed code of the app and its mounted components under these variables of the app;
+    nothing before the first push.
+    """
+    seen: dict[str, Mapping[str, str]] = {ROOT: variables}
+    for stored in await list_components(tx):
+        row = stored.row
+        if row.parent is not None and row.is_active:
+            seen[row.path] = bind_environment(row.env, seen[row.parent_path])
+    codes: dict[str, DeployedCode] = {}
+    for namespace, own in seen.items():
+        package = await get_source_package(tx, namespace=namespace)
+        config = await get_udf_config(tx, namespace=namespace)
+        if package is not None and config is not None:
+            code = name_code(package[1], config, own, urls)
+            codes[code.key] = code
+    return list(codes.values())

@@ -62,8 +62,7 @@ class EnvironmentService:
         providers = await self.auth_configs.evaluate_deployed(tx, variables)
         if providers is not None:
             await replace_auth_providers(tx, providers)
-        code = await name_deployed_code(tx, variables, self.canonical_urls)
-        if code is not None:
+        for code in await name_deployed_code(tx, variables, self.canonical_urls):
             # Built before the switch, as in a push: the queries that run again find it ready.
             await self.function_runner.warm(code)
         names: list[Value] = [change.name for change in changes]

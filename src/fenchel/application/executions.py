@@ -36,7 +36,7 @@ class Invocation:
     """A decoded call: what to run and for whom, independent of the attempt.
 
     `args_json` is JSON text of an array with one object. `scheduled_job` is the job that this call,
-    or an ancestor of it, belongs to.
+    or an ancestor of it, belongs to; `scheduling_component` holds it.
     """
 
     path: FunctionPath
@@ -48,20 +48,21 @@ class Invocation:
     is_root: bool = True
     parent_execution_id: str | None = None
     scheduled_job: str | None = None
+    scheduling_component: str = ""
     client_ip: str | None = None
     user_agent: str | None = None
 
 
 def decode_call(call: FunctionCall) -> Invocation:
     """Raises: BadConvexFunctionIdentifier; ComponentPathNotFound."""
-    if call.component:
+    is_privileged = is_admin(call.identity)
+    if call.component and not is_privileged:
         raise bad_request(
             "ComponentPathNotFound",
-            f"Component {call.component!r} not found. This deployment has no components.",
+            f"Component {call.component!r} is not open to clients. Call a function of the app.",
         )
-    is_privileged = is_admin(call.identity)
     return Invocation(
-        path=_decode_path(call.path),
+        path=_decode_path(call.path, call.component),
         args_json=wrap_args(call.args_json),
         identity=call.identity,
         caller=call.caller,
@@ -73,9 +74,9 @@ def decode_call(call: FunctionCall) -> Invocation:
 
 
 @lru_cache(maxsize=4_096)
-def _decode_path(text: str) -> FunctionPath:
+def _decode_path(text: str, component: str) -> FunctionPath:
     """Clients call the same few functions again and again."""
-    return decode_function_path(text)
+    return decode_function_path(text, component=component)
 
 
 def decode_callback(request: UdfRequest, path: FunctionPath, args_json: str) -> Invocation:
@@ -84,13 +85,14 @@ def decode_callback(request: UdfRequest, path: FunctionPath, args_json: str) -> 
     return Invocation(
         path=path,
         args_json=wrap_args(args_json),
-        identity=request.identity,
+        identity=request.identity_for(path),
         caller=FunctionCaller.ACTION,
         visibility=AllowedVisibility.ALL,
         request_id=context.request_id,
         is_root=False,
         parent_execution_id=context.execution_id,
         scheduled_job=context.parent_scheduled_job,
+        scheduling_component=context.scheduling_component,
         client_ip=context.client_ip,
         user_agent=context.user_agent,
     )
@@ -130,6 +132,7 @@ class Executions:
                 execution_id=self._runtime.randomness.uuid4(),
                 is_root=invocation.is_root,
                 parent_scheduled_job=invocation.scheduled_job,
+                scheduling_component=invocation.scheduling_component,
                 client_ip=invocation.client_ip,
                 user_agent=invocation.user_agent,
             ),

@@ -27,6 +27,7 @@ from fenchel.model import (
     ScheduledJob,
     finished,
     get_job,
+    list_active_namespaces,
     list_unfinished,
     load_args,
     replace_job,
@@ -78,7 +79,7 @@ class JobExecutor:
         Call once, before `run`.
         """
         tx = self._database.begin()
-        for job in await list_unfinished(tx, limit=None):
+        for job in await _list_next(tx, None):
             if job.row.state.type == "inProgress":
                 await self._settle(job, _recover)
 
@@ -126,19 +127,19 @@ class JobExecutor:
     ) -> JsError | None:
         """None after a commit, or if the job is no longer pending."""
         tx = self._database.begin()
-        current = await get_job(tx, job.id_text)
+        current = await _reload(tx, job)
         if current is None or current.row.state.type != "pending":
             return None
         # Seen by the mutation itself only: the transaction ends in success or not at all.
         in_progress = msgspec.structs.replace(current.row, state=JobState("inProgress"))
-        await replace_job(tx, job.id_text, in_progress)
+        await replace_job(tx, job, in_progress)
         request, outcome = await self._mutations.execute(invocation, tx)
         if isinstance(outcome.result, JsError):
             self._executions.record_outcome(invocation, request, outcome, transaction=tx)
             return outcome.result
         now_ns = self._runtime.clock.now_ns()
         success = finished(current.row, JobState("success"), now_ns=now_ns)
-        await replace_job(tx, job.id_text, success)
+        await replace_job(tx, job, success)
         run = await self._mutations.commit(
             invocation, request, tx, outcome, attempt, retries_max=None
         )
@@ -166,11 +167,11 @@ class JobExecutor:
         """False if the job was canceled meanwhile."""
 
         async def work(tx: Transaction) -> bool:
-            current = await get_job(tx, job.id_text)
+            current = await _reload(tx, job)
             if current is None or current.row.state.type != "pending":
                 return False
             state = JobState("inProgress")
-            await replace_job(tx, job.id_text, msgspec.structs.replace(current.row, state=state))
+            await replace_job(tx, job, msgspec.structs.replace(current.row, state=state))
             return True
 
         return await self._transact(work)
@@ -187,9 +188,9 @@ class JobExecutor:
         """Change an unfinished job's row in a transaction of its own."""
 
         async def work(tx: Transaction) -> None:
-            current = await get_job(tx, job.id_text)
+            current = await _reload(tx, job)
             if current is not None and not current.row.is_finished:
-                await replace_job(tx, job.id_text, change(current.row, self._runtime))
+                await replace_job(tx, job, change(current.row, self._runtime))
 
         await self._transact(work)
 
@@ -207,11 +208,20 @@ class JobExecutor:
             visibility=AllowedVisibility.ALL,
             request_id=self._executions.new_request_id(),
             scheduled_job=job.id_text,
+            scheduling_component=job.namespace,
         )
 
 
-async def _list_next(tx: Transaction, limit: int) -> Sequence[ScheduledJob]:
-    return await list_unfinished(tx, limit=limit)
+async def _list_next(tx: Transaction, limit: int | None) -> Sequence[ScheduledJob]:
+    """Unfinished jobs of all mounted components, ascending by their time."""
+    namespaces = await list_active_namespaces(tx)
+    jobs = [job for n in namespaces for job in await list_unfinished(tx, limit=limit, namespace=n)]
+    return sorted(jobs, key=lambda job: job.due_ns)[:limit]
+
+
+async def _reload(tx: Transaction, job: ScheduledJob) -> ScheduledJob | None:
+    """The job as it stands in `tx`; None if its row is gone."""
+    return await get_job(tx, job.id_text, namespace=job.namespace)
 
 
 def _recover(row: JobRow, runtime: Runtime) -> JobRow:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fenchel.application.deploy_messages import PushAppDefinition, PushModule, StartPushRequest
+from fenchel.application.deploy_messages import (
+    PushAppDefinition,
+    PushComponentDefinition,
+    PushModule,
+    StartPushRequest,
+    UnchangedModule,
+)
 from fenchel.definitions import AnalyzedModule, decode_module_path
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import Module, PackagedModule
@@ -18,12 +24,6 @@ _ISOLATE_ONLY = frozenset({"http.js", "crons.js", "schema.js", "auth.config.js"}
 
 def check_push(request: StartPushRequest) -> None:
     """Raises the bad requests of deploy-protocol 2.14 about shape, size and unsupported parts."""
-    if request.component_definitions or request.app_definition.dependencies:
-        raise bad_request(
-            "InvalidModules",
-            "This deployment does not support components yet. Remove `app.use(...)` from "
-            "convex.config.ts and push again.",
-        )
     if request.node_version == "18":
         raise bad_request(
             "NodeVersionNotSupported", "Node.js 18 is no longer supported. Use 20, 22 or 24."
@@ -34,7 +34,10 @@ def check_push(request: StartPushRequest) -> None:
             "This deployment does not install external packages. Remove `node.externalPackages` "
             "from convex.json, so that the packages are bundled.",
         )
-    _check_modules(request.app_definition)
+    definition = request.app_definition
+    _check_modules(definition.changed_modules, definition.unchanged_module_hashes)
+    for component in request.component_definitions:
+        _check_component(component)
 
 
 def check_message(message: str | None) -> None:
@@ -56,7 +59,7 @@ def resolve_modules(
     Raises: MissingExistingModule, ExistingModuleHashConflict, ExistingModuleEnvConflict. They are
     bad requests here, because the CLI would repeat a conflict for ever (deploy-protocol 1.6, 2.14).
     """
-    modules = [_package(module) for module in definition.changed_modules]
+    modules = package_modules(definition.changed_modules)
     for unchanged in definition.unchanged_module_hashes:
         row, module = deployed.get(unchanged.path), packaged.get(unchanged.path)
         if row is None or module is None:
@@ -89,9 +92,18 @@ def _check_cron(identifier: str, udf_path: str, analysis: Mapping[str, AnalyzedM
         )
 
 
-def _check_modules(definition: PushAppDefinition) -> None:
-    changed = [module.path for module in definition.changed_modules]
-    paths = changed + [module.path for module in definition.unchanged_module_hashes]
+def _check_component(definition: PushComponentDefinition) -> None:
+    if any(module.environment == "node" for module in definition.functions):
+        raise bad_request(
+            "NodeActionsNotSupported",
+            f'Component {definition.definition_path} has a module with "use node". Actions in '
+            "Node.js are only supported in the app.",
+        )
+    _check_modules(definition.functions, ())
+
+
+def _check_modules(changed: Sequence[PushModule], unchanged: Sequence[UnchangedModule]) -> None:
+    paths = [module.path for module in changed] + [module.path for module in unchanged]
     for path in paths:
         if decode_module_path(path) != path:
             raise bad_request(
@@ -102,7 +114,7 @@ def _check_modules(definition: PushAppDefinition) -> None:
     module_count = sum(not path.startswith(_CHUNKS) for path in paths)
     _check_count(module_count, _MODULES_MAX, "modules")
     _check_count(len(paths), _MODULES_WITH_CHUNKS_MAX, "modules and chunks")
-    _check_environments(definition.changed_modules)
+    _check_environments(changed)
 
 
 def _check_count(count: int, limit: int, what: str) -> None:
@@ -124,13 +136,18 @@ def _check_environments(modules: Sequence[PushModule]) -> None:
         )
 
 
-def _package(module: PushModule) -> PackagedModule:
-    return PackagedModule(
-        path=module.path,
-        source=module.source,
-        source_map=module.source_map,
-        environment=module.environment,
-    )
+def package_modules(modules: Sequence[PushModule]) -> list[PackagedModule]:
+    """The modules as they are stored, ascending by path."""
+    packaged = [
+        PackagedModule(
+            path=module.path,
+            source=module.source,
+            source_map=module.source_map,
+            environment=module.environment,
+        )
+        for module in modules
+    ]
+    return sorted(packaged, key=lambda module: module.path)
 
 
 def _stale(code: str, path: str, reason: str) -> FenchelError:

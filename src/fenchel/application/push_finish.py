@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from fenchel.application.deploy_messages import FinishPushResponse
-from fenchel.application.push_state import EvaluatedPush, PendingPush
-from fenchel.database import ROOT, IndexTables, SchemaTables, Transaction
-from fenchel.definitions import encode_analyzed_module
+from fenchel.application.push_state import EvaluatedDefinition, EvaluatedPush, PendingPush
+from fenchel.database import (
+    ROOT,
+    IndexDiff,
+    IndexTables,
+    Namespace,
+    SchemaTables,
+    Transaction,
+    create_component_tables,
+)
+from fenchel.definitions import ComponentInstance, FunctionPath, encode_analyzed_module
 from fenchel.errors import bad_request
 from fenchel.model import (
     AuthDiff,
+    ComponentChange,
     Module,
     ModuleDiff,
     UdfConfig,
@@ -20,7 +30,9 @@ from fenchel.model import (
     list_environment_variables,
     record_audit_entry,
     replace_auth_providers,
+    replace_components,
     replace_crons,
+    replace_function_handles,
     replace_modules,
     replace_source_package,
     set_udf_config,
@@ -41,47 +53,97 @@ async def finish_push(
         raise bad_request(
             "RaceDetected", "Environment variables changed during the push. Push again."
         )
-    schema_diff = await _apply_schema(tx, push)
-    index_diff = (await IndexTables(tx, ROOT).finish(evaluated.schema)).encode()
-    package_id = await replace_source_package(tx, evaluated.package)
-    module_diff = await replace_modules(tx, _module_rows(evaluated, package_id))
-    previous = await set_udf_config(tx, evaluated.udf_config)
-    crons = [cron for module in evaluated.analysis.values() for cron in module.cron_specs or ()]
-    cron_diff = await replace_crons(tx, crons, now_ns=now_ns)
+    texts = {path: d.definition_json for path, d in evaluated.definitions.items()}
+    changes = await replace_components(tx, evaluated.app, texts)
+    component_diffs = {}
+    for instance in evaluated.app.walk():
+        change = changes[instance.path]
+        component_diffs[instance.path] = await _deploy(tx, push, instance, change, now_ns)
+    for path in changes.keys() - component_diffs.keys():
+        component_diffs[path] = await _unmount(tx, path, now_ns)
+    await replace_function_handles(tx, _list_functions(evaluated), now_ns=now_ns)
     auth_diff = await replace_auth_providers(tx, evaluated.auth_providers)
-    await record_audit_entry(tx, "push_config", _audit_metadata(module_diff, message))
+    await record_audit_entry(tx, "push_config", _audit_metadata(component_diffs[ROOT], message))
     return FinishPushResponse(
         auth_diff=_encode_auth_diff(auth_diff),
-        definition_diffs={ROOT: {}},
-        component_diffs={
-            ROOT: {
-                "diffType": {"type": "create" if previous is None else "modify"},
-                "moduleDiff": _encode_module_diff(module_diff),
-                "udfConfigDiff": _encode_version_diff(previous, evaluated.udf_config),
-                "cronDiff": msgspec.to_builtins(cron_diff),
-                "indexDiff": index_diff,
-                "schemaDiff": schema_diff,
-            }
-        },
+        definition_diffs={path: {} for path in evaluated.definitions},
+        component_diffs=component_diffs,
     )
 
 
-async def _apply_schema(tx: Transaction, push: PendingPush) -> dict[str, Any] | None:
+async def _deploy(
+    tx: Transaction,
+    push: PendingPush,
+    instance: ComponentInstance,
+    change: ComponentChange,
+    now_ns: int,
+) -> dict[str, Any]:
+    """Make the code of one component what runs; what changed (deploy-protocol 2.10)."""
+    component = instance.path
+    definition = push.evaluated.definition_of(instance)
+    if change == "create":
+        create_component_tables(tx, component)
+    schema_diff = await _apply_schema(tx, component, definition, push.schema_ids[component])
+    index_diff = (await IndexTables(tx, component).finish(definition.schema)).encode()
+    package_id = await replace_source_package(tx, definition.package, namespace=component)
+    rows = _module_rows(definition, package_id)
+    module_diff = await replace_modules(tx, rows, namespace=component)
+    previous = await set_udf_config(tx, definition.udf_config, namespace=component)
+    crons = [cron for m in definition.analysis.values() for cron in m.cron_specs or ()]
+    cron_diff = await replace_crons(tx, crons, now_ns=now_ns, namespace=component)
+    return {
+        "diffType": {"type": change},
+        "moduleDiff": _encode_module_diff(module_diff),
+        "udfConfigDiff": _encode_version_diff(previous, definition.udf_config),
+        "cronDiff": msgspec.to_builtins(cron_diff),
+        "indexDiff": index_diff,
+        "schemaDiff": schema_diff,
+    }
+
+
+async def _unmount(tx: Transaction, component: Namespace, now_ns: int) -> dict[str, Any]:
+    """Leave nothing of the component that runs; its tables stay as they are."""
+    module_diff = await replace_modules(tx, [], namespace=component)
+    cron_diff = await replace_crons(tx, [], now_ns=now_ns, namespace=component)
+    return {
+        "diffType": {"type": "unmount"},
+        "moduleDiff": _encode_module_diff(module_diff),
+        "udfConfigDiff": None,
+        "cronDiff": msgspec.to_builtins(cron_diff),
+        "indexDiff": IndexDiff().encode(),
+        "schemaDiff": None,
+    }
+
+
+async def _apply_schema(
+    tx: Transaction,
+    component: Namespace,
+    definition: EvaluatedDefinition,
+    schema_id: str | None,
+) -> dict[str, Any] | None:
     """Make the push's schema the active one; what changed, None if nothing did."""
-    schemas = SchemaTables(tx, ROOT)
+    schemas = SchemaTables(tx, component)
     active = await schemas.get_active()
     previous_json = None if active is None else active.schema_json
-    await schemas.apply(push.schema_id)
-    next_json = push.evaluated.schema_json
+    await schemas.apply(schema_id)
+    next_json = definition.schema_json
     if previous_json == next_json:
         return None
     return {"previous_schema": previous_json, "next_schema": next_json}
 
 
-def _module_rows(push: EvaluatedPush, package_id: str) -> list[Module]:
+def _list_functions(push: EvaluatedPush) -> Iterator[FunctionPath]:
+    """Every function of every component, which all may be called by handle."""
+    for instance in push.app.walk():
+        for module, analysis in push.definition_of(instance).analysis.items():
+            for function in analysis.functions:
+                yield FunctionPath(instance.path, module, function.name)
+
+
+def _module_rows(definition: EvaluatedDefinition, package_id: str) -> list[Module]:
     rows = []
-    for module in push.modules:
-        analysis = push.analysis.get(module.path)
+    for module in definition.modules:
+        analysis = definition.analysis.get(module.path)
         rows.append(
             Module(
                 path=module.path,
@@ -94,8 +156,8 @@ def _module_rows(push: EvaluatedPush, package_id: str) -> list[Module]:
     return rows
 
 
-def _audit_metadata(diff: ModuleDiff, message: str | None) -> dict[str, Value]:
-    return {"message": message, "added": list(diff.added), "removed": list(diff.removed)}
+def _audit_metadata(app_diff: Mapping[str, Any], message: str | None) -> dict[str, Value]:
+    return {"message": message, **app_diff["moduleDiff"]}
 
 
 def _encode_auth_diff(diff: AuthDiff) -> dict[str, list[str]]:

@@ -7,11 +7,15 @@ from typing import Any
 
 import msgspec
 
+from fenchel.application.component_exports import (
+    build_exports,
+    encode_definition_exports,
+    encode_instance_exports,
+)
 from fenchel.application.deploy_messages import StartPushResponse
-from fenchel.application.push_state import EvaluatedPush
-from fenchel.definitions import AnalyzedModule
-
-_ROOT = ""
+from fenchel.application.push_state import EvaluatedDefinition, EvaluatedPush
+from fenchel.database import ROOT
+from fenchel.definitions import AnalyzedModule, ComponentInstance
 
 
 def encode_start_push(
@@ -21,39 +25,48 @@ def encode_start_push(
     return StartPushResponse(
         environment_variables={},
         external_deps_id=None,
-        component_definition_packages={_ROOT: {"sha256": push.package.sha256.hex()}},
+        component_definition_packages={
+            path: {"sha256": definition.package.sha256.hex()}
+            for path, definition in push.definitions.items()
+        },
         app_auth=tuple(msgspec.to_builtins(provider) for provider in push.auth_providers),
-        analysis={_ROOT: _encode_evaluated(push)},
-        app=_encode_app(push.analysis),
+        analysis={
+            path: _encode_evaluated(path, definition)
+            for path, definition in push.definitions.items()
+        },
+        app=_encode_component(push, push.app),
         schema_change=schema_change,
         push_token=push_token,
     )
 
 
 def encode_schema_change(
-    schema_id: str | None, index_diff: dict[str, Any], push_token: str | None
+    schema_ids: Mapping[str, str | None], index_diffs: dict[str, Any], push_token: str | None
 ) -> dict[str, Any]:
-    """`push_token` comes back in wait_for_schema, which gets nothing else of the push."""
+    """By component path. `push_token` comes back in wait_for_schema, which gets nothing else of the
+    push."""
     change: dict[str, Any] = {
         "allocatedComponentIds": {},
-        "schemaIds": {_ROOT: schema_id},
-        "indexDiffs": {_ROOT: index_diff},
+        "schemaIds": dict(schema_ids),
+        "indexDiffs": index_diffs,
     }
     if push_token is not None:
         change["pushToken"] = push_token
     return change
 
 
-def _encode_evaluated(push: EvaluatedPush) -> dict[str, Any]:
+def _encode_evaluated(path: str, evaluated: EvaluatedDefinition) -> dict[str, Any]:
+    definition = msgspec.json.decode(evaluated.definition_json, type=dict[str, Any])
+    exports = {} if path == ROOT else build_exports(evaluated.analysis)
     return {
         "definition": {
-            **push.app_definition,
-            "path": _ROOT,
-            "exports": {"type": "branch", "branch": []},
+            **definition,
+            "path": path,
+            "exports": encode_definition_exports(exports),
         },
-        "schema": _encode_schema(push.schema_json),
-        "functions": {path: _encode_module(module) for path, module in push.analysis.items()},
-        "udfConfig": {"serverVersion": push.udf_config.server_version},
+        "schema": _encode_schema(evaluated.schema_json),
+        "functions": {path: _encode_module(m) for path, m in evaluated.analysis.items()},
+        "udfConfig": {"serverVersion": evaluated.udf_config.server_version},
     }
 
 
@@ -74,19 +87,31 @@ def _encode_schema(schema_json: str | None) -> dict[str, Any] | None:
     return schema
 
 
-def _encode_app(analysis: Mapping[str, AnalyzedModule]) -> dict[str, Any]:
-    """The instantiated tree: the app alone."""
-    http = analysis.get("http.js")
-    routes = None
-    if http is not None and http.http_routes is not None:
-        routes = [{"method": r.route.method, "path": r.route.path} for r in http.http_routes]
+def _encode_component(push: EvaluatedPush, instance: ComponentInstance) -> dict[str, Any]:
+    """The instantiated tree below a component, itself included."""
+    analysis = push.definition_of(instance).analysis
+    exports = {} if instance.path == ROOT else build_exports(analysis)
     return {
-        "definitionPath": _ROOT,
-        "componentPath": _ROOT,
-        "args": {},
-        "childComponents": {},
-        "httpRoutes": {"httpModuleRoutes": routes, "mounts": []},
-        "exports": {},
+        "definitionPath": instance.definition_path,
+        "componentPath": instance.path,
+        "args": {
+            name: {"type": "value", "value": value_json}
+            for name, value_json in instance.args.items()
+        },
+        "childComponents": {
+            child.name: _encode_component(push, child) for child in instance.children
+        },
+        "httpRoutes": {
+            "httpModuleRoutes": _encode_routes(analysis.get("http.js")),
+            "mounts": list(instance.mounts),
+        },
+        "exports": encode_instance_exports(exports, instance.path),
         "httpPrefix": None,
         "env": {},
     }
+
+
+def _encode_routes(http: AnalyzedModule | None) -> list[dict[str, str]] | None:
+    if http is None or http.http_routes is None:
+        return None
+    return [{"method": r.route.method, "path": r.route.path} for r in http.http_routes]

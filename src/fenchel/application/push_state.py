@@ -7,9 +7,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from fenchel.definitions import AnalyzedModule, AuthProvider, SchemaDefinition
+from fenchel.definitions import (
+    AnalyzedModule,
+    AuthProvider,
+    ComponentInstance,
+    SchemaDefinition,
+)
 from fenchel.errors import bad_request
 from fenchel.function_runner import DeployedCode
 from fenchel.model import PackagedModule, SourcePackage, UdfConfig
@@ -20,32 +24,47 @@ _PUSH_COUNT_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedDefinition:
+    """The code of the app or of one component.
+
+    `definition_json` is what `convex.config.ts` exports. `analysis` has an entry for each module
+    that may hold functions. `schema_json` is None without a schema.
+    """
+
+    definition_json: str
+    modules: Sequence[PackagedModule]
+    package: SourcePackage
+    analysis: Mapping[str, AnalyzedModule]
+    schema: SchemaDefinition
+    schema_json: str | None
+    udf_config: UdfConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedPush:
     """Everything that can be known from the request alone and the environment variables.
 
-    `analysis` has an entry for each module that may hold functions. `schema_json` is None without a
-    schema. `variables` are the developer's environment variables that evaluation saw; `inputs` is
-    the code exactly as it will run.
+    `definitions` are by path, the app's at ROOT; `app` is the tree of their instances. `variables`
+    are the developer's environment variables that evaluation saw; `codes` is the code exactly as it
+    will run.
     """
 
-    modules: Sequence[PackagedModule]
-    package: SourcePackage
-    code: DeployedCode
-    analysis: Mapping[str, AnalyzedModule]
-    app_definition: Mapping[str, Any]
-    schema: SchemaDefinition
-    schema_json: str | None
+    definitions: Mapping[str, EvaluatedDefinition]
+    app: ComponentInstance
+    codes: Sequence[DeployedCode]
     auth_providers: tuple[AuthProvider, ...]
-    udf_config: UdfConfig
     variables: Mapping[str, str]
+
+    def definition_of(self, instance: ComponentInstance) -> EvaluatedDefinition:
+        return self.definitions[instance.definition_path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingPush:
-    """`schema_id` is the row to make active, None without a schema."""
+    """`schema_ids` are the rows to make active, by component path; None without a schema."""
 
     evaluated: EvaluatedPush
-    schema_id: str | None
+    schema_ids: Mapping[str, str | None]
     is_dry_run: bool
 
 

@@ -59,6 +59,7 @@ class TransactionServices:
             due_ns=int(unix_seconds * 1e9),
             state=state,
             now_ns=self._clock.now_ns(),
+            namespace=parent.path.component,
         )
 
     async def cancel_job(self, parent: UdfRequest, transaction: Transaction, job_id: str) -> None:
@@ -67,10 +68,11 @@ class TransactionServices:
         is_itself = job_id == context.parent_scheduled_job and context.is_root
         if is_itself and parent.udf_type is UdfType.MUTATION:
             raise bad_request("ScheduledFunctionCancelingItself", "A mutation cannot cancel itself")
-        job = await find_job_by_user_id(transaction, job_id)
+        component = parent.path.component
+        job = await find_job_by_user_id(transaction, job_id, namespace=component)
         if job is not None and not job.row.is_finished:
             row = finished(job.row, JobState("canceled"), now_ns=self._clock.now_ns())
-            await replace_job(transaction, job.id_text, row)
+            await replace_job(transaction, job, row)
 
     def files(self, transaction: Transaction, component: Namespace) -> FileAccess:
         """The component's files, as the transaction sees and changes them."""
@@ -111,7 +113,7 @@ def _check_args(path: FunctionPath, args_json: str) -> None:
 
 
 async def _check_target(transaction: Transaction, path: FunctionPath) -> None:
-    module = await get_module(transaction, path.module)
+    module = await get_module(transaction, path.module, namespace=path.component)
     if module is None or module.analysis is None:
         raise bad_request(
             "InvalidScheduledFunction",
@@ -130,5 +132,6 @@ async def _is_parent_canceled(parent: UdfRequest, transaction: Transaction) -> b
     job_id = parent.context.parent_scheduled_job
     if job_id is None:
         return False
-    job = await get_job(transaction, job_id)
+    component = parent.context.scheduling_component
+    job = await get_job(transaction, job_id, namespace=component)
     return job is not None and job.row.state.type == "canceled"

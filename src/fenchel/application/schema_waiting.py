@@ -15,7 +15,14 @@ from fenchel.application.deploy_messages import (
 )
 from fenchel.application.push_state import PendingPush
 from fenchel.application.waiting import wait_for_change
-from fenchel.database import ROOT, Database, IndexTables, SchemaState, SchemaTables, Transaction
+from fenchel.database import (
+    Database,
+    IndexTables,
+    Namespace,
+    SchemaState,
+    SchemaTables,
+    Transaction,
+)
 from fenchel.runtime import Clock
 
 _WAIT_SECONDS_MAX = 60.0
@@ -39,15 +46,34 @@ class SchemaWaiter:
 
 
 async def _status(tx: Transaction, push: PendingPush) -> SchemaStatus:
+    """What the components say together; the first failure decides."""
+    components: dict[str, SchemaProgress] = {}
+    for component, schema_id in push.schema_ids.items():
+        status = await _component_status(tx, component, schema_id)
+        if not isinstance(status, SchemaProgress):
+            return status
+        components[component] = status
+    is_complete = all(
+        p.schema_validation_complete and p.indexes_complete == p.indexes_total
+        for p in components.values()
+    )
+    return SchemaComplete() if is_complete else SchemaInProgress(components=components)
+
+
+async def _component_status(
+    tx: Transaction, component: Namespace, schema_id: str | None
+) -> SchemaProgress | SchemaFailed | SchemaRaceDetected:
     is_validated = True
-    if push.schema_id is not None:
-        schema = await SchemaTables(tx, ROOT).get(push.schema_id)
+    if schema_id is not None:
+        schema = await SchemaTables(tx, component).get(schema_id)
         if schema is None:
             return SchemaRaceDetected()
         match schema.state:
             case SchemaState.FAILED:
                 return SchemaFailed(
-                    error=schema.error or "", component_path=ROOT, table_name=schema.table_name
+                    error=schema.error or "",
+                    component_path=component,
+                    table_name=schema.table_name,
                 )
             case SchemaState.OVERWRITTEN:
                 return SchemaRaceDetected()
@@ -57,10 +83,7 @@ async def _status(tx: Transaction, push: PendingPush) -> SchemaStatus:
                 pass
             case _:
                 assert_never(schema.state)
-    complete, total = await IndexTables(tx, ROOT).count_filled()
-    if is_validated and complete == total:
-        return SchemaComplete()
-    progress = SchemaProgress(
+    complete, total = await IndexTables(tx, component).count_filled()
+    return SchemaProgress(
         schema_validation_complete=is_validated, indexes_complete=complete, indexes_total=total
     )
-    return SchemaInProgress(components={ROOT: progress})

@@ -12,13 +12,22 @@ from typing import Any, cast
 
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.scheduling import TransactionServices
-from fenchel.database import PageRequest, SchemaTables, Transaction, decode_cursor, encode_cursor
+from fenchel.database import (
+    Namespace,
+    PageRequest,
+    SchemaTables,
+    TableAdmin,
+    Transaction,
+    decode_cursor,
+    encode_cursor,
+)
 from fenchel.definitions import AnalyzedFunction
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import (
     get_environment_variable,
     get_import_document,
     get_latest_export_document,
+    list_components,
     list_environment_variable_documents,
     list_import_documents,
     list_modules,
@@ -32,9 +41,12 @@ _IMPORTS_LISTED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemCall:
-    """What a system query may use. `args` is the one argument object."""
+    """What a system query may use. `args` is the one argument object, `component` the one that the
+    caller asks about.
+    """
 
     transaction: Transaction
+    component: Namespace
     args: Mapping[str, Value]
     services: TransactionServices
     canonical_urls: CanonicalUrls
@@ -56,14 +68,8 @@ async def _get_environment_variable(call: SystemCall) -> Value:
 
 
 async def _list_tables(call: SystemCall) -> Value:
-    rows = [row.value for row in await call.transaction.system().query("_tables", "by_name")]
-    names = sorted(
-        str(row["name"])
-        for row in rows
-        if row["state"] == "active"
-        and row.get("namespace") is None
-        and not str(row["name"]).startswith("_")
-    )
+    tables = TableAdmin(call.transaction, call.component).list_user_tables()
+    names = sorted(table.name for table in tables)
     return {"page": [{"name": name} for name in names], "isDone": True, "continueCursor": "end"}
 
 
@@ -74,7 +80,7 @@ async def _read_table(call: SystemCall) -> Value:
     cursor = None
     if cursor_text is not None:
         cursor = decode_cursor(call.services.open_cursor(str(cursor_text)))
-    page = await call.transaction.user().paginate(
+    page = await call.transaction.user(call.component).paginate(
         PageRequest(
             query=_scan(_text(call, "table"), order=str(call.args.get("order", "desc"))),
             cursor=cursor,
@@ -91,20 +97,21 @@ async def _read_table(call: SystemCall) -> Value:
 
 async def _watch_table(call: SystemCall) -> Value:
     """A number that differs after every change of the table (deploy-protocol 3.12)."""
-    stream = call.transaction.user().open_stream(_scan(_text(call, "tableName"), order="asc"))
+    tables = call.transaction.user(call.component)
+    stream = tables.open_stream(_scan(_text(call, "tableName"), order="asc"))
     # The whole table becomes a dependency without a document being read.
     stream.record_consumed(0, saw_end=True)
     return call.randomness.uniform()
 
 
 async def _count_table(call: SystemCall) -> Value:
-    return float(await call.transaction.user().count(_text(call, "tableName")))
+    return float(await call.transaction.user(call.component).count(_text(call, "tableName")))
 
 
 async def _describe_functions(call: SystemCall) -> Value:
     """Every function and HTTP route (deploy-protocol 3.8)."""
     described: list[Value] = []
-    for module in await list_modules(call.transaction):
+    for module in await list_modules(call.transaction, namespace=call.component):
         if module.analysis is None:
             continue
         described += [_describe(module.path, f) for f in module.analysis.functions]
@@ -120,7 +127,7 @@ async def _get_cloud_url(call: SystemCall) -> Value:
 
 
 async def _get_schemas(call: SystemCall) -> Value:
-    schemas = SchemaTables(call.transaction)
+    schemas = SchemaTables(call.transaction, call.component)
     active = await schemas.get_active()
     pending = await schemas.get_pending()
     found: dict[str, Value] = {}
@@ -149,9 +156,19 @@ async def _list_imports(call: SystemCall) -> Value:
     return [document.value for document in documents]
 
 
-async def _list_components(_call: SystemCall) -> Value:
-    """This deployment has no components besides the app."""
-    return []
+async def _list_components(call: SystemCall) -> Value:
+    """The components below the app, mounted or not."""
+    return [
+        {
+            "id": stored.id_text,
+            "name": stored.row.name,
+            "path": stored.row.path,
+            "args": dict(stored.row.args),
+            "state": stored.row.state,
+        }
+        for stored in await list_components(call.transaction)
+        if stored.row.parent is not None
+    ]
 
 
 SYSTEM_QUERIES: Mapping[str, SystemQuery] = {

@@ -64,6 +64,7 @@ class SystemQueryRunner:
                 )
         call = SystemCall(
             transaction=transaction,
+            component=invocation.path.component,
             args=fields,
             services=self.services,
             canonical_urls=self.canonical_urls,

@@ -27,7 +27,7 @@ from fenchel.database.snapshot_reader import SnapshotReader, TableSize
 from fenchel.database.subscription import Subscription
 from fenchel.database.system_access import SystemTables
 from fenchel.database.table_admin import TableAdmin
-from fenchel.database.table_creation import check_user_table_name
+from fenchel.database.table_creation import check_user_table_name, create_component_tables
 from fenchel.database.transaction import Transaction
 from fenchel.database.types import ROOT, Namespace
 from fenchel.database.usage import TransactionUsage
@@ -70,6 +70,7 @@ __all__ = [
     "UserTables",
     "VirtualTable",
     "check_user_table_name",
+    "create_component_tables",
     "decode_cursor",
     "encode_cursor",
     "invalid_cursor",

@@ -69,7 +69,12 @@ _ALL: Final = (
     _table(INDEXES, 2, {INDEXES_BY_TABLE: ("table_id", "descriptor")}, memory=True),
     _table(SCHEMAS, 20, memory=True, component=True),
     _table("_component_definitions", 31, {"by_path": ("path",)}, memory=True),
-    _table("_components", 32, {"by_parent_and_name": ("parent", "name")}, memory=True),
+    _table(
+        "_components",
+        32,
+        {"by_parent_and_name": ("parent", "name"), "by_path": ("path",)},
+        memory=True,
+    ),
     _table(INDEX_BACKFILLS, 36, {"by_index_id": ("indexId",)}, memory=True),
     _table(
         SCHEMA_VALIDATION_PROGRESS,

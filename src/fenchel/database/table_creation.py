@@ -61,6 +61,13 @@ def create_table(tx: Transaction, namespace: Namespace, name: str) -> Table:
     return tx.metadata.tables[TabletId(row.internal_id)]
 
 
+def create_component_tables(tx: Transaction, namespace: Namespace) -> None:
+    """The system tables that every component has of its own, as far as they are missing."""
+    for table in SYSTEM_TABLES.values():
+        if table.is_per_component and tx.find_table(namespace, table.name) is None:
+            create_table(tx, namespace, table.name)
+
+
 def insert_index(tx: Transaction, table_id_text: str, name: str, config: dict[str, Value]) -> None:
     """Add a row to `_index`; writes maintain the index from this commit on."""
     rows = tx.metadata.root_table(INDEXES)

@@ -8,6 +8,15 @@ from fenchel.definitions.auth_config import (
     decode_auth_provider,
     encode_auth_provider,
 )
+from fenchel.definitions.component_definition import (
+    ComponentDefinition,
+    ComponentInstance,
+    EnvironmentBinding,
+    bind_environment,
+    decode_component_definition,
+    instantiate,
+    names_in_parent,
+)
 from fenchel.definitions.cron_schedule import check_cron_schedule, first_run_ns, run_after
 from fenchel.definitions.function_path import (
     FunctionPath,
@@ -46,9 +55,12 @@ __all__ = [
     "AnalyzedHttpRoute",
     "AnalyzedModule",
     "AuthProvider",
+    "ComponentDefinition",
+    "ComponentInstance",
     "CronSpec",
     "CustomJwtProvider",
     "DatabaseIndex",
+    "EnvironmentBinding",
     "FunctionPath",
     "HttpRoute",
     "Index",
@@ -61,11 +73,13 @@ __all__ = [
     "Validator",
     "VectorIndex",
     "Visibility",
+    "bind_environment",
     "check_cron_schedule",
     "check_validator",
     "decode_analyzed_module",
     "decode_auth_config",
     "decode_auth_provider",
+    "decode_component_definition",
     "decode_function_path",
     "decode_module_path",
     "decode_schema",
@@ -73,6 +87,8 @@ __all__ = [
     "encode_analyzed_module",
     "encode_auth_provider",
     "first_run_ns",
+    "instantiate",
+    "names_in_parent",
     "render_validator",
     "run_after",
 ]

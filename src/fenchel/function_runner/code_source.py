@@ -9,17 +9,25 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fenchel.database import Transaction
-from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
+from fenchel.database import ROOT, Transaction
+from fenchel.definitions import (
+    AnalyzedFunction,
+    AnalyzedModule,
+    FunctionPath,
+    bind_environment,
+    names_in_parent,
+)
 from fenchel.file_storage import FileStorage
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import (
     decode_source_package,
+    get_component,
     get_environment_variable,
     get_module,
     get_source_package,
     get_udf_config,
     list_environment_variables,
+    parent_paths,
 )
 
 
@@ -28,7 +36,7 @@ class DeployedCode:
     """One component's code and what its modules observe while they are evaluated.
 
     `package_digest` names the pushed modules: equal digests, equal sources. `key` is equal for
-    equal behaviour.
+    equal behaviour, the component's arguments aside: calls carry those.
     """
 
     package_digest: str
@@ -36,6 +44,7 @@ class DeployedCode:
     environment_variables: Mapping[str, str]
     import_seed: bytes
     import_unix_ms: int
+    component_args: Mapping[str, str] = field(default_factory=dict)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,12 +91,22 @@ class CodeSource:
         if package is None or config is None:
             return None
         variables = await list_environment_variables(unrecorded)
+        component_args: Mapping[str, str] = {}
+        for path in parent_paths(component):
+            row = await get_component(transaction, path)
+            if row is None or not row.is_active:
+                return None
+            if row.parent_path == ROOT:
+                await self.read_environment_variables(transaction, names_in_parent(row.env))
+            variables = bind_environment(row.env, variables)
+            component_args = row.args
         return DeployedCode(
             package_digest=package[1].sha256.hex(),
             storage_key=package[1].storage_key,
             environment_variables={**self._system_environment, **variables},
             import_seed=config.import_phase_rng_seed,
             import_unix_ms=config.import_unix_ms,
+            component_args=component_args,
         )
 
     async def fetch_inputs(self, code: DeployedCode) -> BundleInputs:

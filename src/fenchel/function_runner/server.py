@@ -13,6 +13,7 @@ from fenchel.definitions import AnalyzedFunction, FunctionPath
 from fenchel.errors import bad_request
 from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
+from fenchel.function_runner.function_names import DeployedFunctionNames
 from fenchel.function_runner.limit_warnings import (
     size_warnings,
     time_warnings,
@@ -23,6 +24,7 @@ from fenchel.function_runner.module_cache import ModuleCache
 from fenchel.function_runner.runner import AllowedVisibility, TransactionHost
 from fenchel.function_runner.validation import check_args, check_function, check_result
 from fenchel.isolate import (
+    Address,
     Bundler,
     CodeBundle,
     NestedCall,
@@ -72,6 +74,7 @@ class FunctionRunnerCore:
         self._module_cache = ModuleCache(self._build_bundle, metrics)
         self._code_lookup = CodeLookup(database, code_source)
         self.code_source = code_source
+        self.names = DeployedFunctionNames(database, code_source)
 
     async def close(self) -> None:
         await self._module_cache.close()
@@ -95,7 +98,7 @@ class FunctionRunnerCore:
         prepared = await self._prepare(request, transaction, visibility, is_nested=depth > 0)
         if isinstance(prepared, JsError):
             return UdfOutcome(result=prepared)
-        function, bundle = prepared
+        function, bundle, request = prepared
         nested_host = _NestingHost(self, host, depth)
         outcome = await self._pool.run_udf(
             bundle, request, transaction, nested_host, is_nested=depth > 0
@@ -116,8 +119,8 @@ class FunctionRunnerCore:
         prepared = await self._prepare(request, transaction, visibility)
         if isinstance(prepared, JsError):
             return UdfOutcome(result=prepared)
-        function, bundle = prepared
-        outcome = await self._pool.run_action(bundle, request, callbacks)
+        function, bundle, request = prepared
+        outcome = await self._pool.run_action(bundle, request, callbacks, self.names)
         return self._finish(function, request, outcome, transaction, start)
 
     async def run_nested(
@@ -139,6 +142,7 @@ class FunctionRunnerCore:
             path=call.path,
             udf_type=UdfType.MUTATION if is_mutation else UdfType.QUERY,
             args_json=f"[{call.args_json}]",
+            identity=parent.identity_for(call.path),
             seed=call.seed,
             journal=QueryJournal(),
         )
@@ -170,7 +174,7 @@ class FunctionRunnerCore:
         visibility: AllowedVisibility,
         *,
         is_nested: bool = False,
-    ) -> tuple[AnalyzedFunction, CodeBundle] | JsError:
+    ) -> tuple[AnalyzedFunction, CodeBundle, UdfRequest] | JsError:
         found = await self._code_lookup.find(transaction, request.path)
         function = None if found.module is None else found.module.find(request.path.function)
         error = check_function(function, request, visibility)
@@ -182,7 +186,9 @@ class FunctionRunnerCore:
             return error
         assert function is not None
         assert found.code is not None, "a module is deployed, so a package is"
-        return function, await self._module_cache.get(found.code)
+        if found.code.component_args:
+            request = replace(request, component_args=found.code.component_args)
+        return function, await self._module_cache.get(found.code), request
 
     def _finish(
         self,
@@ -252,6 +258,16 @@ class _NestingHost:
         self, parent: UdfRequest, transaction: Transaction, call: NestedCall
     ) -> UdfOutcome:
         return await self._core.run_nested(parent, transaction, call, self._host, self._depth + 1)
+
+    async def resolve_address(
+        self, transaction: Transaction | None, address: Address, component: str
+    ) -> FunctionPath:
+        return await self._core.names.resolve_address(transaction, address, component)
+
+    async def create_function_handle(
+        self, transaction: Transaction | None, address: Address, component: str
+    ) -> str:
+        return await self._core.names.create_function_handle(transaction, address, component)
 
     async def read_environment_variables(
         self, transaction: Transaction, names: Iterable[str]

@@ -2,19 +2,22 @@
 make.
 """
 
+from fenchel.isolate.addresses import Address
 from fenchel.isolate.bundler import Bundler
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
-from fenchel.isolate.host import NestedCall, NestedKind, UdfHost
+from fenchel.isolate.host import FunctionNames, NestedCall, NestedKind, UdfHost
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.sandbox import Sandbox, local_sandbox
 from fenchel.isolate.snapshot_builder import SnapshotBuilder
 from fenchel.isolate.worker_pool import PoolStatistics, WorkerPool
 
 __all__ = [
+    "Address",
     "BundleInputs",
     "Bundler",
     "CodeBundle",
     "Deployment",
+    "FunctionNames",
     "ModuleSource",
     "NestedCall",
     "NestedKind",

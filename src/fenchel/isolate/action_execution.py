@@ -9,11 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from fenchel.definitions import FunctionPath
 from fenchel.errors import FenchelError, bad_request
 from fenchel.isolate import syscall_args as args_of
-from fenchel.isolate.addresses import resolve_address
+from fenchel.isolate.addresses import Address
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import Execution, LogLines
+from fenchel.isolate.host import FunctionNames
 from fenchel.isolate.messages import (
     Outcome,
     ResultKind,
@@ -29,8 +31,8 @@ from fenchel.isolate.storage_syscalls import STORAGE_READS, STORAGE_WRITES, Stor
 from fenchel.isolate.syscall_args import decode_args, encode_args_array
 from fenchel.isolate.syscalls import (
     Answer,
+    component_argument,
     error_payload,
-    function_handles_unavailable,
     identity_json,
 )
 from fenchel.isolate.transaction_execution import execute_header
@@ -63,6 +65,7 @@ class ActionCall:
     bundle: CodeBundle
     request: UdfRequest
     callbacks: ActionCallbacks
+    names: FunctionNames
     deployment: Deployment
     egress: Egress
 
@@ -172,6 +175,7 @@ class _ActionSyscalls:
         self.observed_identity = False
         self._request = call.request
         self._callbacks = call.callbacks
+        self._names = call.names
         self._deployment = call.deployment
         self._network = NetworkSyscalls(call.egress)
 
@@ -180,12 +184,12 @@ class _ActionSyscalls:
         self._network.close()
 
     def answer_sync_call(self, op: str, args: bytes) -> Answer:
-        message = (
-            "The app has no component arguments."
-            if op == "1.0/componentArgument"
-            else f"Unknown operation {op}"
-        )
-        return False, encode_error_payload(message, None)
+        try:
+            if op == "1.0/componentArgument":
+                return True, component_argument(self._request, args)
+            raise bad_request("UnknownOperation", f"Unknown operation {op}")
+        except FenchelError as error:
+            return False, error_payload(error)
 
     async def run(self, syscall: Syscall) -> tuple[ResultKind, bytes]:
         try:
@@ -218,12 +222,12 @@ class _ActionSyscalls:
 
     async def _run(self, text: bytes, method: str, run: Callable[..., Awaitable[str]]) -> bytes:
         args = decode_args(args_of.Call, text, method)
-        path = resolve_address(args, self._request.path.component)
+        path = await self._resolve(args)
         return (await run(self._request, path, bytes(args.args).decode())).encode()
 
     async def _schedule(self, text: bytes) -> bytes:
         args = decode_args(args_of.Schedule, text, "scheduler")
-        path = resolve_address(args, self._request.path.component)
+        path = await self._resolve(args)
         args_json = encode_args_array(args.args, "scheduler")
         id = await self._callbacks.schedule(self._request, path, args_json, args.ts)
         return encode_json_bytes(id)
@@ -234,7 +238,7 @@ class _ActionSyscalls:
         return b"null"
 
     async def _get_user_identity(self, text: bytes) -> bytes:
-        self.observed_identity = True
+        self.observed_identity = not self._request.path.component
         return identity_json(self._request)
 
     async def _get_function_metadata(self, text: bytes) -> bytes:
@@ -247,7 +251,13 @@ class _ActionSyscalls:
         return request_metadata(self._request)
 
     async def _create_function_handle(self, text: bytes) -> bytes:
-        raise function_handles_unavailable()
+        address = decode_args(Address, text, "createFunctionHandle")
+        component = self._request.path.component
+        return encode_json_bytes(await self._names.create_function_handle(None, address, component))
+
+    async def _resolve(self, address: Address) -> FunctionPath:
+        component = self._request.path.component
+        return await self._names.resolve_address(None, address, component)
 
 
 def _storage_handler(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fenchel.database import Namespace, Transaction
 from fenchel.definitions import FunctionPath
+from fenchel.isolate.addresses import Address
 from fenchel.runtime.settings import TransactionLimits
 from fenchel.udf import FileAccess, UdfOutcome, UdfRequest
 
@@ -37,7 +38,27 @@ class NestedCall:
     limits: TransactionLimits
 
 
-class UdfHost(Protocol):
+class FunctionNames(Protocol):
+    """Which function user code means. Methods raise FenchelError of a developer kind for names that
+    lead nowhere.
+    """
+
+    async def resolve_address(
+        self, transaction: Transaction | None, address: Address, component: str
+    ) -> FunctionPath:
+        """The function that `address` means for a caller in `component`, in the transaction or, for
+        an action, at the latest snapshot.
+        """
+        ...
+
+    async def create_function_handle(
+        self, transaction: Transaction | None, address: Address, component: str
+    ) -> str:
+        """A text by which every component can call the function (execution 6.5)."""
+        ...
+
+
+class UdfHost(FunctionNames, Protocol):
     """Services of one query or mutation beyond its transaction's tables.
 
     A method that fails because of the request or the code raises FenchelError of a developer kind:

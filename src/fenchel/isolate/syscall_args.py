@@ -100,6 +100,10 @@ class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
+class ComponentArgument(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+
+
 class NormalizeId(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     table: str
     id_string: str

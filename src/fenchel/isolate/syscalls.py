@@ -22,9 +22,10 @@ from fenchel.database import (
     decode_cursor,
     encode_cursor,
 )
+from fenchel.definitions import FunctionPath
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.isolate import syscall_args as args_of
-from fenchel.isolate.addresses import invalid_arguments, resolve_address
+from fenchel.isolate.addresses import Address, invalid_arguments
 from fenchel.isolate.anticipation import Turn
 from fenchel.isolate.frames import ProtocolError
 from fenchel.isolate.host import NestedCall, NestedKind, UdfHost
@@ -145,7 +146,7 @@ class TransactionSyscalls:
                     self.observed_time = True
                     return True, encode_json(int(self._transaction.begin_ts)).encode()
                 case "1.0/componentArgument":
-                    raise bad_request("NoComponentArgs", "The app has no component arguments.")
+                    return True, component_argument(self._request, args)
                 case _:
                     raise bad_request("UnknownOperation", f"Unknown operation {op}")
         except FenchelError as error:
@@ -278,7 +279,7 @@ class TransactionSyscalls:
     # Who and where
 
     async def _get_user_identity(self, text: bytes) -> bytes:
-        self.observed_identity = True
+        self.observed_identity = not self._request.path.component
         return identity_json(self._request)
 
     async def _get_function_metadata(self, text: bytes) -> bytes:
@@ -309,7 +310,7 @@ class TransactionSyscalls:
                 "InvalidFunctionCall", f"Cannot call a {name} function from a Query function"
             )
         call = NestedCall(
-            path=resolve_address(args, self._request.path.component),
+            path=await self._resolve(args),
             kind=kind,
             args_json=bytes(args.args).decode(),
             seed=self._nested_seed(),
@@ -334,7 +335,7 @@ class TransactionSyscalls:
         id = await self._host.schedule(
             self._request,
             self._transaction,
-            resolve_address(args, self._request.path.component),
+            await self._resolve(args),
             args_of.encode_args_array(args.args, "scheduler"),
             args.ts,
         )
@@ -346,7 +347,15 @@ class TransactionSyscalls:
         return _NULL
 
     async def _create_function_handle(self, text: bytes) -> bytes:
-        raise function_handles_unavailable()
+        address = decode_args(Address, text, "createFunctionHandle")
+        component = self._request.path.component
+        return encode_json_bytes(
+            await self._host.create_function_handle(self._transaction, address, component)
+        )
+
+    async def _resolve(self, address: Address) -> FunctionPath:
+        component = self._request.path.component
+        return await self._host.resolve_address(self._transaction, address, component)
 
 
 def _storage_handler(
@@ -425,8 +434,12 @@ def identity_json(request: UdfRequest) -> bytes:
     return encode_json_bytes(user_attributes(request.identity))
 
 
-def function_handles_unavailable() -> FenchelError:
-    return bad_request(
-        "FunctionHandlesUnavailable",
-        "Function handles are not available in this deployment. Pass a function reference instead.",
-    )
+def component_argument(request: UdfRequest, text: bytes) -> bytes:
+    """What the component was given under that name as it was mounted. Raises: a developer error."""
+    name = decode_args(args_of.ComponentArgument, text, "componentArgument").name
+    if not request.path.component:
+        raise bad_request("NoComponentArgs", "The app has no component arguments.")
+    value_json = request.component_args.get(name)
+    if value_json is None:
+        raise bad_request("UnknownComponentArg", f"The component has no argument {name!r}.")
+    return value_json.encode()

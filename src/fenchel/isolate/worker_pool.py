@@ -24,7 +24,7 @@ from fenchel.isolate.action_execution import ActionCall, run_action_on
 from fenchel.isolate.anticipation import Anticipations
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import LossCause, WorkerLost
-from fenchel.isolate.host import UdfHost
+from fenchel.isolate.host import FunctionNames, UdfHost
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.network import Egress
@@ -284,13 +284,18 @@ class WorkerPool:
         return memory_error(function)
 
     async def run_action(
-        self, bundle: CodeBundle, request: UdfRequest, callbacks: ActionCallbacks
+        self,
+        bundle: CodeBundle,
+        request: UdfRequest,
+        callbacks: ActionCallbacks,
+        names: FunctionNames,
     ) -> UdfOutcome:
         """An action, at most once. Raises: FenchelError for overload or if its worker dies."""
         call = ActionCall(
             bundle=bundle,
             request=request,
             callbacks=callbacks,
+            names=names,
             deployment=self._deployment,
             egress=self._egress,
         )

@@ -2,6 +2,16 @@
 
 from fenchel.model.audit_log import record_audit_entry
 from fenchel.model.auth_config import AuthDiff, list_auth_providers, replace_auth_providers
+from fenchel.model.components import (
+    Component,
+    ComponentChange,
+    get_component,
+    get_definition_path,
+    list_active_namespaces,
+    list_components,
+    parent_paths,
+    replace_components,
+)
 from fenchel.model.cron_jobs import (
     CronDiff,
     CronRow,
@@ -42,6 +52,11 @@ from fenchel.model.exports import (
     list_exports,
     replace_export,
     request_export,
+)
+from fenchel.model.function_handles import (
+    decode_function_handle,
+    encode_function_handle,
+    replace_function_handles,
 )
 from fenchel.model.modules import (
     Module,
@@ -119,6 +134,8 @@ __all__ = [
     "STORAGE_VIEW",
     "VIRTUAL_TABLES",
     "AuthDiff",
+    "Component",
+    "ComponentChange",
     "CronDiff",
     "CronRow",
     "CronRun",
@@ -152,12 +169,14 @@ __all__ = [
     "check_value",
     "complete_cron_run",
     "cron_path",
+    "decode_function_handle",
     "decode_source_package",
     "delete_completed",
     "delete_expired_exports",
     "delete_session_requests",
     "delete_stored_file",
     "describe_source_package",
+    "encode_function_handle",
     "encode_source_package",
     "export_keys",
     "export_not_found",
@@ -167,7 +186,9 @@ __all__ = [
     "find_stored_file",
     "find_stored_file_by_uuid",
     "finished",
+    "get_component",
     "get_cron",
+    "get_definition_path",
     "get_environment_variable",
     "get_export",
     "get_import",
@@ -185,7 +206,9 @@ __all__ = [
     "insert_stored_file",
     "is_storage_key_used",
     "is_storage_uuid",
+    "list_active_namespaces",
     "list_auth_providers",
+    "list_components",
     "list_cron_run_logs",
     "list_cron_runs",
     "list_environment_variable_documents",
@@ -197,12 +220,15 @@ __all__ = [
     "list_unfinished_imports",
     "load_args",
     "mark_cron_run",
+    "parent_paths",
     "record_audit_entry",
     "record_session_request",
     "reload_cron_run",
     "replace_auth_providers",
+    "replace_components",
     "replace_crons",
     "replace_export",
+    "replace_function_handles",
     "replace_import",
     "replace_job",
     "replace_modules",

@@ -63,10 +63,11 @@ class JobRow(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledJob:
-    """A row with its id."""
+    """A row with its id. `namespace` is the component whose scheduler holds it."""
 
     id_text: str
     row: JobRow
+    namespace: Namespace = ROOT
 
     @property
     def due_ns(self) -> int:
@@ -117,7 +118,7 @@ async def get_job(
 ) -> ScheduledJob | None:
     """None for an id whose job was never there or was cleaned up."""
     document = await tx.system(namespace).get(_TABLE, id_text)
-    return None if document is None else _decode(document)
+    return None if document is None else _decode(document, namespace)
 
 
 async def find_job_by_user_id(
@@ -136,10 +137,8 @@ async def find_job_by_user_id(
     return await get_job(tx, id_text, namespace=namespace)
 
 
-async def replace_job(
-    tx: Transaction, id_text: str, row: JobRow, *, namespace: Namespace = ROOT
-) -> None:
-    await tx.system(namespace).replace(_TABLE, id_text, encode_row(row))
+async def replace_job(tx: Transaction, job: ScheduledJob, row: JobRow) -> None:
+    await tx.system(job.namespace).replace(_TABLE, job.id_text, encode_row(row))
 
 
 def finished(row: JobRow, state: JobState, *, now_ns: int) -> JobRow:
@@ -147,9 +146,9 @@ def finished(row: JobRow, state: JobState, *, now_ns: int) -> JobRow:
     return msgspec.structs.replace(row, state=state, next_ts=None, completed_ts=now_ns)
 
 
-async def load_args(tx: Transaction, job: ScheduledJob, *, namespace: Namespace = ROOT) -> str:
+async def load_args(tx: Transaction, job: ScheduledJob) -> str:
     """JSON text of the argument array."""
-    document = await tx.system(namespace).get(_ARGS_TABLE, job.row.args_id)
+    document = await tx.system(job.namespace).get(_ARGS_TABLE, job.row.args_id)
     assert document is not None, "a job and its arguments are deleted together"
     return decode_row(document, _ArgsRow).args.decode()
 
@@ -163,7 +162,7 @@ async def list_unfinished(
     The read set covers no more than the rows before the last one returned, unless fewer exist.
     """
     rows = await tx.system(namespace).query(_TABLE, "by_next_ts", lower=0, limit=limit)
-    return [_decode(row) for row in rows]
+    return [_decode(row, namespace) for row in rows]
 
 
 async def delete_completed(
@@ -173,13 +172,14 @@ async def delete_completed(
     tables = tx.system(namespace)
     rows = await tables.query(_TABLE, "by_completed_ts", lower=0, upper=before_ns, limit=limit)
     for row in rows:
-        await tables.delete(_ARGS_TABLE, _decode(row).row.args_id)
+        await tables.delete(_ARGS_TABLE, decode_row(row, JobRow).args_id)
         await tables.delete(_TABLE, row.id_text)
     return len(rows)
 
 
-def _decode(document: Document) -> ScheduledJob:
-    return ScheduledJob(id_text=document.id_text, row=decode_row(document, JobRow))
+def _decode(document: Document, namespace: Namespace) -> ScheduledJob:
+    row = decode_row(document, JobRow)
+    return ScheduledJob(id_text=document.id_text, row=row, namespace=namespace)
 
 
 async def _view(document: Document, tables: SystemTables) -> dict[str, Value]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from fenchel.auth import Identity
+from fenchel.auth import Anonymous, Identity, is_admin
 from fenchel.definitions import FunctionPath
 from fenchel.udf.log_line import LogLine
 from fenchel.udf.outcome import QueryJournal
@@ -28,13 +28,14 @@ class ExecutionContext:
     """Ids that follow a request through everything it causes.
 
     `request_id`: 16 lower-case hex digits, inherited by children. `execution_id`: UUID, new for
-    every attempt.
+    every attempt. `scheduling_component` is the one whose scheduler holds `parent_scheduled_job`.
     """
 
     request_id: str
     execution_id: str
     is_root: bool = True
     parent_scheduled_job: str | None = None
+    scheduling_component: str = ""
     client_ip: str | None = None
     user_agent: str | None = None
 
@@ -44,7 +45,8 @@ class UdfRequest:
     """Everything that the outcome may depend on, besides code and snapshot.
 
     `args_json`: JSON text of an array with one encoded object. `seed`: 32 bytes. `unix_ms`: the
-    frozen time.
+    frozen time. `component_args`: Value JSON texts, what the component was given as it was mounted;
+    part of the code.
     """
 
     path: FunctionPath
@@ -56,6 +58,14 @@ class UdfRequest:
     unix_ms: int
     journal: QueryJournal = field(default_factory=QueryJournal)
     on_log_line: Callable[[LogLine], None] | None = None
+    component_args: Mapping[str, str] = field(default_factory=dict)
+
+    def identity_for(self, callee: FunctionPath) -> Identity:
+        """Whom a function that this one calls sees: between components nobody, unless the caller
+        is an admin (execution 6.8).
+        """
+        is_inside = not self.path.component and not callee.component
+        return self.identity if is_inside or is_admin(self.identity) else Anonymous()
 
 
 class ActionCallbacks(Protocol):
