@@ -161,11 +161,14 @@ async def test_requests_that_are_refused(
     assert caught.value.code == code
 
 
-async def test_components_have_no_pagination(database: Database) -> None:
-    request = PageRequest(query=scan("items"), page_size=1)
-    with pytest.raises(FenchelError) as caught:
-        await database.begin().user("component").paginate(request)
-    assert caught.value.code == "PaginationUnsupportedInComponents"
+async def test_a_component_has_pages_of_its_own(database: Database) -> None:
+    await filled(database, 2)
+    tx = database.begin()
+    await tx.user("component").insert("items", {"n": 7.0})
+    await database.commit(tx)
+    request = PageRequest(query=scan("items"), page_size=10)
+    page = await database.begin().user("component").paginate(request)
+    assert [document.value["n"] for document in page.page] == [7.0]
 
 
 @pytest.mark.parametrize("plain", [b"", b"short", b"f" * 32 + b"\x02", b"f" * 32 + b"\x00rest"])

@@ -15,7 +15,7 @@ from fenchel.database.query_stream import QueryStream
 from fenchel.database.schema_checks import check_against_schemas
 from fenchel.database.system_tables import is_system_name
 from fenchel.database.table_creation import check_user_table_name, create_table
-from fenchel.database.types import ROOT, Namespace, StoredDocument
+from fenchel.database.types import Namespace, StoredDocument
 from fenchel.database.virtual_tables import VirtualTable, find_by_physical_name
 from fenchel.documents import (
     CREATION_TIME_FIELD,
@@ -141,12 +141,6 @@ class UserTables:
     async def paginate(self, request: PageRequest) -> PageResult:
         """One page. Raises: as `compile_query`, and the pagination errors of specification 2.7."""
         check_page_request(request, self._tx.usage.limits.page_size_max)
-        if self._namespace != ROOT:
-            raise bad_request(
-                "PaginationUnsupportedInComponents",
-                "paginate() is only supported in the app. Use an index and a cursor of your own in "
-                "components.",
-            )
         plan = compile_query(self._tx, request.query, self._find_queryable_table)
         return await load_query_page(self._tx, plan, self._view_of(plan.table), request)
 

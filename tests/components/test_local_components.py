@@ -1,0 +1,157 @@
+"""An app with two instances of a component of its own, deployed by the official CLI."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from convex import ConvexClient
+
+from tests.components.apps import HERE, wait_for
+from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def app(server: FenchelServer, tmp_path_factory: pytest.TempPathFactory) -> ConvexApp:
+    folder: Path = tmp_path_factory.mktemp("components") / "app"
+    deployed = ConvexApp.copy(HERE / "app", folder, server=server)
+    deployed.deploy()
+    return deployed
+
+
+@pytest.fixture
+def client(app: ConvexApp) -> ConvexClient:
+    return ConvexClient(app.url)
+
+
+def entry(account: str, amount: float = 1.0) -> dict[str, Any]:
+    return {"account": account, "amount": amount}
+
+
+def run(app: ConvexApp, *arguments: str) -> Any:
+    done = app.convex("run", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_instances_have_tables_of_their_own(client: ConvexClient) -> None:
+    id = client.mutation("ledgers:add", entry("own", 5.0))
+    assert client.query("ledgers:totals", {"account": "own"}) == [5.0, 0.0]
+    assert client.query("ledgers:getById", {"id": id})["account"] == "own"
+    assert "added to own" in client.query("ledgers:notes")
+
+
+def test_ids_of_another_component_are_strings_that_do_not_fit(client: ConvexClient) -> None:
+    with pytest.raises(Exception, match="does not match validator"):
+        client.query("ledgers:getById", {"id": "x"})
+
+
+def test_a_failed_call_into_a_component_is_undone_alone(client: ConvexClient) -> None:
+    notes = client.query("ledgers:notes")
+    message = client.mutation("ledgers:survive", entry("undone", 7.0))
+    assert "no such money" in message
+    assert client.query("ledgers:totals", {"account": "undone"}) == [0.0, 7.0]
+    assert client.query("ledgers:notes") == notes
+    assert "before" in client.query("ledgers:remembered")
+
+
+def test_components_see_no_user_and_only_their_variables(app: ConvexApp) -> None:
+    assert app.convex("env", "set", "GREETING", "hello").returncode == 0
+    identity = json.dumps({"subject": "me", "issuer": "https://i.test", "tokenIdentifier": "t"})
+    seen = run(app, "--identity", identity, "ledgers:whoami")
+    assert seen == {
+        "app": "me",
+        "first": {"subject": None, "word": "hello"},
+        "second": {"subject": None, "word": "fixed"},
+    }
+    assert app.convex("env", "set", "GREETING", "bye").returncode == 0
+    assert run(app, "ledgers:whoami")["first"]["word"] == "bye"
+
+
+def test_functions_are_scheduled_inside_and_across_components(client: ConvexClient) -> None:
+    client.mutation("ledgers:addLater", entry("later"))
+    wait_for(client, "ledgers:totals", lambda found: found == [1.0, 1.0], {"account": "later"})
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_component_calls_back_by_a_handle(client: ConvexClient, is_later: bool) -> None:
+    account = f"handle {is_later}"
+    args = {**entry(account), "isLater": is_later}
+    handle = client.mutation("ledgers:addThen", args)
+    assert handle == client.mutation("ledgers:addThen", {**args, "account": "other"})
+    wait_for(client, "ledgers:remembered", lambda found: f"{account} has 1 more" in found)
+
+
+def test_actions_call_into_components(client: ConvexClient) -> None:
+    assert client.action("ledgers:addFromActions", entry("actions", 3.0)) == [3.0, 3.0]
+    assert "by an action" in client.query("ledgers:notes")
+
+
+def test_every_instance_has_its_cron(client: ConvexClient) -> None:
+    wait_for(client, "ledgers:totals", lambda found: found == [1.0, 1.0], {"account": "interest"})
+
+
+def test_internal_functions_are_not_exported(client: ConvexClient, app: ConvexApp) -> None:
+    done = app.convex("run", "ledgers:reachInside")
+    assert 'Child component "first" does not export [entries, addInternally]' in done.stderr
+
+
+def test_the_cli_looks_into_a_component(app: ConvexApp, client: ConvexClient) -> None:
+    client.mutation("ledgers:add", entry("cli", 4.0))
+    tables = app.convex("data", "--component", "first")
+    assert tables.stdout.split() == ["entries"]
+    rows = app.convex("data", "entries", "--component", "first")
+    assert '"cli"' in rows.stdout
+    assert run(app, "--component", "first", "entries:total", '{"account":"cli"}') == 4
+
+
+def test_clients_reach_no_component(app: ConvexApp, client: ConvexClient) -> None:
+    with pytest.raises(Exception, match="Could not find public function"):
+        client.query("entries:total", {"account": "own"})
+
+
+def test_a_component_that_a_push_leaves_out_keeps_its_data(
+    server: FenchelServer, tmp_path: Path
+) -> None:
+    app = ConvexApp.copy(HERE / "app", tmp_path / "app", server=server)
+    app.deploy()
+    client = ConvexClient(app.url)
+    client.mutation("ledgers:add", entry("kept", 2.0))
+    config = app.folder / "convex/convex.config.ts"
+    whole = config.read_text()
+    ledgers = (app.folder / "convex/ledgers.ts").read_text()
+    config.write_text('import { defineApp } from "convex/server";\nexport default defineApp();\n')
+    (app.folder / "convex/ledgers.ts").unlink()
+    for folder in ("ledger", "archive"):
+        shutil.move(app.folder / "convex" / folder, tmp_path / folder)
+    done = app.convex("deploy")
+    assert done.returncode == 0, done.stderr
+    assert "Unmounted component first." in done.stderr
+    gone = app.convex("run", "--component", "first", "entries:total", '{"account":"kept"}')
+    assert "Could not find function" in gone.stderr
+
+    config.write_text(whole)
+    (app.folder / "convex/ledgers.ts").write_text(ledgers)
+    for folder in ("ledger", "archive"):
+        shutil.move(tmp_path / folder, app.folder / "convex" / folder)
+    done = app.convex("deploy")
+    assert "Remounted component first." in done.stderr
+    assert client.query("ledgers:totals", {"account": "kept"})[0] == 2.0
+
+
+def test_a_circle_of_components_is_refused(server: FenchelServer, tmp_path: Path) -> None:
+    app = ConvexApp.copy(HERE / "app", tmp_path / "app", server=server)
+    (app.folder / "convex/archive/convex.config.ts").write_text(
+        'import { defineComponent } from "convex/server";\n'
+        'import ledger from "../ledger/convex.config";\n'
+        'const archive = defineComponent("archive");\narchive.use(ledger);\n'
+        "export default archive;\n"
+    )
+    done = app.convex("deploy")
+    assert done.returncode == 1
+    assert "Found cyclic definition dependency" in done.stderr
