@@ -52,12 +52,15 @@ export class Worker {
   }
 
   /**
-   * Prepares one context ahead of its use; false when there is nothing to prepare, or a query or
-   * mutation is under way, whose next turn would have to wait for it.
+   * Prepares one context ahead of its use; false when there is nothing to prepare. While a query or
+   * mutation is under way, whose next turn would have to wait for it, only what is missed badly.
    */
   prepareOne(): boolean {
-    for (const { header } of this.#executions.values()) if (header.kind !== "action") return false;
-    for (const bundle of this.#bundles.values()) if (bundle.prepareOne()) return true;
+    const isBusy = [...this.#executions.values()].some(({ header }) => header.kind !== "action");
+    for (const bundle of this.#bundles.values()) {
+      const { warmRealms } = bundle;
+      if (isBusy ? warmRealms.prepareOneUnderLoad() : bundle.prepareOne()) return true;
+    }
     return false;
   }
 

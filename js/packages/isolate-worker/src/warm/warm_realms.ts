@@ -14,6 +14,8 @@ import type { WarmScript } from "./instrument.ts";
 
 /** Executions that a bundle has had before a realm is prepared, which takes longer than they do. */
 const EXECUTIONS_BEFORE = 16;
+/** Misses that are worth letting all executions of the worker wait for a realm. */
+const MISSES_UNDER_LOAD = 64;
 const IMPORT_TIMEOUT_MS = 10_000;
 /** How often a realm is used before it is thrown away. */
 const USES_MAX = 20_000;
@@ -58,8 +60,8 @@ export class WarmRealms {
   readonly #freshOnly = new Set<string>();
   readonly #budget: WarmBudget;
   #executions = 0;
-  /** An execution found no idle realm since the last one was made. */
-  #isShort = false;
+  /** Executions that found no idle realm since the last one was made. */
+  #misses = 0;
   /** When an execution last asked for a realm. */
   usedMs = performance.now();
 
@@ -85,7 +87,7 @@ export class WarmRealms {
       this.discard(context);
       context = this.#idle.pop();
     }
-    this.#isShort ||= context === undefined;
+    if (context === undefined) this.#misses += 1;
     return context;
   }
 
@@ -113,8 +115,8 @@ export class WarmRealms {
   /** Prepares one realm if executions miss one and there may be more. Returns whether it did. */
   prepareOne(): boolean {
     if (this.#script === null || this.#executions < EXECUTIONS_BEFORE) return false;
-    if (!this.#isShort || !this.#budget.makeRoom(this.#header.warmRealmsMax)) return false;
-    this.#isShort = false;
+    if (this.#misses === 0 || !this.#budget.makeRoom(this.#header.warmRealmsMax)) return false;
+    this.#misses = 0;
     const context = new Generation(this.#source(), 1).take();
     const reason = importInto(context, this.#script, this.#header);
     if (reason === "") {
@@ -127,6 +129,11 @@ export class WarmRealms {
     console.error(`no warm realms bundle=${this.#header.key.slice(0, 12)} reason=${reason}`);
     this.unload();
     return false;
+  }
+
+  /** The same under load, which never lets up: once many executions have missed one. */
+  prepareOneUnderLoad(): boolean {
+    return this.#misses >= MISSES_UNDER_LOAD && this.prepareOne();
   }
 
   /** Gives one realm up for another bundle; false when all are at work. */
