@@ -35,6 +35,7 @@ class FenchelServer:
     port: int
     site_port: int
     command: tuple[Path | str, ...] = (FENCHEL,)
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -56,7 +57,7 @@ class FenchelServer:
         ports = ["--port", str(self.port), "--site-port", str(self.site_port)]
         with self._log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "serve", *ports, "--data-dir", self.data_folder],
+                [*self.command, "serve", *ports, *self.options, "--data-dir", self.data_folder],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

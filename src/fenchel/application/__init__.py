@@ -10,6 +10,8 @@ from fenchel.application.calls import (
     QueryRun,
     SessionRequest,
 )
+from fenchel.application.clock_advance import ClockAdvancer
+from fenchel.application.data_reset import DataResetter
 from fenchel.application.deploy_messages import (
     CanonicalUrls,
     ConfigHashes,
@@ -35,7 +37,9 @@ __all__ = [
     "Application",
     "CanonicalUrls",
     "ClientResult",
+    "ClockAdvancer",
     "ConfigHashes",
+    "DataResetter",
     "DeployService",
     "EnvironmentChange",
     "EnvironmentService",

@@ -38,6 +38,7 @@ from fenchel.database import (
     SchemaValidator,
     Subscription,
     Token,
+    Transaction,
 )
 from fenchel.definitions import AuthProvider
 from fenchel.documents import Timestamp
@@ -193,6 +194,12 @@ class Application:
         return encode_client_error(
             error, request_id=call.request_id, redact_errors=self._redact_errors
         )
+
+    async def next_due_ns(self, tx: Transaction) -> int | None:
+        """When the first unfinished job or cron run is, or was, due; None if there is none."""
+        executors = (self._executors.jobs, self._executors.crons)
+        times = [await executor.next_due_ns(tx) for executor in executors]
+        return min((time for time in times if time is not None), default=None)
 
     async def auth_providers(self) -> list[AuthProvider]:
         """Whose tokens are accepted now."""

@@ -89,6 +89,10 @@ class CronExecutor:
         """Serve for ever."""
         await self._loop.run()
 
+    async def next_due_ns(self, tx: Transaction) -> int | None:
+        """When the first unfinished cron run is, or was, due; None if there is none."""
+        return await self._loop.next_due_ns(tx)
+
     async def _run_cron(self, run: CronRun) -> None:
         """Run until the run is logged, however often the system fails before that."""
         attempt = 0

@@ -76,6 +76,11 @@ class DueLoop(Generic[Row]):
             finally:
                 subscription.close()
 
+    async def next_due_ns(self, tx: Transaction) -> int | None:
+        """When the first unfinished row is, or was, due; None if there is no such row."""
+        rows = await self._list_next(tx, 1)
+        return rows[0].due_ns if rows else None
+
     def _start_due(self, rows: Sequence[Row]) -> float:
         """Start due rows while there are slots; seconds until the next look is needed."""
         now_ns = self._runtime.clock.now_ns()

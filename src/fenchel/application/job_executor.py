@@ -87,6 +87,10 @@ class JobExecutor:
         """Serve for ever."""
         await self._loop.run()
 
+    async def next_due_ns(self, tx: Transaction) -> int | None:
+        """When the first unfinished job is, or was, due; None if there is none."""
+        return await self._loop.next_due_ns(tx)
+
     async def _run_job(self, job: ScheduledJob) -> None:
         try:
             tx = self._database.begin()

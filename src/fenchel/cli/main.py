@@ -73,6 +73,11 @@ def main() -> None:
     help="With --production: let actions fetch from private network addresses.",
 )
 @click.option(
+    "--test-mode",
+    is_flag=True,
+    help="Let holders of the admin key put the clock forward and reset the data.",
+)
+@click.option(
     "--log-level",
     default="warning",
     show_default=True,
@@ -101,12 +106,15 @@ def serve_command(
     require_sandbox: bool,
     production: bool,
     allow_private_addresses: bool,
+    test_mode: bool,
     log_level: str,
     warm_realms: int,
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
     if in_memory and (data_dir is not None or database_url is not None):
         raise click.UsageError("--in-memory and a place to keep data exclude each other.")
+    if test_mode and (production or database_url is not None):
+        raise click.UsageError("--test-mode is for data in memory or in a folder, not production.")
     runtime = Runtime(
         settings=serve_settings(
             is_production=production,
@@ -126,6 +134,7 @@ def serve_command(
             url=url,
             site_url=site_url,
             require_sandbox=require_sandbox,
+            test_mode=test_mode,
             log_level=log_level,
         )
         serve(arguments, runtime)

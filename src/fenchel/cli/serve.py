@@ -37,6 +37,7 @@ class ServeArguments:
     site_url: str | None
     log_level: str
     require_sandbox: bool = False
+    test_mode: bool = False
 
 
 def serve_settings(
@@ -125,6 +126,7 @@ def _options(arguments: ServeArguments) -> ServeOptions:
         url=arguments.url,
         site_url=arguments.site_url,
         require_sandbox=arguments.require_sandbox,
+        test_mode=arguments.test_mode,
     )
 
 
@@ -139,6 +141,7 @@ def _welcome(backend: Backend, arguments: ServeArguments) -> str:
             f"  Site  {backend.site_url}",
             f"  Data  {data}",
             f"  User code runs with: {', '.join(backend.sandbox.in_force)}",
+            *(["  Test mode: the clock can be moved, data can be reset"] * arguments.test_mode),
             *(f"  Missing on this system: {name}" for name in backend.sandbox.missing),
             "",
             "Put these lines into .env.local of your app, then run `npx convex dev`:",

@@ -31,6 +31,9 @@ from fenchel.documents import ALL_KEYS, TabletId
 from fenchel.errors import bad_request
 from fenchel.values import Value
 
+# Documents of a table that `empty` deletes instead of replacing the table.
+DELETED_ONE_BY_ONE_MAX = 200
+
 
 class TableAdmin:
     """The `_tables` rows of one namespace's user tables, through a transaction."""
@@ -110,6 +113,25 @@ class TableAdmin:
         await self._set_state(table, TableState.DELETING)
         for index in self._tx.metadata.indexes.get(table.tablet_id, ()):
             await self._rows.delete(INDEXES, index.id_text)
+
+    async def empty(self, table: Table) -> None:
+        """Remove the documents of an active table, whose name, number and indexes stay.
+
+        A few go one by one, which leaves nothing behind in the metadata; many with the table that
+        holds them, at a cost that does not depend on their number.
+        """
+        count = self._tx.document_count(table)
+        if count > DELETED_ONE_BY_ONE_MAX:
+            await self.activate([await self.create_hidden(table.name, table.number)])
+        elif count > 0:
+            by_id = self._tx.metadata.by_id_index(table.tablet_id)
+            page = await self._tx.load_page(
+                table, by_id, ALL_KEYS, is_descending=False, limit=count
+            )
+            for revision in page.revisions:
+                internal_id = revision.document.internal_id
+                stored = await self._tx.load_document(table, internal_id)
+                self._tx.write_document(table, stored, None, internal_id)
 
     async def delete(self, name: str) -> bool:
         """`discard` the table of that name, if there is one, and whether there was.

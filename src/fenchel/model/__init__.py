@@ -66,6 +66,7 @@ from fenchel.model.modules import (
     list_modules,
     replace_modules,
 )
+from fenchel.model.runtime_rows import forget_runtime_rows
 from fenchel.model.scheduled_jobs import (
     SCHEDULED_FUNCTIONS_VIEW,
     JobAttempts,
@@ -186,6 +187,7 @@ __all__ = [
     "find_stored_file",
     "find_stored_file_by_uuid",
     "finished",
+    "forget_runtime_rows",
     "get_component",
     "get_cron",
     "get_definition_path",

@@ -167,6 +167,19 @@ async def complete_cron_run(tx: Transaction, run: CronRun, log: CronRunLog, *, n
     return missed_count
 
 
+async def restart_crons(tx: Transaction, *, now_ns: int, namespace: Namespace = ROOT) -> None:
+    """Set the next run of every cron as if it had just run at `now_ns`, for the first time."""
+    for name, (cron_id, spec) in (await _list_crons(tx, namespace)).items():
+        run = await _find_run(tx, namespace, cron_id)
+        row = CronRunRow(
+            cron_job_id=cron_id,
+            state=CronRunState("pending"),
+            prev_ts=None,
+            next_ts=run_after(name, spec.cron_schedule, now_ns, now_ns)[0],
+        )
+        await tx.system(namespace).replace(_NEXT_RUNS, run.id_text, encode_row(row))
+
+
 async def list_cron_run_logs(
     tx: Transaction, name: str, *, namespace: Namespace = ROOT
 ) -> list[CronRunLog]:

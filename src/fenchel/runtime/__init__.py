@@ -11,6 +11,7 @@ from fenchel.runtime.randomness import (
 )
 from fenchel.runtime.runtime import Runtime
 from fenchel.runtime.settings import Settings
+from fenchel.runtime.shifting_clock import ShiftingClock
 
 __all__ = [
     "BackgroundTasks",
@@ -20,6 +21,7 @@ __all__ = [
     "Runtime",
     "SeededRandomness",
     "Settings",
+    "ShiftingClock",
     "SystemClock",
     "SystemRandomness",
     "encode_uuid4",

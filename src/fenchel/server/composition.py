@@ -9,10 +9,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fenchel.application import Application, CanonicalUrls
+from fenchel.application import Application, CanonicalUrls, ClockAdvancer, DataResetter
 from fenchel.auth import HttpDocuments, KeyBroker, TokenVerifier
 from fenchel.database import Database
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
@@ -31,7 +31,7 @@ from fenchel.persistence import (
     PostgresPersistence,
     SqlitePersistence,
 )
-from fenchel.runtime import Runtime
+from fenchel.runtime import Runtime, ShiftingClock
 from fenchel.server.app import ApiApplication
 from fenchel.server.authentication import RequestAuthenticator
 from fenchel.server.bundled_runtime import check_bundled_runtime
@@ -50,6 +50,7 @@ from fenchel.server.shutdown import Shutdown
 from fenchel.server.site import HTTP_ACTION_ROUTES, site_application
 from fenchel.server.storage_routes import StorageHandlers
 from fenchel.server.sync_socket import SyncSockets
+from fenchel.server.test_mode_routes import SuiteControls, SuiteHandlers, refusal
 from fenchel.server.unavailable_routes import unavailable_routes
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ class ServeOptions:
 
     With a `database_url` (`postgres://…`), `data_dir` keeps the files only. `url` and `site_url`
     are what clients use; None means host and port. `require_sandbox` refuses to start where the
-    system cannot isolate user code in full.
+    system cannot isolate user code in full. `test_mode`: callers with an admin key may put the
+    clock forward and forget all data.
     """
 
     host: str
@@ -78,6 +80,7 @@ class ServeOptions:
     url: str | None = None
     site_url: str | None = None
     require_sandbox: bool = False
+    test_mode: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,7 @@ class _Engine:
     key_broker: KeyBroker
     authenticator: RequestAuthenticator
     runner_metrics: FunctionRunnerMetrics
+    suite_controls: SuiteControls | None
 
 
 class Backend:
@@ -112,6 +116,7 @@ class Backend:
         self.url = urls.convex_cloud_url
         self.site_url = urls.convex_site_url
         self.sandbox = local_sandbox()
+        self._suite_controls = engine.suite_controls
         self._api = api
         self._sync_sockets = sync_sockets
         self._listeners = listeners
@@ -130,6 +135,22 @@ class Backend:
         finally:
             stopped.cancel()
             failed.cancel()
+
+    async def advance_clock(self, seconds: float) -> None:
+        """Put the clock forward and return when everything that fell due has run.
+
+        Raises: TestModeOff, ClockNotSettled.
+        """
+        await self._controls().clock.advance(round(seconds * 1_000))
+
+    async def reset(self) -> None:
+        """Forget all data; code, schema and indexes stay. Raises: TestModeOff."""
+        await self._controls().data.reset()
+
+    def _controls(self) -> SuiteControls:
+        if self._suite_controls is None:
+            raise refusal()
+        return self._suite_controls
 
     async def close(self) -> None:
         """Stop accepting, finish what runs until the drain deadline, close sockets and database."""
@@ -150,6 +171,8 @@ async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
     DataDirectoryNotWritable, DatabaseUnreachable, RuntimeMissing, SandboxIncomplete and the like.
     """
     check_bundled_runtime()
+    if options.test_mode:
+        runtime = replace(runtime, clock=ShiftingClock(runtime.clock))
     if options.require_sandbox:
         local_sandbox().check_complete()
     async with AsyncExitStack() as stack:
@@ -231,7 +254,17 @@ async def _running_engine(
                 key_broker=key_broker, token_verifier=verifier, runtime=runtime
             ),
             runner_metrics=metrics,
+            suite_controls=_suite_controls(database, application, runtime),
         )
+
+
+def _suite_controls(
+    database: Database, application: Application, runtime: Runtime
+) -> SuiteControls | None:
+    if not isinstance(runtime.clock, ShiftingClock):
+        return None
+    clock = ClockAdvancer(database=database, clock=runtime.clock, next_due=application.next_due_ns)
+    return SuiteControls(clock=clock, data=DataResetter(database=database, runtime=runtime))
 
 
 async def _open_persistence(options: ServeOptions, runtime: Runtime) -> Persistence:
@@ -261,13 +294,19 @@ def _function_runner(
     }
     return InProcessFunctionRunner(
         database=database,
-        pool=WorkerPool(runtime, deployment=Deployment(name=options.instance.name)),
+        pool=WorkerPool(_in_real_time(runtime), deployment=Deployment(name=options.instance.name)),
         bundler=Bundler(),
         snapshot_builder=SnapshotBuilder(runtime.settings.isolate),
         code_source=CodeSource(file_storage, system_environment=system_environment),
         runtime=runtime,
         metrics=metrics,
     )
+
+
+def _in_real_time(runtime: Runtime) -> Runtime:
+    """For what watches processes: putting the clock forward must not make them seem to hang."""
+    clock = runtime.clock
+    return replace(runtime, clock=clock.base) if isinstance(clock, ShiftingClock) else runtime
 
 
 def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
@@ -311,6 +350,11 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
         ).routes,
         StorageHandlers(application.files).routes,
         MetricsHandlers(engine.runner_metrics.registry).routes,
+        SuiteHandlers(
+            controls=engine.suite_controls,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
         unavailable_routes(),
         HTTP_ACTION_ROUTES,
     )

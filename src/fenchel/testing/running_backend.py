@@ -14,11 +14,22 @@ INSTANCE = Instance(name="test-instance", secret=bytes(range(32)))
 
 @asynccontextmanager
 async def running_backend(
-    *, data_dir: Path | None = None, runtime: Runtime | None = None
+    *,
+    data_dir: Path | None = None,
+    runtime: Runtime | None = None,
+    test_mode: bool = True,
 ) -> AsyncIterator[Backend]:
-    """In memory unless `data_dir` is given; stopped in order at the end."""
+    """In memory unless `data_dir` is given; stopped in order at the end.
+
+    In test mode it can `advance_clock` and `reset`.
+    """
     options = ServeOptions(
-        host="127.0.0.1", port=0, site_port=0, data_dir=data_dir, instance=INSTANCE
+        host="127.0.0.1",
+        port=0,
+        site_port=0,
+        data_dir=data_dir,
+        instance=INSTANCE,
+        test_mode=test_mode,
     )
     backend = await compose(options, runtime or Runtime())
     try:

@@ -18,6 +18,13 @@ export const add = mutation({
   handler: async (ctx, note) => await ctx.db.insert("notes", note),
 });
 
+export const addLater = mutation({
+  args: { topic: v.string(), body: v.string(), delayMs: v.number() },
+  handler: async (ctx, { delayMs, ...note }) => {
+    await ctx.scheduler.runAfter(delayMs, api.notes.add, note);
+  },
+});
+
 /** Reads what it writes, so that concurrent calls conflict and are run again. */
 export const addNumbered = mutation({
   args: { topic: v.string() },
