@@ -21,7 +21,7 @@ MINUTE_MS = 60_000
 class Suite:
     """A running backend whose functions note their times, in seconds since the start."""
 
-    def __init__(self, backend: Backend, clock: ShiftingClock, noted: list[float]) -> None:
+    def __init__(self, backend: Backend, clock: ShiftingClock, noted: list[int]) -> None:
         self.backend = backend
         self.clock = clock
         self.noted = noted

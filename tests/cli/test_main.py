@@ -91,6 +91,14 @@ class TestServe:
         assert done.returncode == 2
         assert "exclude each other" in done.stderr
 
+    @pytest.mark.parametrize(
+        "option", [("--production",), ("--database-url", "postgres://user@host/data")]
+    )
+    def test_production_has_no_test_mode(self, option: tuple[str, ...]) -> None:
+        done = fenchel("serve", "--test-mode", *option)
+        assert done.returncode == 2
+        assert "not production" in done.stderr
+
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_ends_it_in_order(self, number: signal.Signals) -> None:
         ports = ("--port", "0", "--site-port", "0")

@@ -92,7 +92,6 @@ def test_a_reset_is_quick_and_a_live_query_sees_it(
     assert notes(ConvexClient(suite_app.url), "reset") == []
     # 20 ms are the aim; a machine busy with other tests may take longer.
     assert statistics.median(seconds) < 0.2, seconds
-    print(seconds)
 
 
 def test_a_server_without_test_mode_refuses(app: ConvexApp) -> None:

@@ -2,6 +2,7 @@
 
 from fenchel.testing.faulty_persistence import FaultPlan, FaultyPersistence, SimulatedDisk
 from fenchel.testing.running_backend import running_backend
+from fenchel.testing.served_backend import ServedBackend, served_backend
 from fenchel.testing.simulated_process import ProcessCrashed, SimulatedProcess
 from fenchel.testing.simulated_server import Running, SimulatedServer
 from fenchel.testing.virtual_time import (
@@ -16,6 +17,7 @@ __all__ = [
     "FaultyPersistence",
     "ProcessCrashed",
     "Running",
+    "ServedBackend",
     "SimulatedDisk",
     "SimulatedProcess",
     "SimulatedServer",
@@ -24,4 +26,5 @@ __all__ = [
     "VirtualEventLoop",
     "run_virtual",
     "running_backend",
+    "served_backend",
 ]
