@@ -1,4 +1,4 @@
-"""`python -m fenchel.cli` is the command line, for those who start it with a certain interpreter."""
+"""`python -m fenchel.cli` is the command line, run by a certain interpreter."""
 
 from fenchel.cli.main import main
 
