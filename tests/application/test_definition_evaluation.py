@@ -10,6 +10,7 @@ import pytest
 
 from fenchel.application import StartPushRequest
 from fenchel.application.definition_evaluation import decode_definitions, evaluate_definitions
+from fenchel.application.evaluation_cache import EvaluationCache
 from fenchel.errors import FenchelError
 from fenchel.isolate import BundleInputs
 from fenchel.udf import JsError
@@ -63,7 +64,12 @@ class RecordingRunner(FakeFunctionRunner):
 async def test_children_are_evaluated_before_their_parents() -> None:
     runner = RecordingRunner()
     request = push(["b", "a"], a=["c"], b=["a"], c=[])
-    assert list(await evaluate_definitions(request, runner, INPUTS)) == ["c", "a", "b", ""]
+    assert list(await evaluate_definitions(request, EvaluationCache(runner), INPUTS)) == [
+        "c",
+        "a",
+        "b",
+        "",
+    ]
     assert [dict(i.environment_variables) for i in runner.evaluated] == [
         {},
         {},
@@ -74,7 +80,7 @@ async def test_children_are_evaluated_before_their_parents() -> None:
 
 async def test_imports_lead_to_modules_that_describe_the_children() -> None:
     runner = RecordingRunner()
-    await evaluate_definitions(push(["a"], a=[]), runner, INPUTS)
+    await evaluate_definitions(push(["a"], a=[]), EvaluationCache(runner), INPUTS)
     main, chunk = runner.evaluated[-1].modules
     assert main.source.startswith(f'import c0 from"./{chunk.path}";')
     assert 'componentDefinitionPath: "a"' in chunk.source
@@ -93,7 +99,7 @@ async def test_graphs_that_cannot_be_built(
     request_: StartPushRequest, code: str, text: str
 ) -> None:
     with pytest.raises(FenchelError) as caught:
-        await evaluate_definitions(request_, RecordingRunner(), INPUTS)
+        await evaluate_definitions(request_, EvaluationCache(RecordingRunner()), INPUTS)
     assert caught.value.code == code
     assert text in caught.value.message
 
@@ -104,7 +110,7 @@ async def test_a_definition_that_throws_names_its_component() -> None:
             return JsError(message="Uncaught Error: no")
 
     with pytest.raises(FenchelError, match=r"convex.config.ts of a failed:\nUncaught Error: no"):
-        await evaluate_definitions(push(["a"], a=[]), Failing(), INPUTS)
+        await evaluate_definitions(push(["a"], a=[]), EvaluationCache(Failing()), INPUTS)
 
 
 def test_the_app_and_components_cannot_stand_for_each_other() -> None:

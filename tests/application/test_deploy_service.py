@@ -16,6 +16,7 @@ from fenchel.application import (
     StartPushResponse,
     WaitForSchemaRequest,
 )
+from fenchel.application.deploy_messages import PushModule
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule
 from fenchel.errors import FenchelError
 from fenchel.isolate import BundleInputs
@@ -286,7 +287,10 @@ class TestFailures:
     async def test_a_push_that_another_one_overtook(self, backend: Backend) -> None:
         first = await backend.application.deploy.start_push(golden_push())
         backend.runner.schema_json = schema_json("body", "author")
-        second = await backend.application.deploy.start_push(golden_push())
+        schema = PushModule(path="schema.js", source="another schema")
+        second = await backend.application.deploy.start_push(
+            with_modules(golden_push(), schema=schema)
+        )
         assert (await wait(backend, first))["type"] == "raceDetected"
         with pytest.raises(FenchelError, match="SchemaAlreadyOverwritten"):
             await finish(backend, first)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from fenchel.application.deploy_messages import PushModule, StartPushRequest
+from fenchel.application.evaluation_cache import EvaluationCache
 from fenchel.database import ROOT
 from fenchel.definitions import ComponentDefinition, decode_component_definition
 from fenchel.errors import FenchelError, bad_request
-from fenchel.function_runner import FunctionRunner
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.udf import JsError
 
@@ -33,7 +33,7 @@ class _ChildName(msgspec.Struct, frozen=True):
 
 
 async def evaluate_definitions(
-    request: StartPushRequest, function_runner: FunctionRunner, app_inputs: BundleInputs
+    request: StartPushRequest, evaluations: EvaluationCache, app_inputs: BundleInputs
 ) -> dict[str, str]:
     """JSON texts of what the definitions export, by their path, children first.
 
@@ -49,7 +49,7 @@ async def evaluate_definitions(
             continue
         inputs = app_inputs if path == ROOT else replace(app_inputs, environment_variables={})
         inputs = replace(inputs, modules=_modules(source.module, source.dependencies, evaluated))
-        text = await function_runner.evaluate_app_definition(inputs)
+        text = await evaluations.evaluate_app_definition(inputs)
         if isinstance(text, JsError):
             raise _failed(path, text)
         evaluated[path] = text

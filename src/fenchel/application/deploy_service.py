@@ -20,6 +20,7 @@ from fenchel.application.deploy_messages import (
     WaitForSchemaRequest,
 )
 from fenchel.application.deployed_code import name_deployed_code
+from fenchel.application.evaluation_cache import EvaluationCache
 from fenchel.application.push_checks import check_message
 from fenchel.application.push_evaluation import PushEvaluator, prefix_error
 from fenchel.application.push_finish import finish_push
@@ -68,7 +69,7 @@ class DeployService:
         self._waiter = SchemaWaiter(database=database, clock=runtime.clock)
         self._evaluator = PushEvaluator(
             database=database,
-            function_runner=function_runner,
+            evaluations=EvaluationCache(function_runner),
             file_storage=file_storage,
             auth_configs=auth_configs,
             canonical_urls=canonical_urls,

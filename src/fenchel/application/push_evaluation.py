@@ -19,6 +19,7 @@ from fenchel.application.deploy_messages import (
     StartPushRequest,
 )
 from fenchel.application.deployed_code import name_instance_code
+from fenchel.application.evaluation_cache import EvaluationCache
 from fenchel.application.push_checks import (
     check_analysis,
     check_push,
@@ -30,7 +31,6 @@ from fenchel.database import ROOT, Database, Transaction
 from fenchel.definitions import EMPTY_SCHEMA, AnalyzedModule, decode_schema, instantiate
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
-from fenchel.function_runner import FunctionRunner
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import (
     PackagedModule,
@@ -53,7 +53,7 @@ from fenchel.udf import JsError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushEvaluator:
     database: Database
-    function_runner: FunctionRunner
+    evaluations: EvaluationCache
     file_storage: FileStorage
     auth_configs: AuthConfigEvaluator
     canonical_urls: CanonicalUrls
@@ -145,7 +145,7 @@ class PushEvaluator:
         self, request: StartPushRequest, app: EvaluatedDefinition, variables: Mapping[str, str]
     ) -> dict[str, str]:
         inputs = self._inputs((), app.udf_config, variables)
-        return await evaluate_definitions(request, self.function_runner, inputs)
+        return await evaluate_definitions(request, self.evaluations, inputs)
 
     async def _store_package(
         self, modules: Sequence[PackagedModule], node_version: str | None
@@ -180,7 +180,7 @@ class PushEvaluator:
         )
 
     async def _analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule]:
-        analysis = await self.function_runner.analyze(inputs)
+        analysis = await self.evaluations.analyze(inputs)
         if isinstance(analysis, JsError):
             raise _failed("InvalidModules", "Loading the pushed modules failed:", analysis)
         check_analysis(analysis)
@@ -189,7 +189,7 @@ class PushEvaluator:
     async def _evaluate_schema(self, module: PushModule | None) -> str | None:
         if module is None:
             return None
-        schema_json = await self.function_runner.evaluate_schema(_source(module))
+        schema_json = await self.evaluations.evaluate_schema(_source(module))
         if isinstance(schema_json, JsError):
             raise _failed("InvalidSchema", "Evaluating schema.ts failed:", schema_json)
         return schema_json
