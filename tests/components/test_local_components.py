@@ -144,6 +144,22 @@ def test_a_component_that_a_push_leaves_out_keeps_its_data(
     assert client.query("ledgers:totals", {"account": "kept"})[0] == 2.0
 
 
+def test_a_variable_that_the_app_declares_must_be_set(
+    server: FenchelServer, tmp_path: Path
+) -> None:
+    app = ConvexApp.copy(HERE / "app", tmp_path / "app", server=server)
+    config = app.folder / "convex/convex.config.ts"
+    config.write_text(
+        config.read_text().replace(
+            "GREETING: v.optional(v.string())", "GREETING: v.string(), OTHER: v.string()"
+        )
+    )
+    done = app.convex("deploy")
+    assert done.returncode == 1
+    assert "environment variable" in done.stderr.lower(), done.stderr
+    assert "OTHER" in done.stderr
+
+
 def test_a_circle_of_components_is_refused(server: FenchelServer, tmp_path: Path) -> None:
     app = ConvexApp.copy(HERE / "app", tmp_path / "app", server=server)
     (app.folder / "convex/archive/convex.config.ts").write_text(

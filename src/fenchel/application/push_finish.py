@@ -18,7 +18,12 @@ from fenchel.database import (
     Transaction,
     create_component_tables,
 )
-from fenchel.definitions import ComponentInstance, FunctionPath, encode_analyzed_module
+from fenchel.definitions import (
+    ComponentInstance,
+    FunctionPath,
+    decode_component_definition,
+    encode_analyzed_module,
+)
 from fenchel.errors import bad_request
 from fenchel.model import (
     AuthDiff,
@@ -46,13 +51,14 @@ async def finish_push(
     """Write everything; the caller commits. Running queries depend on these rows and run again.
 
     Raises: RaceDetected if the environment changed since the push began; SchemaAlreadyFailed,
-    SchemaAlreadyOverwritten; a bad request if an index is not filled yet.
+    SchemaAlreadyOverwritten, MissingEnvironmentVariables; a bad request if an index is not filled.
     """
     evaluated = push.evaluated
     if await list_environment_variables(tx) != evaluated.variables:
         raise bad_request(
             "RaceDetected", "Environment variables changed during the push. Push again."
         )
+    _check_variables(evaluated)
     texts = {path: d.definition_json for path, d in evaluated.definitions.items()}
     changes = await replace_components(tx, evaluated.app, texts)
     component_diffs = {}
@@ -69,6 +75,18 @@ async def finish_push(
         definition_diffs={path: {} for path in evaluated.definitions},
         component_diffs=component_diffs,
     )
+
+
+def _check_variables(push: EvaluatedPush) -> None:
+    """In the words by which the CLI finds the names (deploy-protocol 1.6)."""
+    app = decode_component_definition(push.definitions[ROOT].definition_json, is_app=True)
+    missing = [name for name in app.required_variables if name not in push.variables]
+    if missing:
+        raise bad_request(
+            "MissingEnvironmentVariables",
+            "Environment variables that convex.config.ts declares are not set: "
+            f"{', '.join(missing)}. Set them with `npx convex env set` and push again.",
+        )
 
 
 async def _deploy(

@@ -60,6 +60,12 @@ class ComponentDefinition(msgspec.Struct, rename="camel", frozen=True, kw_only=T
     http_mounts: dict[str, str] = {}
     env_vars: tuple[tuple[str, VariableDeclaration], ...] | None = None
 
+    @property
+    def required_variables(self) -> list[str]:
+        """The declared environment variables that must be there, sorted."""
+        declared = self.env_vars or ()
+        return sorted(name for name, declaration in declared if not declaration.optional)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentInstance:
