@@ -15,6 +15,7 @@ from fenchel.database.pagination_types import (
     encode_cursor,
     invalid_cursor,
 )
+from fenchel.database.query_plan import Query, decode_query
 from fenchel.database.query_stream import QueryStream, StreamPage
 from fenchel.database.read_set import ReadSet, Token
 from fenchel.database.repeatable_timestamp import RepeatableTimestamp
@@ -48,6 +49,7 @@ __all__ = [
     "PageRequest",
     "PageResult",
     "PageStatus",
+    "Query",
     "QueryStream",
     "ReadSet",
     "RepeatableTimestamp",
@@ -72,6 +74,7 @@ __all__ = [
     "check_user_table_name",
     "create_component_tables",
     "decode_cursor",
+    "decode_query",
     "encode_cursor",
     "invalid_cursor",
 ]

@@ -288,7 +288,14 @@ def id_interval(id_text: str) -> Interval:
 
 def index_rows_interval(table: Table, index_name: str | None = None) -> Interval:
     """The `_index` rows of a table, or those of one name, in the index by table and name."""
-    prefix = encode_sort_key(table.id_text)
+    is_remembered = index_name is None or len(index_name) <= _NAME_LENGTH_MAX
+    find = _index_rows_interval if is_remembered else _index_rows_interval.__wrapped__
+    return find(table.id_text, index_name)
+
+
+@lru_cache(maxsize=_REMEMBERED_COUNT)
+def _index_rows_interval(table_id_text: str, index_name: str | None) -> Interval:
+    prefix = encode_sort_key(table_id_text)
     if index_name is not None:
         prefix += encode_sort_key(index_name)
     return prefix_interval(prefix)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from fenchel.database.filter_expression import compile_filter
 from fenchel.database.index_range import RangeExpression, compile_range
 from fenchel.database.metadata import Index, IndexKind, IndexState, Table
 from fenchel.database.types import BY_CREATION_TIME, BY_ID
-from fenchel.documents import Interval, decode_field_path, encode_field_path
+from fenchel.documents import FieldPath, Interval, decode_field_path, encode_field_path
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.values import Value, decode_optional_value
 
@@ -92,16 +92,47 @@ class QueryPlan:
         return None if self.scan is None else self.scan.table
 
 
-def compile_query(
-    tx: Transaction, parsed: Any, find_table: Callable[[str], Table | None]
-) -> QueryPlan:
-    """The plan of a parsed AST; the look-ups become reads of the transaction.
+class _Bound(NamedTuple):
+    """What a query is on an index with these fields."""
 
-    `find_table` resolves a name as its user may see it. Raises: InvalidArgument, the range errors
-    of `compile_range`, IndexNotFoundError, IndexBackfillingError, IndexStagedError,
-    IndexNotADatabaseIndex.
+    fields: tuple[FieldPath, ...]
+    interval: Interval
+    field_names: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Query:
+    """A decoded AST: what is the same in every transaction, so that it may be kept.
+
+    `bound` remembers the index that it was compiled for last; it starts None.
     """
-    query = _decode_query(parsed)
+
+    table_name: str
+    index_name: str
+    ranges: list[RangeExpression]
+    is_descending: bool
+    operators: tuple[Filter | Limit, ...]
+    bound: _Bound | None = None
+
+    @property
+    def full_index_name(self) -> str:
+        return f"{self.table_name}.{self.index_name}"
+
+    def bind(self, index: Index) -> _Bound:
+        """Raises: the range errors of `compile_range`."""
+        bound = self.bound
+        if bound is None or bound.fields != index.fields:
+            bound = self.bound = _Bound(
+                fields=index.fields,
+                interval=compile_range(self.full_index_name, index.fields, self.ranges),
+                field_names=tuple(map(encode_field_path, index.fields)),
+            )
+        return bound
+
+
+def decode_query(parsed: Any) -> Query:
+    """Raises: InvalidArgument; SearchIndexesUnavailable."""
+    query = _convert_query(parsed)
     operators = tuple(map(_compile_operator, query.operators))
     source = query.source
     match source:
@@ -116,21 +147,39 @@ def compile_query(
                 "SearchIndexesUnavailable",
                 "Search indexes are not available on this backend.",
             )
-    table = find_table(table_name)
+    return Query(
+        table_name=table_name,
+        index_name=index_name,
+        ranges=ranges,
+        is_descending=source.order == "desc",
+        operators=operators,
+    )
+
+
+def compile_query(
+    tx: Transaction, query: Query, find_table: Callable[[str], Table | None]
+) -> QueryPlan:
+    """The plan of a query; the look-ups become reads of the transaction.
+
+    `find_table` resolves a name as its user may see it. Raises: the range errors of
+    `compile_range`, IndexNotFoundError, IndexBackfillingError, IndexStagedError,
+    IndexNotADatabaseIndex.
+    """
+    table = find_table(query.table_name)
     if table is None:
-        return QueryPlan(scan=None, operators=operators, field_names=())
-    index = _find_queryable_index(tx, table, table_name, index_name)
+        return QueryPlan(scan=None, operators=query.operators, field_names=())
+    index = _find_queryable_index(tx, table, query)
+    bound = query.bind(index)
     scan = Scan(
         table=table,
         index=index,
-        interval=compile_range(f"{table_name}.{index_name}", index.fields, ranges),
-        is_descending=source.order == "desc",
+        interval=bound.interval,
+        is_descending=query.is_descending,
     )
-    field_names = tuple(map(encode_field_path, index.fields))
-    return QueryPlan(scan=scan, operators=operators, field_names=field_names)
+    return QueryPlan(scan=scan, operators=query.operators, field_names=bound.field_names)
 
 
-def _decode_query(parsed: Any) -> _Query:
+def _convert_query(parsed: Any) -> _Query:
     try:
         query = msgspec.convert(parsed, _Query)
     except msgspec.ValidationError as error:
@@ -163,11 +212,11 @@ def _split_index_name(text: str) -> tuple[str, str]:
     return table_name, index_name
 
 
-def _find_queryable_index(tx: Transaction, table: Table, table_name: str, index_name: str) -> Index:
-    """`table_name` is what the user wrote, which for a virtual table is not the physical name."""
-    index = tx.find_index(table, index_name)
-    is_visible = table.is_user or index_name in (BY_ID, BY_CREATION_TIME)
-    full_name = f"{table_name}.{index_name}"
+def _find_queryable_index(tx: Transaction, table: Table, query: Query) -> Index:
+    index = tx.find_index(table, query.index_name)
+    is_visible = table.is_user or query.index_name in (BY_ID, BY_CREATION_TIME)
+    # As the user wrote it, which for a virtual table is not the physical name.
+    full_name = query.full_index_name
     if index is None or not is_visible:
         raise bad_request("IndexNotFoundError", f"Index {full_name} not found.")
     if index.kind is not IndexKind.DATABASE:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from fenchel.database.index_scanner import IndexScanner, present
 from fenchel.database.query_plan import Filter, Limit, QueryPlan, Scan
@@ -29,14 +30,9 @@ class StreamPage:
     is_done: bool
 
 
-class _ScannedRow(NamedTuple):
-    key: bytes
-    size_bytes: int
-    is_handed_on: bool
-
-
 class QueryStream:
-    """`_scanned` holds, in order, the rows that are loaded and judged but not recorded yet.
+    """`_scanned` holds, in order, the rows that are loaded and judged but not recorded yet, and
+    `_dropped` those keys among them that were not handed on.
 
     `_recorded_count` counts the rows that were handed on and recorded; it only grows. A limit at
     zero ends the stream without another look at the index.
@@ -59,7 +55,8 @@ class QueryStream:
         if plan.scan is not None:
             self._scanner = IndexScanner(tx, plan.scan, plan.scan.interval)
         self._loaded: deque[Revision] = deque()
-        self._scanned: deque[_ScannedRow] = deque()
+        self._scanned: deque[Revision] = deque()
+        self._dropped: set[bytes] = set()
         self._recorded_count = 0
         # For `next`: documents of the last page not given out yet, and how many were given out.
         self._ready: deque[Document] = deque()
@@ -105,17 +102,20 @@ class QueryStream:
 
         Raises: TooManyDocumentsRead, TooManyBytesRead, TooManyReads.
         """
-        count = 0
-        for place, row in enumerate(self._scanned):
-            if self._recorded_count == total_documents:
-                break
-            if row.is_handed_on:
-                self._recorded_count += 1
-                count = place + 1
-        assert self._recorded_count == total_documents, "consumed more than was handed on"
+        count = self._count_scanned(total_documents - self._recorded_count)
+        self._recorded_count = total_documents
         self._record_scanned(len(self._scanned) if saw_end else count)
         if saw_end and self._scanner is not None and not self._is_limit_reached:
             self._scanner.record_all()
+
+    def _count_scanned(self, document_count: int) -> int:
+        """The scanned rows up to the last of so many that were handed on."""
+        handed_on_count = len(self._scanned) - len(self._dropped)
+        assert 0 <= document_count <= handed_on_count, "consumed more than was handed on"
+        if not self._dropped or document_count == 0:
+            return document_count
+        places = (p for p, row in enumerate(self._scanned) if row.key not in self._dropped)
+        return next(islice(places, document_count - 1, None)) + 1
 
     @property
     def _is_limit_reached(self) -> bool:
@@ -132,14 +132,11 @@ class QueryStream:
     def _take_loaded(self) -> list[Document]:
         """All loaded rows that the limits leave: the usual case, where nothing is dropped."""
         count = min([len(self._loaded), *self._remaining.values()])
-        documents = []
-        for _ in range(count):
-            key, _, document = self._loaded.popleft()
-            self._scanned.append(_ScannedRow(key, document.size_bytes, True))
-            documents.append(document)
+        rows = [self._loaded.popleft() for _ in range(count)]
+        self._scanned.extend(rows)
         for place in self._remaining:
             self._remaining[place] -= count
-        return documents
+        return [row.document for row in rows]
 
     async def _judge_loaded(self, scan: Scan) -> list[Document]:
         """Run the loaded rows through the operators until a limit is reached.
@@ -150,20 +147,21 @@ class QueryStream:
         documents: list[Document] = []
         while self._loaded and not self._is_limit_reached:
             revision = self._loaded[0]
-            size_bytes = revision.document.size_bytes
             try:
                 document = await present(self._tx, scan, self._view, revision.document)
                 is_handed_on = self._passes(document)
             except FenchelError:
                 if documents:
                     break
-                self._scanned.append(_ScannedRow(revision.key, size_bytes, False))
+                self._scanned.append(revision)
                 self._record_scanned(len(self._scanned))
                 raise
             self._loaded.popleft()
-            self._scanned.append(_ScannedRow(revision.key, size_bytes, is_handed_on))
+            self._scanned.append(revision)
             if is_handed_on:
                 documents.append(document)
+            else:
+                self._dropped.add(revision.key)
         return documents
 
     def _passes(self, document: Document) -> bool:
@@ -188,8 +186,10 @@ class QueryStream:
             return
         assert self._scanner is not None
         rows = [self._scanned.popleft() for _ in range(count)]
+        if self._dropped:
+            self._dropped.difference_update(row.key for row in rows)
         self._scanner.record_passed(
             rows[-1].key,
             documents=len(rows),
-            size_bytes=sum(row.size_bytes for row in rows),
+            size_bytes=sum([row.document.size_bytes for row in rows]),
         )

@@ -236,10 +236,17 @@ class Transaction:
         return self._snapshot.counts.at(table.tablet_id, self.begin_ts)
 
     def insert_document(
-        self, table: Table, internal_id: InternalId, value: dict[str, Value]
+        self,
+        table: Table,
+        internal_id: InternalId,
+        value: dict[str, Value],
+        *,
+        size_bytes: int | None = None,
     ) -> Document:
         """Write a new document, whose value has its system fields already."""
-        document = Document.create(table.tablet_id, table.number, internal_id, value)
+        document = Document.create(
+            table.tablet_id, table.number, internal_id, value, size_bytes=size_bytes
+        )
         index = self.metadata.by_id_index(table.tablet_id)
         # Two transactions that insert the same id conflict (database specification 1.7).
         self.record(table, index, id_interval(document.id_text))

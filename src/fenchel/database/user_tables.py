@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fenchel.database.metadata import Table
 from fenchel.database.pagination import check_page_request, load_query_page
 from fenchel.database.pagination_types import PageRequest, PageResult
-from fenchel.database.query_plan import compile_query
+from fenchel.database.query_plan import Query, compile_query, decode_query
 from fenchel.database.query_stream import QueryStream
 from fenchel.database.schema_checks import check_against_schemas
 from fenchel.database.system_tables import is_system_name
@@ -76,9 +76,9 @@ class UserTables:
         internal_id = tx.new_internal_id()
         id_text = encode_document_id(found.number, internal_id)
         full = with_system_fields(value, id_text=id_text, creation_time=tx.next_creation_time())
-        check_document_value(full)
+        size_bytes = check_document_value(full)
         await check_against_schemas(tx, found, full)
-        document = tx.insert_document(found, internal_id, full)
+        document = tx.insert_document(found, internal_id, full, size_bytes=size_bytes)
         tx.usage.record_write(document.size_bytes)
         return id_text
 
@@ -133,15 +133,16 @@ class UserTables:
             return None
         return id_text if document_id.table_number == found.number else None
 
-    def open_stream(self, query: Any) -> QueryStream:
-        """A stream over the parsed query AST. Raises: as `compile_query`."""
+    def open_stream(self, query: Query | Any) -> QueryStream:
+        """A stream over a query or its parsed AST. Raises: as `decode_query`, `compile_query`."""
+        query = query if isinstance(query, Query) else decode_query(query)
         plan = compile_query(self._tx, query, self._find_queryable_table)
         return QueryStream(self._tx, plan, self._view_of(plan.table))
 
     async def paginate(self, request: PageRequest) -> PageResult:
-        """One page. Raises: as `compile_query`, and the pagination errors of specification 2.7."""
+        """One page. Raises: as `open_stream`, and the pagination errors of specification 2.7."""
         check_page_request(request, self._tx.usage.limits.page_size_max)
-        plan = compile_query(self._tx, request.query, self._find_queryable_table)
+        plan = compile_query(self._tx, decode_query(request.query), self._find_queryable_table)
         return await load_query_page(self._tx, plan, self._view_of(plan.table), request)
 
     async def _update(
@@ -150,9 +151,11 @@ class UserTables:
         """Write the new value, unless it equals the old one."""
         old = stored.document
         full = with_system_fields(value, id_text=old.id_text, creation_time=old.creation_time)
-        check_document_value(full)
+        size_bytes = check_document_value(full)
         await check_against_schemas(self._tx, table, full)
-        new = Document.create(table.tablet_id, table.number, old.internal_id, full)
+        new = Document.create(
+            table.tablet_id, table.number, old.internal_id, full, size_bytes=size_bytes
+        )
         if new.value_json == old.value_json:
             return old
         self._tx.usage.record_write(new.size_bytes)

@@ -54,8 +54,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
         table_number: int,
         internal_id: InternalId,
         value: dict[str, Value],
+        *,
+        size_bytes: int | None = None,
     ) -> Document:
-        """The document with this value, which has both system fields (`with_system_fields`)."""
+        """The document with this value, which has both system fields (`with_system_fields`), and
+        whose size the caller may know already.
+        """
         id_text, creation_time = value[ID_FIELD], value[CREATION_TIME_FIELD]
         assert id_text == encode_document_id(table_number, internal_id)
         assert isinstance(creation_time, float)
@@ -65,7 +69,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
             id_text=id_text,
             creation_time=creation_time,
             value_json=encode_json(value),
-            size_bytes=value_size(value),
+            size_bytes=value_size(value) if size_bytes is None else size_bytes,
             _value=value,
         )
 
@@ -132,13 +136,13 @@ def without_system_fields(value: dict[str, Value]) -> dict[str, Value]:
     }
 
 
-def check_document_value(value: dict[str, Value]) -> None:
-    """Check the value of a user's document, system fields included.
+def check_document_value(value: dict[str, Value]) -> int:
+    """The size of the value of a user's document, system fields included, after all checks.
 
     Raises: InvalidDocumentError with all violations, TooNestedError, ValueTooLargeError, and the
     limits of any value (execution specification 4.2).
     """
-    check_value(value)
+    size_bytes = check_value(value)
     violations = [*_field_violations(value), *_system_field_violations(value)]
     if violations:
         raise bad_request(
@@ -152,15 +156,16 @@ def check_document_value(value: dict[str, Value]) -> None:
             f"Document is too nested (nested {nesting} levels deep > "
             f"maximum nesting {DOCUMENT_NESTING_MAX})",
         )
-    check_value_size(value_size(value), DOCUMENT_BYTES_MAX)
+    check_value_size(size_bytes, DOCUMENT_BYTES_MAX)
+    return size_bytes
 
 
 def _field_violations(value: dict[str, Value]) -> list[str]:
     return [
         f"Field '{name}' starts with an underscore, "
         "which is only allowed for system fields like '_id'"
-        for name in sorted(value)
-        if name.startswith("_") and name not in (ID_FIELD, CREATION_TIME_FIELD)
+        for name in sorted([name for name in value if name[:1] == "_"])
+        if name not in (ID_FIELD, CREATION_TIME_FIELD)
     ]
 
 

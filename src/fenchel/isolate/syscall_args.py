@@ -5,15 +5,22 @@ differ.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw
 
+from fenchel.database import Query
+from fenchel.database import decode_query as decode_database_query
 from fenchel.errors import FenchelError
 from fenchel.isolate.addresses import Address, invalid_arguments
 from fenchel.runtime.settings import TransactionLimits
 from fenchel.values import UndefinedType, Value, decode_patch, decode_value, parse_json
+
+# Queries that functions open again and again, mostly with the same arguments.
+_REMEMBERED_COUNT = 1_024
+_REMEMBERED_BYTES_MAX = 1_024
 
 _Cap = Annotated[float, Meta(ge=0)] | None
 
@@ -59,7 +66,7 @@ class StreamPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The worker's own operation: `query` comes with the first call of a stream only."""
 
     query_id: int
-    query: Any = None
+    query: Raw = Raw()
     consumed: list[tuple[int, int, int]] = []
 
 
@@ -123,6 +130,28 @@ def decode_args(type: type[_T], text: bytes, method: str) -> _T:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise invalid_arguments(method, error) from error
     return args
+
+
+def decode_query(query: Raw, method: str) -> Query | None:
+    """The query in the text of its AST, None for no text; those met lately are remembered.
+
+    Raises: InvalidArgument, or as `fenchel.database.decode_query`.
+    """
+    text = bytes(query)
+    if text in (b"", b"null"):
+        return None
+    is_remembered = len(text) <= _REMEMBERED_BYTES_MAX
+    decode = _decode_query if is_remembered else _decode_query.__wrapped__
+    return decode(text, method)
+
+
+@lru_cache(maxsize=_REMEMBERED_COUNT)
+def _decode_query(text: bytes, method: str) -> Query:
+    try:
+        parsed = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise invalid_arguments(method, error) from error
+    return decode_database_query(parsed)
 
 
 def decode_document(parsed: Any, method: str) -> dict[str, Value]:

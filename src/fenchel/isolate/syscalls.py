@@ -214,9 +214,10 @@ class TransactionSyscalls:
         self.record_consumed(args.consumed)
         entry = self._streams.get(args.query_id)
         if entry is None:
-            if args.query is None:
+            query = args_of.decode_query(args.query, "queryStreamNext")
+            if query is None:
                 raise bad_request("QueryNotFound", "in-progress query not found")
-            entry = _Stream(self._tables.open_stream(args.query))
+            entry = _Stream(self._tables.open_stream(query))
             self._streams[args.query_id] = entry
         page = await entry.stream.fetch_page()
         entry.fetched += len(page.documents)

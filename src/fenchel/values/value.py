@@ -7,6 +7,7 @@ three, so compare values with `compare_values`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
@@ -68,11 +69,17 @@ def value_size(value: Value) -> int:
 
 def value_nesting(value: Value) -> int:
     """Levels of arrays and objects: 0 for a scalar, 1 for an empty array."""
-    if isinstance(value, list):
-        return 1 + max(map(value_nesting, value), default=0)
     if isinstance(value, dict):
-        return 1 + max(map(value_nesting, value.values()), default=0)
-    return 0
+        items: Iterable[Value] = value.values()
+    elif isinstance(value, list):
+        items = value
+    else:
+        return 0
+    deepest = 0
+    for item in items:
+        if isinstance(item, dict | list):
+            deepest = max(deepest, value_nesting(item))
+    return 1 + deepest
 
 
 def holds_commit_ts(value: Value) -> bool:
@@ -93,13 +100,15 @@ def resolve_commit_ts(value: Value, ts: int) -> Value:
     return ts if value is COMMIT_TS else value
 
 
-def check_value(value: Value) -> None:
-    """Check every limit of a value. Decoded values keep all but the total size already.
+def check_value(value: Value) -> int:
+    """The value's size. Checks every limit; decoded values keep all but the total size already.
 
     Raises: the bad requests of execution specification 4.2.
     """
     _check_items(value, 0)
-    check_value_size(value_size(value), VALUE_BYTES_MAX)
+    size_bytes = value_size(value)
+    check_value_size(size_bytes, VALUE_BYTES_MAX)
+    return size_bytes
 
 
 def check_value_size(size_bytes: int, bytes_max: int) -> None:
@@ -177,7 +186,8 @@ def _check_items(value: Value, level: int) -> None:
     if level == VALUE_NESTING_MAX:
         raise too_nested(level + 1)
     for item in items:
-        _check_items(item, level + 1)
+        if isinstance(item, dict | list):
+            _check_items(item, level + 1)
 
 
 def _render_bytes(count: int) -> str:
