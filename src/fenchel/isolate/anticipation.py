@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from itertools import takewhile
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -47,11 +47,11 @@ _args_decoder = msgspec.json.Decoder(tuple[_Arguments])
 
 
 class _CallTemplate(NamedTuple):
-    """Text of a call's arguments; what stands at odd places is the name of a function argument
+    """Text of a call's arguments; a `str` among the pieces is the name of a function argument
     whose JSON belongs there."""
 
     op: str
-    pieces: tuple[str, ...]
+    pieces: tuple[bytes | str, ...]
 
 
 _TurnTemplate = tuple[_CallTemplate, ...]
@@ -169,11 +169,9 @@ def _decode_arguments(args_json: str) -> _Arguments | None:
 
 def _fill(template: _CallTemplate, args: _Arguments) -> bytes:
     """Raises: KeyError if an argument is missing."""
-    pieces = template.pieces
-    parts = [
-        bytes(args[piece]) if place % 2 else piece.encode() for place, piece in enumerate(pieces)
-    ]
-    return b"".join(parts)
+    return b"".join(
+        [piece if type(piece) is bytes else args[cast("str", piece)] for piece in template.pieces]
+    )
 
 
 def _templates(turn: Turn, args: _Arguments) -> _TurnTemplate:
@@ -185,10 +183,12 @@ def _templates(turn: Turn, args: _Arguments) -> _TurnTemplate:
     return tuple(_CallTemplate(call.op, _split(call.args.decode(), names)) for call in turn)
 
 
-def _split(text: str, names: dict[str, str]) -> tuple[str, ...]:
+def _split(text: str, names: dict[str, str]) -> tuple[bytes | str, ...]:
     """The text around whole JSON values that equal an argument, and those arguments' names."""
     if not names:
-        return (text,)
+        return (text.encode(),)
     values = "|".join(re.escape(value) for value in sorted(names, key=len, reverse=True))
     pieces = re.split(rf"(?<=[:\[,])({values})(?=[,\]}}])", text)
-    return tuple(names[piece] if place % 2 else piece for place, piece in enumerate(pieces))
+    return tuple(
+        names[piece] if place % 2 else piece.encode() for place, piece in enumerate(pieces)
+    )
