@@ -33,6 +33,7 @@ from fenchel.runtime import Runtime, SystemClock
 from fenchel.udf import (
     ActionCallbacks,
     FunctionResult,
+    HttpExchange,
     JsError,
     LogLevel,
     LogLine,
@@ -110,6 +111,7 @@ class FakeFunctionRunner:
         self.functions: dict[str, tuple[str, Function]] = {}
         self.runs: dict[str, int] = {}
         self.warmed: list[DeployedCode] = []
+        self.http_action: Callable[[HttpExchange, Ctx], Awaitable[UdfOutcome]] = _no_http_actions
         self.database: Database | None = None
         self.analysis: dict[str, AnalyzedModule] | JsError = {}
         self.schema_json: str | JsError = '{"tables":[],"schemaValidation":true}'
@@ -149,6 +151,13 @@ class FakeFunctionRunner:
     ) -> UdfOutcome:
         assert self.database is not None
         return await self._run(Ctx(request, self.database.begin(), callbacks=callbacks))
+
+    async def run_http_action(
+        self, request: UdfRequest, exchange: HttpExchange, callbacks: ActionCallbacks
+    ) -> UdfOutcome:
+        assert self.database is not None
+        ctx = Ctx(request, self.database.begin(), callbacks=callbacks)
+        return await self.http_action(exchange, ctx)
 
     async def find_function(
         self, transaction: Transaction, path: FunctionPath
@@ -196,6 +205,10 @@ class FakeFunctionRunner:
             result = JsError(message=f"Uncaught Error: {error.message}", data_json=error.data_json)
         outcome = UdfOutcome(result=result, log_lines=tuple(ctx.lines), journal=QueryJournal())
         return replace(outcome, **ctx.outcome)
+
+
+async def _no_http_actions(exchange: HttpExchange, ctx: Ctx) -> UdfOutcome:
+    raise AssertionError("the test has no HTTP actions")
 
 
 @dataclass

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ from fenchel.udf import (
     FunctionResult,
     JsError,
     LogLine,
+    OpenedFile,
     QueryJournal,
     UdfOutcome,
     UdfRequest,
@@ -226,6 +227,19 @@ class AppCallbacks:
     async def with_files(
         self, request: UdfRequest, work: Callable[[FileAccess], Awaitable[_Result]]
     ) -> _Result:
+        raise AssertionError("the test app keeps no files")
+
+    async def store_file(
+        self,
+        request: UdfRequest,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None,
+        sha256: bytes | None,
+    ) -> str:
+        raise AssertionError("the test app keeps no files")
+
+    async def open_file(self, request: UdfRequest, storage_id: str) -> OpenedFile | None:
         raise AssertionError("the test app keeps no files")
 
     def _unwrap(self, outcome: UdfOutcome) -> str:

@@ -38,13 +38,13 @@ from fenchel.server.authentication import RequestAuthenticator
 from fenchel.server.deploy_routes import DeployHandlers
 from fenchel.server.environment_routes import EnvironmentHandlers
 from fenchel.server.function_routes import FunctionHandlers
+from fenchel.server.http_actions import HttpActions
 from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
 from fenchel.server.metrics_routes import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
 from fenchel.server.routing import Router, Routes
 from fenchel.server.shutdown import Shutdown
-from fenchel.server.site import HTTP_ACTION_ROUTES
 from fenchel.server.sync_socket import SyncSockets
 from fenchel.sync import FunctionBackend
 from fenchel.udf import LogLevel, LogLine
@@ -229,7 +229,16 @@ async def open_edge(
         *_routes(cast(Application, application), authenticator, shutdown, runtime),
         *more_routes(authenticator),
     )
-    api = ApiApplication(router=router, sync_sockets=sync_sockets, runtime=runtime)
+    api = ApiApplication(
+        router=router,
+        http_actions=HttpActions(
+            application=cast(Application, application),
+            authenticator=authenticator,
+            settings=runtime.settings.server,
+        ),
+        sync_sockets=sync_sockets,
+        runtime=runtime,
+    )
     listener = Listener(
         bind("127.0.0.1", 0, option="--port"), api, runtime.settings.sync, answers=api.answers
     )
@@ -277,5 +286,4 @@ def _routes(
         ).routes,
         ProbeHandlers(instance_name="test-instance", authenticator=authenticator).routes,
         MetricsHandlers(CollectorRegistry()).routes,
-        HTTP_ACTION_ROUTES,
     ]

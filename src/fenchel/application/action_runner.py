@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from fenchel.application.client_results import callee_error
 from fenchel.application.executions import Executions, Invocation, decode_callback
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_runner import QueryRunner
 from fenchel.application.scheduling import TransactionServices
+from fenchel.application.stored_files import StoredFiles
 from fenchel.application.transactions import Result, Work, run_transaction
 from fenchel.database import Database, Transaction
 from fenchel.definitions import FunctionPath
@@ -18,7 +19,11 @@ from fenchel.runtime import Runtime
 from fenchel.udf import (
     FileAccess,
     FunctionResult,
+    HttpClient,
+    HttpExchange,
+    HttpRequestHead,
     LogLine,
+    OpenedFile,
     QueryJournal,
     UdfOutcome,
     UdfRequest,
@@ -36,6 +41,7 @@ class ActionRunner:
     mutations: MutationRunner
     executions: Executions
     services: TransactionServices
+    files: StoredFiles
     runtime: Runtime
 
     async def run(self, invocation: Invocation) -> UdfOutcome:
@@ -49,6 +55,27 @@ class ActionRunner:
             request, self, visibility=invocation.visibility
         )
         self.executions.record_outcome(invocation, request, outcome)
+        return outcome
+
+    async def run_http(
+        self, invocation: Invocation, head: HttpRequestHead, client: HttpClient
+    ) -> UdfOutcome:
+        """Answer one HTTP request, once. What fails before the response began is for the caller to
+        answer. Raises FenchelError as `run`; HttpActionsNotEnabled, NoMatchingRoutes.
+        """
+        routed = invocation
+
+        def name_route(route: str) -> None:
+            nonlocal routed
+            routed = replace(invocation, route=route)
+
+        def stream_line(line: LogLine) -> None:
+            self.executions.record_progress(routed, request, (line,))
+
+        request = self.executions.begin(invocation, UdfType.HTTP_ACTION, on_log_line=stream_line)
+        exchange = HttpExchange(head=head, client=client, on_route=name_route)
+        outcome = await self.function_runner.run_http_action(request, exchange, self)
+        self.executions.record_outcome(routed, request, outcome)
         return outcome
 
     async def run_query(self, request: UdfRequest, path: FunctionPath, args_json: str) -> str:
@@ -85,6 +112,24 @@ class ActionRunner:
             return await work(self.services.files(tx, request.path.component))
 
         return await self._transact(request, run)
+
+    async def store_file(
+        self,
+        request: UdfRequest,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None,
+        sha256: bytes | None,
+    ) -> str:
+        return await self.files.upload(
+            request.path.component, chunks, content_type=content_type, sha256=sha256
+        )
+
+    async def open_file(self, request: UdfRequest, storage_id: str) -> OpenedFile | None:
+        opened = await self.files.open_id(storage_id, request.path.component)
+        if opened is None:
+            return None
+        return OpenedFile(file=opened.file, content_type=opened.row.content_type)
 
     async def _transact(self, request: UdfRequest, work: Work[Result]) -> Result:
         source = request.path.stripped

@@ -10,14 +10,20 @@ from fenchel.application.calls import (
     ActionRun,
     ClientResult,
     FunctionCall,
+    HttpActionCall,
+    HttpActionError,
     MutationRun,
     QueryRun,
     SessionRequest,
 )
 from fenchel.application.cleanup import Cleaner
-from fenchel.application.client_results import encode_client_error, encode_client_result
+from fenchel.application.client_results import (
+    encode_client_error,
+    encode_client_result,
+    encode_http_error,
+)
 from fenchel.application.deploy_messages import CanonicalUrls
-from fenchel.application.executions import Invocation, decode_call
+from fenchel.application.executions import Invocation, decode_call, decode_http_call
 from fenchel.application.function_log import FunctionLog
 from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.waiting import backoff_seconds
@@ -174,6 +180,21 @@ class Application:
         check_may_write(call.identity)
         outcome = await self._runners.actions.run(decode_call(call))
         return ActionRun(result=self._encode(outcome, call))
+
+    async def run_http_action(self, call: HttpActionCall) -> HttpActionError | None:
+        """Answer one HTTP request. An error is for the caller to send, if no response was begun.
+
+        Raises: NOT_FOUND HttpActionsNotEnabled, NoMatchingRoutes; FenchelError for failures of the
+        system, maybe after effects.
+        """
+        outcome = await self._runners.actions.run_http(
+            decode_http_call(call), call.head, call.client
+        )
+        if not isinstance(outcome.result, JsError):
+            return None
+        return encode_http_error(
+            outcome.result, request_id=call.request_id, redact_errors=self._redact_errors
+        )
 
     async def run_function(self, call: FunctionCall) -> ActionRun:
         """Run a function of whichever type it is (deploy-protocol 3.2)."""

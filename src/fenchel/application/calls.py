@@ -12,7 +12,7 @@ from enum import Enum
 from fenchel.auth import Identity
 from fenchel.database import Token
 from fenchel.documents import Timestamp
-from fenchel.udf import LogLine
+from fenchel.udf import HttpClient, HttpRequestHead, LogLine
 
 
 class FunctionCaller(Enum):
@@ -44,6 +44,31 @@ class FunctionCall:
     component: str = ""
     client_ip: str | None = None
     user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpActionCall:
+    """One HTTP request for the app's router, and the client that sent it."""
+
+    head: HttpRequestHead
+    client: HttpClient
+    identity: Identity
+    request_id: str
+    client_ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpActionError:
+    """What a client may see of an HTTP action that failed before its response began.
+
+    `code` is the whole text; `trace` is None where errors are hidden. `data_json` is the Value JSON
+    of a ConvexError's data.
+    """
+
+    code: str
+    trace: str | None
+    data_json: str | None
 
 
 @dataclass(frozen=True, slots=True)

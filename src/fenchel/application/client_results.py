@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from fenchel.application.calls import ClientResult
+from fenchel.application.calls import ClientResult, HttpActionError
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.udf import FunctionResult, JsError, UdfOutcome
 
@@ -32,6 +32,16 @@ def encode_client_error(error: JsError, *, request_id: str, redact_errors: bool)
         is_success=False,
         error_message=head if redact_errors else f"{head}\n{error.pretty}",
         error_data_json=error.data_json,
+    )
+
+
+def encode_http_error(error: JsError, *, request_id: str, redact_errors: bool) -> HttpActionError:
+    """A developer error for the client of an HTTP action."""
+    head = f"[Request ID: {request_id}] {_SERVER_ERROR}"
+    return HttpActionError(
+        code=head if redact_errors else f"{head}: {error.message}",
+        trace=None if redact_errors else error.pretty,
+        data_json=error.data_json,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fenchel.application.calls import FunctionCall, FunctionCaller
+from fenchel.application.calls import FunctionCall, FunctionCaller, HttpActionCall
 from fenchel.application.function_log import (
     REPETITION_ID_BYTES,
     Completion,
@@ -30,13 +30,16 @@ from fenchel.udf import (
     UdfType,
 )
 
+_HTTP_ROUTER = FunctionPath("", "http.js", "default")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
     """A decoded call: what to run and for whom, independent of the attempt.
 
     `args_json` is JSON text of an array with one object. `scheduled_job` is the job that this call,
-    or an ancestor of it, belongs to; `scheduling_component` holds it.
+    or an ancestor of it, belongs to; `scheduling_component` holds it. `route` names an HTTP action
+    in the log (`GET /path`).
     """
 
     path: FunctionPath
@@ -51,6 +54,20 @@ class Invocation:
     scheduling_component: str = ""
     client_ip: str | None = None
     user_agent: str | None = None
+    route: str | None = None
+
+
+def decode_http_call(call: HttpActionCall) -> Invocation:
+    return Invocation(
+        path=_HTTP_ROUTER,
+        args_json="[]",
+        identity=call.identity,
+        caller=FunctionCaller.HTTP_ENDPOINT,
+        visibility=AllowedVisibility.ALL,
+        request_id=call.request_id,
+        client_ip=call.client_ip,
+        user_agent=call.user_agent,
+    )
 
 
 def decode_call(call: FunctionCall) -> Invocation:
@@ -209,6 +226,7 @@ class Executions:
                 conflict=conflict,
                 retry_count=retry_count,
                 will_retry=will_retry,
+                http_status=outcome.http_status,
             ),
             () if is_action else outcome.log_lines,
         )
@@ -216,7 +234,7 @@ class Executions:
     def _describe(self, invocation: Invocation, request: UdfRequest) -> Execution:
         return Execution(
             udf_type=request.udf_type,
-            identifier=request.path.stripped,
+            identifier=invocation.route or request.path.stripped,
             component=request.path.component,
             caller=invocation.caller,
             identity=request.identity,

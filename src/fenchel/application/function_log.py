@@ -66,6 +66,7 @@ class Completion:
     conflict: ConflictError | None = None
     retry_count: int = 0
     will_retry: bool = False
+    http_status: int | None = None
 
 
 class _Entry(NamedTuple):
@@ -210,7 +211,7 @@ def _completion_fields(execution: Execution, completion: Completion) -> dict[str
         "parentExecutionId": execution.parent_execution_id,
         "executionTime": completion.execution_seconds,
         "userExecutionTime": completion.user_seconds,
-        "success": None,
+        "success": _encode_status(completion.http_status),
         "error": completion.error,
         "usageStats": completion.usage or {},
         "returnBytes": completion.return_bytes,
@@ -220,6 +221,10 @@ def _completion_fields(execution: Execution, completion: Completion) -> dict[str
         "identityType": _identity_type(execution.identity),
         "environment": "isolate",
     }
+
+
+def _encode_status(http_status: int | None) -> dict[str, str] | None:
+    return None if http_status is None else {"status": str(http_status)}
 
 
 def _encode_conflict(completion: Completion) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -130,7 +130,7 @@ class StoredFiles:
     async def upload(
         self,
         component: Namespace,
-        chunks: AsyncIterator[bytes],
+        chunks: AsyncIterable[bytes],
         *,
         content_type: str | None,
         sha256: bytes | None,
@@ -167,6 +167,15 @@ class StoredFiles:
             raise FenchelError(
                 ErrorKind.NOT_FOUND, "FileNotFound", f"There is no file {storage_uuid}."
             )
+        return await self._open(file)
+
+    async def open_id(self, storage_id: str, component: Namespace) -> OpenedFile | None:
+        """By document id or UUID; None if the file was deleted. Raises: InvalidStorageId."""
+        tx = self._database.begin()
+        file = await find_stored_file(tx, storage_id, namespace=component)
+        return None if file is None else await self._open(file)
+
+    async def _open(self, file: StoredFile) -> OpenedFile:
         return OpenedFile(file=await self._storage.open(file.row.storage_key), row=file.row)
 
     async def run(self) -> None:
@@ -253,7 +262,7 @@ class TransactionFiles:
         return await find_stored_file(self.transaction, storage_id, namespace=self.component)
 
 
-async def _join_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _join_chunks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Larger pieces: handing each chunk of a socket to a thread would cost more than writing it."""
     piece = bytearray()
     async for chunk in chunks:

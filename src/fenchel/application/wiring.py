@@ -110,6 +110,7 @@ def build_runners(
         mutations=mutations,
         executions=executions,
         services=services,
+        files=files,
         runtime=runtime,
     )
     system_queries = SystemQueryRunner(

@@ -72,6 +72,8 @@ def user_attributes(identity: Identity) -> dict[str, Any] | None:
 
 def cache_key(identity: Identity) -> str:
     """Equal for callers between whom no function can tell a difference."""
+    if isinstance(identity, Unknown):
+        return f"{identity.code}: {identity.message}"
     attributes = user_attributes(identity)
     if attributes is None:
         return ""

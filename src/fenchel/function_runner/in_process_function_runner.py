@@ -16,7 +16,7 @@ from fenchel.isolate import (
     WorkerPool,
 )
 from fenchel.runtime import Runtime
-from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest
+from fenchel.udf import ActionCallbacks, HttpExchange, JsError, UdfOutcome, UdfRequest
 
 _DRAIN_SECONDS = 5.0
 
@@ -84,6 +84,13 @@ class InProcessFunctionRunner:
             return await self._core.run_action(
                 request, transaction, callbacks, visibility=visibility
             )
+
+    async def run_http_action(
+        self, request: UdfRequest, exchange: HttpExchange, callbacks: ActionCallbacks
+    ) -> UdfOutcome:
+        transaction = self._database.begin()
+        with self._metrics.rejections():
+            return await self._core.run_http_action(request, transaction, exchange, callbacks)
 
     async def find_function(
         self, transaction: Transaction, path: FunctionPath

@@ -11,7 +11,7 @@ from fenchel.database import Namespace, Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
 from fenchel.function_runner.code_source import DeployedCode
 from fenchel.isolate import BundleInputs, ModuleSource
-from fenchel.udf import ActionCallbacks, FileAccess, JsError, UdfOutcome, UdfRequest
+from fenchel.udf import ActionCallbacks, FileAccess, HttpExchange, JsError, UdfOutcome, UdfRequest
 
 
 class AllowedVisibility(Enum):
@@ -74,6 +74,13 @@ class FunctionRunner(Protocol):
         visibility: AllowedVisibility = AllowedVisibility.PUBLIC_ONLY,
     ) -> UdfOutcome:
         """An action of the default runtime, with the code of the latest snapshot."""
+        ...
+
+    async def run_http_action(
+        self, request: UdfRequest, exchange: HttpExchange, callbacks: ActionCallbacks
+    ) -> UdfOutcome:
+        """The app's router answers one HTTP request; the body of the response is sent when this
+        returns. Raises: NOT_FOUND HttpActionsNotEnabled, NoMatchingRoutes."""
         ...
 
     async def find_function(

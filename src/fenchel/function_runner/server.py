@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, FunctionPath
-from fenchel.errors import bad_request
+from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.function_names import DeployedFunctionNames
@@ -37,6 +37,7 @@ from fenchel.runtime.settings import TransactionLimits
 from fenchel.udf import (
     ActionCallbacks,
     FunctionResult,
+    HttpExchange,
     JsError,
     LogLine,
     QueryJournal,
@@ -48,6 +49,7 @@ from fenchel.udf import (
 _CALL_DEPTH_TEXT = (
     "Cross component call depth limit exceeded. Do you have an infinite loop in your app?"
 )
+_NO_HTTP_ACTIONS = "This Convex deployment does not have HTTP actions enabled."
 
 
 class FunctionRunnerCore:
@@ -122,6 +124,25 @@ class FunctionRunnerCore:
         function, bundle, request = prepared
         outcome = await self._pool.run_action(bundle, request, callbacks, self.names)
         return self._finish(function, request, outcome, transaction, start)
+
+    async def run_http_action(
+        self,
+        request: UdfRequest,
+        transaction: Transaction,
+        exchange: HttpExchange,
+        callbacks: ActionCallbacks,
+    ) -> UdfOutcome:
+        """The router of `http.js`, with the code of the transaction's snapshot."""
+        assert request.udf_type is UdfType.HTTP_ACTION
+        start = self._clock.monotonic()
+        found = await self._code_lookup.find(transaction, request.path)
+        if found.module is None or found.module.http_routes is None:
+            raise FenchelError(ErrorKind.NOT_FOUND, "HttpActionsNotEnabled", _NO_HTTP_ACTIONS)
+        assert found.code is not None, "a module is deployed, so a package is"
+        bundle = await self._module_cache.get(found.code)
+        outcome = await self._pool.run_action(bundle, request, callbacks, exchange)
+        self._metrics.record_outcome(request.udf_type, outcome, self._clock.monotonic() - start)
+        return outcome
 
     async def run_nested(
         self,

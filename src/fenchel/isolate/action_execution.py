@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fenchel.definitions import FunctionPath
-from fenchel.errors import FenchelError, bad_request
+from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.isolate import syscall_args as args_of
 from fenchel.isolate.addresses import Address
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import Execution, LogLines
+from fenchel.isolate.file_syscalls import FileSyscalls
 from fenchel.isolate.host import FunctionNames
+from fenchel.isolate.http_syscalls import HttpSyscalls
 from fenchel.isolate.messages import (
     Outcome,
     ResultKind,
@@ -25,7 +27,7 @@ from fenchel.isolate.messages import (
     encode_json_bytes,
 )
 from fenchel.isolate.metadata import Deployment, function_metadata, request_metadata
-from fenchel.isolate.network import Egress, NetworkSyscalls
+from fenchel.isolate.network import ByteStreams, Egress, NetworkSyscalls
 from fenchel.isolate.outcomes import decode_log_line, decode_result, function_result, timeout_error
 from fenchel.isolate.storage_syscalls import STORAGE_READS, STORAGE_WRITES, StorageCall
 from fenchel.isolate.syscall_args import decode_args, encode_args_array
@@ -42,6 +44,7 @@ from fenchel.udf import (
     ActionCallbacks,
     FileAccess,
     FunctionResult,
+    HttpExchange,
     JsError,
     LogLine,
     UdfOutcome,
@@ -60,7 +63,7 @@ _TOO_MANY_CALLS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionCall:
-    """An action with everything it may reach."""
+    """An action with everything it may reach; an HTTP action has an exchange."""
 
     bundle: CodeBundle
     request: UdfRequest
@@ -68,6 +71,7 @@ class ActionCall:
     names: FunctionNames
     deployment: Deployment
     egress: Egress
+    exchange: HttpExchange | None = None
 
 
 async def run_action_on(worker: Worker, call: ActionCall, settings: IsolateSettings) -> UdfOutcome:
@@ -99,11 +103,10 @@ class _Action:
 
     async def run(self) -> UdfOutcome:
         seconds_max = self._settings.action_seconds_max
-        request = self._call.request
-        header = execute_header(request, "action", seconds_max)
-        execution = await self._worker.execute(
-            self._call.bundle, header, request.args_json, self._syscalls
-        )
+        request, http = self._call.request, self._syscalls.http
+        header = execute_header(request, "httpAction" if http else "action", seconds_max)
+        args_json = http.args_json() if http else request.args_json
+        execution = await self._worker.execute(self._call.bundle, header, args_json, self._syscalls)
         try:
             outcome = await self._converse(execution)
         finally:
@@ -113,6 +116,8 @@ class _Action:
             outcome, user_seconds_max=seconds_max, function=request.path.stripped
         )
         result = function_result(decoded)
+        if http and not http.is_routed and isinstance(result, FunctionResult):
+            raise FenchelError(ErrorKind.NOT_FOUND, "NoMatchingRoutes", "No matching routes found")
         return self.outcome_of(result, outcome)
 
     def outcome_of(
@@ -125,6 +130,7 @@ class _Action:
             observed_identity=self._syscalls.observed_identity,
             user_seconds=header.user_ms / 1000 if header else 0.0,
             memory_bytes=header.heap_bytes if header else 0,
+            http_status=self._syscalls.http.status if self._syscalls.http else None,
         )
 
     async def _converse(self, execution: Execution) -> Outcome:
@@ -177,25 +183,32 @@ class _ActionSyscalls:
         self._callbacks = call.callbacks
         self._names = call.names
         self._deployment = call.deployment
-        self._network = NetworkSyscalls(call.egress)
+        self._streams = ByteStreams(count_max=call.egress.settings.streams_per_action_max)
+        self._network = NetworkSyscalls(call.egress, self._streams)
+        self._files = FileSyscalls(call.request, call.callbacks, self._streams)
+        self.http = HttpSyscalls(call.exchange, self._streams) if call.exchange else None
 
     def close(self) -> None:
         """End what the action began and did not finish."""
         self._network.close()
+        self._streams.close()
 
     def answer_sync_call(self, op: str, args: bytes) -> Answer:
         try:
             if op == "1.0/componentArgument":
                 return True, component_argument(self._request, args)
+            if op == "fenchel/httpRoute" and self.http is not None:
+                self.http.name_route(args)
+                return True, b""
             raise bad_request("UnknownOperation", f"Unknown operation {op}")
         except FenchelError as error:
             return False, error_payload(error)
 
     async def run(self, syscall: Syscall) -> tuple[ResultKind, bytes]:
         try:
-            network_handler = self._network.handler(syscall.op)
-            if network_handler is not None:
-                return await network_handler(syscall.args)
+            byte_handler = self._byte_handler(syscall.op)
+            if byte_handler is not None:
+                return await byte_handler(syscall.args)
             handler = _HANDLERS.get(syscall.op)
             if handler is None:
                 message = f"Unknown async operation {syscall.op}"
@@ -210,6 +223,15 @@ class _ActionSyscalls:
         ):  # Outermost frame of this task: the action goes on, and sees only that it failed.
             logger.exception("system call failed op=%s", syscall.op)
         return ResultKind.ERROR, encode_error_payload(_TRY_AGAIN, None)
+
+    def _byte_handler(
+        self, op: str
+    ) -> Callable[[bytes], Awaitable[tuple[ResultKind, bytes]]] | None:
+        """What moves bytes that are no documents."""
+        handler = self._network.handler(op) or self._files.handler(op)
+        if handler is None and self.http is not None:
+            handler = self.http.handler(op)
+        return handler
 
     async def _query(self, text: bytes) -> bytes:
         return await self._run(text, "runQuery", self._callbacks.run_query)

@@ -18,7 +18,14 @@ PROTOCOL_VERSION = 1
 SYSCALLS_PER_FRAME_MAX = 64
 
 ExecutionKind = Literal[
-    "query", "mutation", "action", "analyze", "schema", "authConfig", "appDefinition"
+    "query",
+    "mutation",
+    "action",
+    "httpAction",
+    "analyze",
+    "schema",
+    "authConfig",
+    "appDefinition",
 ]
 OutcomeKind = Literal[
     "success", "error", "timeout", "memory", "neverResolves", "system", "starved", "again"

@@ -157,7 +157,7 @@ class Worker:
         settings = self._settings
         execution = Execution(
             self._next_execution,
-            is_action=header.kind == "action",
+            is_action=header.kind in ("action", "httpAction"),
             silence_seconds_max=header.patience * header.user_timeout_ms / 1000
             + settings.hang_grace_seconds,
             now=self._clock.monotonic(),

@@ -37,7 +37,7 @@ from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLa
 from fenchel.isolate.worker_supply import WorkerSupply
 from fenchel.runtime import Runtime
 from fenchel.runtime.settings import IsolateSettings
-from fenchel.udf import ActionCallbacks, JsError, UdfOutcome, UdfRequest, UdfType
+from fenchel.udf import ActionCallbacks, HttpExchange, JsError, UdfOutcome, UdfRequest, UdfType
 
 logger = logging.getLogger(__name__)
 
@@ -289,8 +289,12 @@ class WorkerPool:
         request: UdfRequest,
         callbacks: ActionCallbacks,
         names: FunctionNames,
+        exchange: HttpExchange | None = None,
     ) -> UdfOutcome:
-        """An action, at most once. Raises: FenchelError for overload or if its worker dies."""
+        """An action, at most once; an HTTP action with its exchange.
+
+        Raises: FenchelError for overload or if its worker dies; NoMatchingRoutes.
+        """
         call = ActionCall(
             bundle=bundle,
             request=request,
@@ -298,6 +302,7 @@ class WorkerPool:
             names=names,
             deployment=self._deployment,
             egress=self._egress,
+            exchange=exchange,
         )
         with self._counted():
             async with self._actions.reserve(Reservation(bundle_key=bundle.key)) as worker:

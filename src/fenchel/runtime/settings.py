@@ -224,6 +224,11 @@ class ServerSettings:
     function_body_bytes_max: int = 16 * MEBIBYTE + 2_000
     push_body_bytes_max: int = 200_000_000
     request_seconds_max: float = 300.0
+    # HTTP actions: bodies both ways, and how long a client may neither send nor read while the
+    # action waits for it.
+    http_action_body_bytes_max: int = 20 * MEBIBYTE
+    http_action_response_bytes_max: int = 20 * MEBIBYTE
+    http_action_silence_seconds_max: float = 60.0
     concurrent_requests_max: int = 1_024
     drain_seconds_max: float = 10.0
     # Complete responses kept for equal requests, beside the query cache that says if they hold.

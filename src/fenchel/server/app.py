@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fenchel.errors import FenchelError, internal_error, overloaded
 from fenchel.runtime import Runtime
 from fenchel.server.answer_cache import AnswerCache
 from fenchel.server.cors import cors_headers, is_preflight, preflight_response
+from fenchel.server.http_actions import HttpActions, is_http_action_path
 from fenchel.server.http_errors import error_response
 from fenchel.server.metrics import REQUEST_SECONDS, REQUESTS_REFUSED, REQUESTS_RUNNING
 from fenchel.server.request import Receive, Request, Scope, Send
@@ -28,8 +31,16 @@ class ApiApplication:
     `answers` go out without coming here; what they cost is not counted as a running request.
     """
 
-    def __init__(self, *, router: Router, sync_sockets: SyncSockets, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        *,
+        router: Router,
+        http_actions: HttpActions,
+        sync_sockets: SyncSockets,
+        runtime: Runtime,
+    ) -> None:
         self._router = router
+        self._http_actions = http_actions
         self._sync_sockets = sync_sockets
         self._runtime = runtime
         self._settings = runtime.settings.server
@@ -45,6 +56,9 @@ class ApiApplication:
             return
         assert scope["type"] == "http", "the server is configured without lifespan events"
         request = Request(scope, receive, self._runtime)
+        if is_http_action_path(request.path):
+            await self._serve_http_action(request, send)
+            return
         start = self._runtime.clock.monotonic()
         response = await self._respond(request)
         response = await encode_response(response, request.headers.get("accept-encoding", ""))
@@ -59,6 +73,21 @@ class ApiApplication:
                 self.answers.store(request.answer_key, tail, response.repeat)
         self._report(request, response, self._runtime.clock.monotonic() - start)
 
+    async def _serve_http_action(self, request: Request, send: Send) -> None:
+        """No headers of ours, no compression, no time limit: the app decides."""
+        start = self._runtime.clock.monotonic()
+        try:
+            with self._counted():
+                status, response = await self._http_actions.serve(request, send)
+        except FenchelError as error:
+            response = error_response(error, request.request_id)
+            status = response.status
+        if response is not None:
+            tail = encode_tail(response, (), is_head_only=request.method == "HEAD")
+            await request.respond(status, tail)
+        sent = response or Response(status=status)
+        self._report(request, sent, self._runtime.clock.monotonic() - start)
+
     async def drain(self, *, seconds_max: float) -> None:
         """Refuse new requests and wait for the running ones, at most until the deadline."""
         self._is_draining = True
@@ -70,7 +99,7 @@ class ApiApplication:
             logger.warning("drain deadline reached running=%d", self.running_count)
 
     async def _respond(self, request: Request) -> Response:
-        if is_preflight(request) and not request.path.startswith("/http"):
+        if is_preflight(request):
             return preflight_response(request)
         try:
             return await self._handle(request)
@@ -83,21 +112,28 @@ class ApiApplication:
             return error_response(internal_error(repr(error)), request.request_id)
 
     async def _handle(self, request: Request) -> Response:
+        with self._counted():
+            handler = self._router.find(request.method, request.path)
+            try:
+                async with asyncio.timeout(self._settings.request_seconds_max) as deadline:
+                    request.deadline = deadline
+                    return await handler(request)
+            except TimeoutError as error:
+                if not deadline.expired():
+                    raise
+                raise overloaded("SystemTimeoutError", "The request took too long.") from error
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Raises: TooManyConcurrentRequests."""
         if self._is_draining or self.running_count >= self._settings.concurrent_requests_max:
             REQUESTS_REFUSED.inc()
             raise overloaded("TooManyConcurrentRequests", "The server is busy. Try again later.")
-        handler = self._router.find(request.method, request.path)
         self.running_count += 1
         self._idle.clear()
         REQUESTS_RUNNING.inc()
         try:
-            async with asyncio.timeout(self._settings.request_seconds_max) as deadline:
-                request.deadline = deadline
-                return await handler(request)
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise overloaded("SystemTimeoutError", "The request took too long.") from error
+            yield
         finally:
             REQUESTS_RUNNING.dec()
             self.running_count -= 1

@@ -41,6 +41,11 @@ class RequestAuthenticator:
         admin_key = request.query.get("adminKey")
         return Anonymous() if admin_key is None else await self._parse(f"Convex {admin_key}")
 
+    async def identify_by_header(self, request: Request) -> Identity:
+        """By `Authorization` alone; the query belongs to the app. Raises FenchelError."""
+        header = request.headers.get("authorization")
+        return Anonymous() if header is None else await self._parse(header)
+
     async def require_admin(self, request: Request, body_key: str | None = None) -> Admin:
         """The admin who sent `request`; endpoints of a push carry the key in their body.
 

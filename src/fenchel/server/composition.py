@@ -32,6 +32,7 @@ from fenchel.persistence import (
     SqlitePersistence,
 )
 from fenchel.runtime import Runtime, ShiftingClock
+from fenchel.server.answer_cache import AnswerCache
 from fenchel.server.app import ApiApplication
 from fenchel.server.authentication import RequestAuthenticator
 from fenchel.server.bundled_runtime import check_bundled_runtime
@@ -39,6 +40,7 @@ from fenchel.server.deploy_routes import DeployHandlers
 from fenchel.server.environment_routes import EnvironmentHandlers
 from fenchel.server.export_routes import ExportHandlers
 from fenchel.server.function_routes import FunctionHandlers
+from fenchel.server.http_actions import HttpActions
 from fenchel.server.import_routes import ImportHandlers
 from fenchel.server.instance import Instance, open_key_broker
 from fenchel.server.listeners import Listener, bind
@@ -47,7 +49,7 @@ from fenchel.server.metrics_routes import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
 from fenchel.server.routing import Router
 from fenchel.server.shutdown import Shutdown
-from fenchel.server.site import HTTP_ACTION_ROUTES, site_application
+from fenchel.server.site import SiteApplication
 from fenchel.server.storage_routes import StorageHandlers
 from fenchel.server.sync_socket import SyncSockets
 from fenchel.server.test_mode_routes import SuiteControls, SuiteHandlers, refusal
@@ -187,11 +189,23 @@ async def compose(options: ServeOptions, runtime: Runtime) -> Backend:
             backend=engine.application, authenticator=engine.authenticator, runtime=runtime
         )
         api = ApiApplication(
-            router=_router(engine, shutdown, runtime), sync_sockets=sync_sockets, runtime=runtime
+            router=_router(engine, shutdown, runtime),
+            http_actions=HttpActions(
+                application=engine.application,
+                authenticator=engine.authenticator,
+                settings=runtime.settings.server,
+            ),
+            sync_sockets=sync_sockets,
+            runtime=runtime,
         )
         listeners = (
             Listener(sockets[0], api, runtime.settings.sync, answers=api.answers),
-            Listener(sockets[1], site_application, runtime.settings.sync),
+            Listener(
+                sockets[1],
+                SiteApplication(api),
+                runtime.settings.sync,
+                answers=AnswerCache(runtime.clock, bytes_max=0),
+            ),
         )
         for listener in listeners:
             await listener.start()
@@ -356,7 +370,6 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
             body_bytes_max=settings.function_body_bytes_max,
         ).routes,
         unavailable_routes(),
-        HTTP_ACTION_ROUTES,
     )
 
 

@@ -9,9 +9,10 @@ protocol class. Numbers: decision 0013.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -26,8 +27,26 @@ from fenchel.server.answer_cache import AnswerCache, AnswerKey, answer_key
 # and two wake-ups of the client, at 10 to 50 µs each.
 ANSWER_KEY = "fenchel.answer_key"
 RESPOND = "fenchel.respond"
+CONNECTION = "fenchel.connection"
 
 Respond = Callable[[int, bytes], Awaitable[None]]
+
+
+class Connection(Protocol):
+    """What ASGI does not tell of the connection that a request came on."""
+
+    def lost_event(self) -> asyncio.Event:
+        """Set when the connection is gone, also while nobody reads from it."""
+        ...
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
 
 _QUERY_URL = b"/api/query"
 
@@ -41,6 +60,25 @@ class HttpProtocol(HttpToolsProtocol):
         self._held: list[bytes] | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
+        self._lost: asyncio.Event | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._lost is not None:
+            self._lost.set()
+
+    def lost_event(self) -> asyncio.Event:
+        if self._lost is None:
+            self._lost = asyncio.Event()
+            if self.cycle.disconnected:
+                self._lost.set()
+        return self._lost
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -102,6 +140,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None and self.cycle.scope is self.scope:
             self.scope["state"][RESPOND] = partial(self._respond, self.cycle)
+            self.scope["state"][CONNECTION] = self
 
     async def _respond(self, cycle: RequestResponseCycle, status: int, tail: bytes) -> None:
         """What two calls of `cycle.send` do."""

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime.settings import SyncSettings
@@ -80,10 +79,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _http_protocol(answers: AnswerCache | None) -> type[asyncio.Protocol]:
+def _http_protocol(answers: AnswerCache) -> type[asyncio.Protocol]:
     """uvicorn calls it for each connection, and asks nothing else of it."""
-    if answers is None:
-        return HttpToolsProtocol
     return cast(type[asyncio.Protocol], partial(HttpProtocol, answers=answers))
 
 
@@ -98,7 +95,7 @@ class Listener:
         application: Any,
         sync: SyncSettings,
         *,
-        answers: AnswerCache | None = None,
+        answers: AnswerCache,
     ) -> None:
         self._socket = listener
         self.port: int = listener.getsockname()[1]

@@ -14,7 +14,7 @@ from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.runtime import Runtime
 from fenchel.server.answer_cache import AnswerKey
 from fenchel.server.body_encoding import decode_body
-from fenchel.server.http_protocol import ANSWER_KEY, RESPOND, Respond
+from fenchel.server.http_protocol import ANSWER_KEY, CONNECTION, RESPOND, Connection, Respond
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,6 +36,10 @@ class Request:
         self._receive = receive
         self.method: str = scope["method"]
         self.path = collapse_slashes(scope["path"])
+        # As they came, for those who hand them on.
+        self.raw_path: bytes = scope["raw_path"]
+        self.raw_query: bytes = scope["query_string"]
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers = decode_headers(scope)
         self.query = decode_query(scope)
         # Under which an answer may be kept for equal requests; None if it is for this one only.
@@ -44,6 +48,7 @@ class Request:
         # Taken out, because it knows the scope: nothing would free the two before the next search
         # for garbage.
         self.respond: Respond = scope["state"].pop(RESPOND)
+        self.connection: Connection = scope["state"].pop(CONNECTION)
         # Set while a handler runs; the body of an upload moves it.
         self.deadline: asyncio.Timeout | None = None
         self._seconds_max = runtime.settings.server.request_seconds_max
@@ -76,15 +81,19 @@ class Request:
 
     async def stream_body(self) -> AsyncIterator[bytes]:
         """The body as it was sent, piece by piece. Raises: ClientDisconnect."""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise FenchelError(
-                    ErrorKind.CLIENT_DISCONNECT, "ClientDisconnect", "The client went away."
-                )
-            yield message.get("body", b"")
-            if not message.get("more_body", False):
-                return
+        is_more = True
+        while is_more:
+            piece, is_more = await self.receive_piece()
+            yield piece
+
+    async def receive_piece(self) -> tuple[bytes, bool]:
+        """The next piece of the body, and whether more will come. Raises: ClientDisconnect."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise FenchelError(
+                ErrorKind.CLIENT_DISCONNECT, "ClientDisconnect", "The client went away."
+            )
+        return message.get("body", b""), message.get("more_body", False)
 
     async def read_json(self, body_type: type[_Body], *, bytes_max: int) -> _Body:
         """The JSON body, decompressed if it says so. Raises: BadJsonBody (client-protocol 2.1)."""

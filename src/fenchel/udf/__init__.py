@@ -1,5 +1,13 @@
 """What goes into one execution of a user-defined function and what comes out: types only."""
 
+from fenchel.udf.http_action import (
+    HeaderPairs,
+    HttpClient,
+    HttpExchange,
+    HttpRequestHead,
+    HttpResponseHead,
+    OpenedFile,
+)
 from fenchel.udf.log_line import LogLevel, LogLine
 from fenchel.udf.outcome import FunctionResult, JsError, JsFrame, QueryJournal, UdfOutcome
 from fenchel.udf.request import ActionCallbacks, ExecutionContext, UdfRequest, UdfType
@@ -11,10 +19,16 @@ __all__ = [
     "FileAccess",
     "FileMetadata",
     "FunctionResult",
+    "HeaderPairs",
+    "HttpClient",
+    "HttpExchange",
+    "HttpRequestHead",
+    "HttpResponseHead",
     "JsError",
     "JsFrame",
     "LogLevel",
     "LogLine",
+    "OpenedFile",
     "QueryJournal",
     "UdfOutcome",
     "UdfRequest",

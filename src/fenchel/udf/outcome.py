@@ -50,7 +50,10 @@ class FunctionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UdfOutcome:
-    """`result` and everything observed on the way; caching follows from the observed_* facts."""
+    """`result` and everything observed on the way; caching follows from the observed_* facts.
+
+    `http_status` is what an HTTP action sent, None if it came to no response.
+    """
 
     result: FunctionResult | JsError
     log_lines: tuple[LogLine, ...] = ()
@@ -61,3 +64,4 @@ class UdfOutcome:
     user_seconds: float = 0.0
     memory_bytes: int = 0
     context_reused: bool = False
+    http_status: int | None = None

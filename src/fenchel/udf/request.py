@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
 
 from fenchel.auth import Anonymous, Identity, is_admin
 from fenchel.definitions import FunctionPath
+from fenchel.udf.http_action import OpenedFile
 from fenchel.udf.log_line import LogLine
 from fenchel.udf.outcome import QueryJournal
 from fenchel.udf.storage import FileAccess
@@ -95,4 +96,19 @@ class ActionCallbacks(Protocol):
         work: Callable[[FileAccess], Awaitable[_Result]],
     ) -> _Result:
         """What `work` gave in a transaction of its own, which is committed."""
+        ...
+
+    async def store_file(
+        self,
+        request: UdfRequest,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None,
+        sha256: bytes | None,
+    ) -> str:
+        """The id of the new file. Raises: Sha256Mismatch; what `chunks` raises."""
+        ...
+
+    async def open_file(self, request: UdfRequest, storage_id: str) -> OpenedFile | None:
+        """None if there is no such file."""
         ...

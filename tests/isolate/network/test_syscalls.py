@@ -12,7 +12,7 @@ import pytest
 
 from fenchel.errors import FenchelError
 from fenchel.isolate.messages import ResultKind
-from fenchel.isolate.network import Egress, NetworkSyscalls
+from fenchel.isolate.network import ByteStreams, Egress, NetworkSyscalls
 from fenchel.runtime.settings import EgressSettings
 from tests.isolate.network.local_server import LocalServer, local_server
 
@@ -22,7 +22,8 @@ class Realm:
 
     def __init__(self, settings: EgressSettings) -> None:
         self.egress = Egress(settings)
-        self.calls = NetworkSyscalls(self.egress)
+        streams = ByteStreams(count_max=settings.streams_per_action_max)
+        self.calls = NetworkSyscalls(self.egress, streams)
 
     async def call(self, op: str, args: Any) -> tuple[ResultKind, bytes]:
         handler = self.calls.handler(f"fenchel/{op}")

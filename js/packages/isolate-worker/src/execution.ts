@@ -56,6 +56,11 @@ const EMPTY_OUTCOME: RealmOutcome = {
   mayReuse: false,
 };
 
+/** Whether functions of this kind run for long and tell their log lines at once. */
+export function isActionKind(kind: ExecuteHeader["kind"]): boolean {
+  return kind === "action" || kind === "httpAction";
+}
+
 export class Execution {
   readonly bundle: Bundle;
   readonly header: ExecuteHeader;
@@ -77,7 +82,7 @@ export class Execution {
     this.header = header;
     this.bundle = bundle;
     this.#wiring = wiring;
-    const isAction = header.kind === "action";
+    const isAction = this.#isAction;
     const reused = isAction ? undefined : bundle.takeReusable(header.module);
     this.#isReused = reused !== undefined;
     const warm = isAction || this.#isReused ? undefined : bundle.warmRealms.take(header);
@@ -89,7 +94,7 @@ export class Execution {
   begin(argsJson: string, ahead: CallAhead[][]): void {
     this.#ahead = ahead;
     const { kind, module, function: name, seed, unixMs, requestId, userTimeoutMs } = this.header;
-    if (kind === "action") this.#startTimer(userTimeoutMs, () => this.#stop("timeout"));
+    if (this.#isAction) this.#startTimer(userTimeoutMs, () => this.#stop("timeout"));
     this.#turn(Command.Begin, kind, module, name, seed, unixMs, requestId, argsJson);
   }
 
@@ -149,7 +154,7 @@ export class Execution {
   }
 
   get #isAction(): boolean {
-    return this.header.kind === "action";
+    return isActionKind(this.header.kind);
   }
 
   /** Time by the clock for the next turn. */

@@ -2,9 +2,10 @@
  * Dispatches the backend's messages to bundles and executions. Knows no sockets: frames in, frames
  * out.
  */
+import type { EvaluatorKind } from "../../udf-runtime/src/host_interface.ts";
 import { Bundle } from "./bundle.ts";
 import { runEvaluator } from "./evaluation.ts";
-import { Execution } from "./execution.ts";
+import { Execution, isActionKind } from "./execution.ts";
 import type { Generation } from "./generation.ts";
 import { FrameError } from "./frames.ts";
 import type { Frame } from "./frames.ts";
@@ -56,7 +57,7 @@ export class Worker {
    * mutation is under way, whose next turn would have to wait for it, only what is missed badly.
    */
   prepareOne(): boolean {
-    const isBusy = [...this.#executions.values()].some(({ header }) => header.kind !== "action");
+    const isBusy = [...this.#executions.values()].some(({ header }) => !isActionKind(header.kind));
     for (const bundle of this.#bundles.values()) {
       const { warmRealms } = bundle;
       if (isBusy ? warmRealms.prepareOneUnderLoad() : bundle.prepareOne()) return true;
@@ -82,7 +83,7 @@ export class Worker {
     const header = json<ExecuteHeader>(frame, 0);
     const bundle = this.#bundles.get(header.bundle);
     if (bundle === undefined) throw new FrameError(`Bundle ${header.bundle} is not loaded`);
-    if (header.kind !== "query" && header.kind !== "mutation" && header.kind !== "action") {
+    if (isEvaluator(header.kind)) {
       const { header: outcome, result } = runEvaluator(bundle, header);
       this.#send(MessageType.Outcome, frame.id, [JSON.stringify(outcome), result]);
       return;
@@ -102,6 +103,10 @@ export class Worker {
       if (execution.generation === generation) execution.lose();
     }
   }
+}
+
+function isEvaluator(kind: ExecuteHeader["kind"]): kind is EvaluatorKind {
+  return kind !== "query" && kind !== "mutation" && !isActionKind(kind);
 }
 
 /** The anticipated calls of an EXECUTE frame, turn by turn: args and answer of each. */

@@ -17,12 +17,16 @@ import { QueryStreams } from "./query_streams.ts";
 import { seedRandom } from "./random.ts";
 import { callHost, errorFromHost, executing, realm, throwUncatchable } from "./state.ts";
 import type { Execution, PendingSyscall } from "./state.ts";
+import { findHttpAction } from "./http_actions.ts";
 import { jsSyscall } from "./js_syscalls.ts";
 import { loadModule } from "./modules.ts";
 
 const UNAWAITED_HELP =
   "Async operations should be awaited or they might not run. " +
   "See https://docs.convex.dev/functions/actions#dangling-promises for more information.";
+
+/** Operations that end by themselves, or with the client. */
+const NEVER_AWAITED: ReadonlySet<string> = new Set(["sleep", "fenchel/waitDisconnect"]);
 
 export interface BeginRequest {
   kind: FunctionKind;
@@ -57,7 +61,7 @@ export function begin(request: BeginRequest): void {
 
 function newExecution(kind: FunctionKind, unixMs: number): Execution {
   return {
-    kind,
+    kind: kind === "httpAction" ? "action" : kind,
     unixMs,
     phase: "import",
     nextSyscallId: 0,
@@ -94,6 +98,7 @@ let mayReuse = false;
  */
 function findFunction(request: BeginRequest): () => unknown {
   const { kind, module, functionName, argsJson, requestId } = request;
+  if (kind === "httpAction") return findHttpAction(module, argsJson);
   const namespace = loadModule(module);
   takeImportLines(module);
   mayReuse = kind !== "action" && namespace["experimental_reuseContext"] === true;
@@ -354,7 +359,7 @@ function outcome(execution: Execution, kind: RealmOutcome["kind"], error?: JsErr
 function warnOfUnawaited(execution: Execution): void {
   const names: string[] = [];
   for (const { op } of execution.pending.values())
-    if (op !== "sleep") names.push(operationName(op));
+    if (!NEVER_AWAITED.has(op)) names.push(operationName(op));
   if (names.length === 0) return;
   const plural = names.length === 1 ? "operation" : "operations";
   logSystemLine(

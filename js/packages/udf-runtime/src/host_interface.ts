@@ -76,7 +76,7 @@ export interface Guard {
 /** Answer of Begin when the realm was given up. */
 export const REALM_GIVEN_UP = "given up";
 
-export type FunctionKind = "query" | "mutation" | "action";
+export type FunctionKind = "query" | "mutation" | "action" | "httpAction";
 export type EvaluatorKind = "analyze" | "schema" | "authConfig" | "appDefinition";
 
 export interface LogLine {

@@ -1,28 +1,30 @@
 /** `Convex.jsSyscall`: operations on live JavaScript values (specification 2.13). */
-import { NativeError, NativePromise } from "./primordials.ts";
+import { NativePromise } from "./primordials.ts";
 import { requireAction, throwUncatchable } from "./state.ts";
+import { loadVendor } from "./vendor.ts";
 
-/**
- * Storage bodies and HTTP actions need streams to the backend, which this build does not carry yet.
- */
-function unavailable(what: string): never {
-  throw new NativeError(`${what} is not available in this version of Fenchel yet`);
-}
+type Args = Record<string, unknown>;
 
-export function jsSyscall(op: unknown, _args: unknown): unknown {
+export function jsSyscall(op: unknown, args: unknown): unknown {
   switch (op) {
     case "storage/storeBlob":
-    case "storage/getBlob": {
-      const what = op === "storage/storeBlob" ? "storage.store()" : "storage.get()";
-      return new NativePromise(() => {
-        requireAction(what);
-        unavailable(what);
-      });
-    }
+      return inAction("storage.store()", () => loadVendor("fetch").storeBlob(args as Args));
+    case "storage/getBlob":
+      return inAction("storage.get()", () => loadVendor("fetch").getBlob(args as Args));
     case "requestFromConvexJson":
+      requireAction("Running HTTP actions");
+      return loadVendor("fetch").requestFromConvexJson(args as Args);
     case "convexJsonFromResponse":
-      return unavailable("Running HTTP actions");
+      requireAction("Running HTTP actions");
+      return loadVendor("fetch").convexJsonFromResponse(args as Args);
     default:
       return throwUncatchable(`Unknown JS syscall: ${String(op)}`);
   }
+}
+
+function inAction<T>(what: string, run: () => Promise<T>): Promise<T> {
+  return new NativePromise((resolve) => {
+    requireAction(what);
+    resolve(run());
+  });
 }

@@ -2,6 +2,7 @@
  * What the runtime offers to vendor scripts, which are evaluated apart from it and see nothing of
  * its modules. They know it as the constant `fenchel`.
  */
+import { logSystemLine } from "./console.ts";
 import { post, request, requestWithBytes } from "./execution.ts";
 import { random } from "./random.ts";
 import { callHostForBytes, executing, requireAction, throwUncatchable } from "./state.ts";
@@ -21,10 +22,14 @@ export const runtimeFace = {
   request,
   requestWithBytes,
   post,
+  logSystemLine,
   random,
   callHostForBytes,
   get DOMException() {
     return require("./web/dom_exception.ts").DOMException;
+  },
+  get AbortController() {
+    return require("./web/abort.ts").AbortController;
   },
   get AbortSignal() {
     return require("./web/abort.ts").AbortSignal;

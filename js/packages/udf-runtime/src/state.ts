@@ -14,7 +14,8 @@ export interface PendingSyscall {
 }
 
 export interface Execution {
-  readonly kind: FunctionKind;
+  /** HTTP actions may do what actions may. */
+  readonly kind: Exclude<FunctionKind, "httpAction">;
   readonly unixMs: number;
   /**
    * Import phase while the module is being evaluated; then the execution phase until the outcome.

@@ -50,11 +50,11 @@ class _Fetch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetworkSyscalls:
-    """Life: until `close`, which ends all requests and streams of the action."""
+    """Life: until `close`, which ends all requests of the action."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, streams: ByteStreams) -> None:
         self._egress = egress
-        self._streams = ByteStreams(count_max=egress.settings.streams_per_action_max)
+        self._streams = streams
         self._fetches: dict[int, asyncio.Task[aiohttp.ClientResponse]] = {}
         self._handlers: dict[str, Callable[[bytes], Awaitable[Result]]] = {
             "fenchel/fetch": self._fetch,
@@ -71,7 +71,6 @@ class NetworkSyscalls:
     def close(self) -> None:
         for task in self._fetches.values():
             task.cancel()
-        self._streams.close()
 
     async def _fetch(self, message: bytes) -> Result:
         head_json, _, body = message.partition(b"\n")

@@ -61,7 +61,7 @@ function streamOver(bytes: Uint8Array): ByteStream {
   return blobOver(bytes, "").stream();
 }
 
-async function readAll(stream: ByteStream): Promise<Uint8Array> {
+export async function readAll(stream: ByteStream): Promise<Uint8Array> {
   const reader = stream.getReader();
   const chunks: Uint8Array[] = [];
   for (;;) {

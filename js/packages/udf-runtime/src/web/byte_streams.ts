@@ -31,36 +31,67 @@ export function openIncoming(execution: Execution, number: number): ByteStream {
 
 let nextOutgoing = 1;
 
-/**
- * Starts to send a stream and gives its number. It stops without a word when the backend does not
- * want more.
- */
-export function sendOutgoing(execution: Execution, stream: ByteStream): number {
-  const number = nextOutgoing++;
-  void pump(execution, stream, number);
-  return number;
+/** A stream on its way to the backend. */
+export interface Outgoing {
+  readonly number: number;
+  /** Ends without a word when the backend wants no more. Rejects with the source's own error. */
+  readonly finished: Promise<void>;
+  /** Stop reading the source, whatever it waits for. */
+  readonly cancel: () => void;
 }
 
-async function pump(execution: Execution, stream: ByteStream, number: number): Promise<void> {
-  const reader = stream.getReader();
+/** What bytes are sent from: one piece, or the reader of a stream. */
+interface Source {
+  read(): Promise<{ done: boolean; value?: unknown }>;
+  cancel(reason: unknown): Promise<void>;
+}
+
+/** Starts to send bytes or a stream. */
+export function sendOutgoing(execution: Execution, body: Uint8Array | ByteStream): Outgoing {
+  const number = nextOutgoing++;
+  const source = body instanceof Uint8Array ? readerOver(body) : body.getReader();
+  const finished = pump(execution, source, number);
+  // Who does not ask how it ended has no use for the error.
+  finished.catch(() => {});
+  return { number, finished, cancel: () => void stop(source, undefined) };
+}
+
+function readerOver(bytes: Uint8Array): Source {
+  let rest = bytes.length === 0 ? [] : [bytes];
+  return {
+    async read() {
+      const value = rest.pop();
+      return { done: value === undefined, value };
+    },
+    async cancel() {
+      rest = [];
+    },
+  };
+}
+
+function stop(source: Source, reason: unknown): Promise<void> {
+  return source.cancel(reason).catch(() => {});
+}
+
+async function pump(execution: Execution, source: Source, number: number): Promise<void> {
   const end = (error?: string): void =>
     fenchel.post(execution, "fenchel/endStream", JSON.stringify({ stream: number, error }));
   for (;;) {
     let chunk: Uint8Array;
     try {
-      const { done, value } = await reader.read();
+      const { done, value } = await source.read();
       if (done) return end();
       if (!(value instanceof Uint8Array)) throw new TypeError("A chunk is not a Uint8Array");
       chunk = value;
     } catch (error) {
       end(String(error));
-      await reader.cancel(error).catch(() => {});
-      return;
+      await stop(source, error);
+      throw error;
     }
     try {
       await write(execution, number, chunk);
     } catch (error) {
-      await reader.cancel(error).catch(() => {});
+      await stop(source, error);
       return;
     }
   }

@@ -134,7 +134,7 @@ async function hop(journey: Journey, isRedirected: boolean): Promise<Response> {
 
 function message(journey: Journey, number: number): ArrayBuffer {
   const { execution, url, method, headers, content } = journey;
-  const { bytes = null, stream = null } = content ?? {};
+  const { bytes = null } = content ?? {};
   const isInline = bytes !== null && bytes.length <= INLINE_BYTES_MAX;
   const head = {
     fetch: number,
@@ -142,15 +142,14 @@ function message(journey: Journey, number: number): ArrayBuffer {
     method,
     headers: pairsOfHeaders(headers),
     bodyBytes: content === null ? emptyLength(method) : (bytes?.length ?? null),
-    bodyStream: content === null || isInline ? null : sendOutgoing(execution, sent(bytes, stream)),
+    bodyStream: content === null || isInline ? null : sendOutgoing(execution, sent(content)).number,
   };
   return joinHead(head, isInline ? bytes : null);
 }
 
 /** A body that is kept for further hops is sent from its bytes. */
-function sent(bytes: Uint8Array | null, stream: Content["stream"]): NonNullable<Content["stream"]> {
-  if (bytes === null) return stream as NonNullable<Content["stream"]>;
-  return new Response(bytes).body as NonNullable<Content["stream"]>;
+function sent({ bytes, stream }: Content): Uint8Array | NonNullable<Content["stream"]> {
+  return bytes ?? (stream as NonNullable<Content["stream"]>);
 }
 
 /** Methods that usually have a body say when there is none. */

@@ -106,11 +106,15 @@ function toContent(
   return extractBody(given);
 }
 
+/** Set by the class: calls back when somebody first looks at the signal. */
+export let onSignalRead: (request: Request, callback: () => void) => void;
+
 export class Request extends Body {
   readonly #url: string;
   readonly #method: string;
   readonly #headers: Headers;
   readonly #signal: AbortSignal;
+  #onSignalRead: (() => void) | null = null;
   readonly #settings: Settings;
   readonly #keepalive: boolean;
 
@@ -150,6 +154,9 @@ export class Request extends Body {
   }
 
   get signal(): AbortSignal {
+    const callback = this.#onSignalRead;
+    this.#onSignalRead = null;
+    callback?.();
     return this.#signal;
   }
 
@@ -206,10 +213,16 @@ export class Request extends Body {
     const init: Record<string, unknown> = { ...this.#settings, keepalive: this.#keepalive };
     init["method"] = this.#method;
     init["headers"] = this.#headers;
-    init["signal"] = this.#signal;
+    init["signal"] = this.signal;
     init["duplex"] = "half";
     if (content !== null) init["body"] = content.stream ?? content.bytes;
     return new Request(this.#url, init);
+  }
+
+  static {
+    onSignalRead = (request, callback) => {
+      request.#onSignalRead = callback;
+    };
   }
 }
 

@@ -1,0 +1,101 @@
+/** The request and the response of an HTTP action, over the streams of bytes (1.8, 2.13). */
+import type { Execution } from "../runtime_face.ts";
+import { contentOf } from "./body.ts";
+import { openIncoming, sendOutgoing } from "./byte_streams.ts";
+import type { Outgoing } from "./byte_streams.ts";
+import { pairsOfHeaders } from "./headers.ts";
+import { Request, onSignalRead } from "./request.ts";
+import { Response } from "./response.ts";
+
+/** What the backend says of a request. */
+interface RequestJson {
+  headerPairs: [string, string][];
+  url: string;
+  method: string;
+  streamId: number | null;
+}
+
+/** What npm's router hands back. `bodyBytes`: the length of the body if it is known. */
+interface ResponseJson {
+  status: number;
+  statusText: string;
+  headerPairs: [string, string][];
+  streamId: number | null;
+  bodyBytes: number | null;
+  url: string;
+}
+
+/** How sending the response went: all of it is "". */
+type End = "" | "clientGone" | "tooLarge";
+
+export function requestFromConvexJson({ convexJson }: { convexJson?: unknown }): Request {
+  const execution = fenchel.requireAction("Running HTTP actions");
+  const { headerPairs, url, method, streamId } = convexJson as RequestJson;
+  const controller = new fenchel.AbortController();
+  const body = streamId === null ? null : openIncoming(execution, streamId);
+  const request = new Request(url, {
+    method,
+    headers: headerPairs,
+    signal: controller.signal,
+    ...(body === null ? {} : { body, duplex: "half" }),
+  });
+  onSignalRead(request, () => {
+    const abort = (): void => controller.abort();
+    fenchel.request(execution, "fenchel/waitDisconnect", "{}").then(abort, abort);
+  });
+  return request;
+}
+
+/** Bodies on their way, by the number of their stream. */
+const outgoing = new Map<number, Outgoing>();
+
+export function convexJsonFromResponse({ response }: { response?: unknown }): ResponseJson {
+  const execution = fenchel.requireAction("Running HTTP actions");
+  if (!(response instanceof Response)) {
+    return fenchel.throwUncatchable(
+      "The handler of an HTTP action must return a Response, as in `return new Response(body)`.",
+    );
+  }
+  if (response.bodyUsed) throw new TypeError("The body of the response was read already");
+  const { status, statusText, headers, url } = response;
+  const content = contentOf(response);
+  let streamId = null;
+  if (content !== null) {
+    const body = sendOutgoing(execution, content.stream ?? (content.bytes as Uint8Array));
+    outgoing.set(body.number, body);
+    streamId = body.number;
+  }
+  return {
+    status,
+    statusText,
+    headerPairs: pairsOfHeaders(headers),
+    streamId,
+    bodyBytes: content === null ? 0 : content.stream === null ? (content.bytes?.length ?? 0) : null,
+    url,
+  };
+}
+
+/** Sends head and body; returns when the client has all of it, or does not want more. */
+export async function respond(execution: Execution, headJson: string): Promise<void> {
+  const { streamId } = JSON.parse(headJson) as ResponseJson;
+  const body = streamId === null ? undefined : outgoing.get(streamId);
+  const send = async (): Promise<void> => {
+    const end = (await fenchel.request(execution, "fenchel/respond", headJson)) as End;
+    if (end === "") return;
+    reportEnd(end);
+    body?.cancel();
+  };
+  const [sent, read] = await Promise.allSettled([send(), body?.finished]);
+  if (read.status === "rejected") throw read.reason;
+  if (sent.status === "rejected") throw sent.reason;
+}
+
+function reportEnd(end: Exclude<End, "">): void {
+  if (end === "clientGone") {
+    const message = "The client went away before it had the whole response.";
+    fenchel.logSystemLine("INFO", message, "info:httpActionClientDisconnect");
+    return;
+  }
+  const message = "HttpResponseTooLarge: HTTP actions support responses up to 20 MiB";
+  fenchel.logSystemLine("ERROR", message, "error:httpAction");
+}
