@@ -29,6 +29,7 @@ def test_equal_attributes_share_results():
     assert cache_key(User(ADA)) != cache_key(User(BOB))
     assert cache_key(Anonymous()) == cache_key(Admin()) == cache_key(System())
     assert cache_key(Anonymous()) != cache_key(User(ADA))
+    assert cache_key(Anonymous()) != cache_key(Unknown("c", "m"))
 
 
 def test_who_is_an_admin():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -208,13 +209,13 @@ class TestStreams:
 
 class TestLimits:
     async def test_the_largest_bodies(self, session: aiohttp.ClientSession) -> None:
-        async with session.post("/length", data=bytes(LIMIT)) as got:
+        async with session.post("/length", data=BytesIO(bytes(LIMIT))) as got:
             assert await got.json() == LIMIT
         async with session.get("/bytes", params={"count": LIMIT}) as got:
             assert len(await got.read()) == LIMIT
 
     async def test_a_body_that_says_it_is_too_large(self, session: aiohttp.ClientSession) -> None:
-        async with session.post("/length", data=bytes(LIMIT + 1)) as got:
+        async with session.post("/length", data=BytesIO(bytes(LIMIT + 1))) as got:
             assert got.status == 413
 
     async def test_a_body_that_turns_out_too_large(self, session: aiohttp.ClientSession) -> None:
@@ -234,7 +235,7 @@ class TestLimits:
 
     async def test_a_body_that_nobody_reads(self, session: aiohttp.ClientSession) -> None:
         for _ in range(2):
-            async with session.post("/ignores", data=bytes(MEBIBYTE)) as got:
+            async with session.post("/ignores", data=BytesIO(bytes(MEBIBYTE))) as got:
                 assert await got.text() == "not read"
 
 
@@ -261,7 +262,7 @@ class TestFiles:
     async def test_a_file_is_taken_and_served(self, session: aiohttp.ClientSession) -> None:
         content = bytes(range(256)) * 12_000
         headers = {"Content-Type": "image/png"}
-        async with session.put("/file", data=content, headers=headers) as got:
+        async with session.put("/file", data=BytesIO(content), headers=headers) as got:
             storage_id = (await got.json())["id"]
         async with session.get("/file", params={"id": storage_id}) as got:
             assert got.headers["Content-Type"] == "image/png"

@@ -22,6 +22,8 @@ from fenchel.application import (
     FinishPushResponse,
     FunctionCall,
     FunctionLogPage,
+    HttpActionCall,
+    HttpActionError,
     MutationRun,
     QueryRun,
     SchemaStatus,
@@ -81,6 +83,7 @@ class FakeApplication:
         self.calls: list[tuple[str, FunctionCall]] = []
         self.timestamps: list[Timestamp | None] = []
         self.before: Callable[[], Awaitable[None]] = _nothing
+        self.http_action: Callable[[HttpActionCall], Awaitable[HttpActionError | None]] = _no_router
         self.deploy = FakeDeploy()
         self.environment = FakeEnvironment()
         self.function_log = FakeLog()
@@ -117,6 +120,9 @@ class FakeApplication:
     async def run_function(self, call: FunctionCall) -> ActionRun:
         await self._take("function", call)
         return ActionRun(result=self.result)
+
+    async def run_http_action(self, call: HttpActionCall) -> HttpActionError | None:
+        return await self.http_action(call)
 
     async def _take(self, kind: str, call: FunctionCall) -> None:
         self.calls.append((kind, call))
@@ -179,6 +185,10 @@ class FakeLog:
             self.is_waiting.set()
             await asyncio.Event().wait()
         return FunctionLogPage(entries=(), new_cursor=7.5)
+
+
+async def _no_router(call: HttpActionCall) -> HttpActionError | None:
+    raise FenchelError(ErrorKind.NOT_FOUND, "HttpActionsNotEnabled", "no HTTP actions")
 
 
 async def _nothing() -> None:

@@ -22,8 +22,8 @@ class Realm:
 
     def __init__(self, settings: EgressSettings) -> None:
         self.egress = Egress(settings)
-        streams = ByteStreams(count_max=settings.streams_per_action_max)
-        self.calls = NetworkSyscalls(self.egress, streams)
+        self.streams = ByteStreams(count_max=settings.streams_per_action_max)
+        self.calls = NetworkSyscalls(self.egress, self.streams)
 
     async def call(self, op: str, args: Any) -> tuple[ResultKind, bytes]:
         handler = self.calls.handler(f"fenchel/{op}")
@@ -52,6 +52,7 @@ class Realm:
 
     async def close(self) -> None:
         self.calls.close()
+        self.streams.close()
         await self.egress.close()
 
 
@@ -213,6 +214,7 @@ async def test_closing_ends_what_is_under_way(realm: Realm, server: LocalServer)
     answer = await realm.fetch(f"{server.url}/endless")
     assert await realm.read(answer["stream"])
     realm.calls.close()
+    realm.streams.close()
     await asyncio.wait_for(server.disconnected.wait(), 5)
 
 

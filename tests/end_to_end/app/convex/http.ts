@@ -78,6 +78,7 @@ route("GET", "/ticks", async (ctx, request) => {
     start: (controller) => controller.enqueue(encoder.encode("tick\n")),
     pull: () => leaving.then(() => {}),
     cancel: async () => {
+      await leaving;
       await note("cancelled");
     },
   });

@@ -36,8 +36,8 @@ export interface Outgoing {
   readonly number: number;
   /** Ends without a word when the backend wants no more. Rejects with the source's own error. */
   readonly finished: Promise<void>;
-  /** Stop reading the source, whatever it waits for. */
-  readonly cancel: () => void;
+  /** Stop reading the source, whatever it waits for; returns when it has cleaned up. */
+  readonly cancel: () => Promise<void>;
 }
 
 /** What bytes are sent from: one piece, or the reader of a stream. */
@@ -53,7 +53,7 @@ export function sendOutgoing(execution: Execution, body: Uint8Array | ByteStream
   const finished = pump(execution, source, number);
   // Who does not ask how it ended has no use for the error.
   finished.catch(() => {});
-  return { number, finished, cancel: () => void stop(source, undefined) };
+  return { number, finished, cancel: () => stop(source, undefined) };
 }
 
 function readerOver(bytes: Uint8Array): Source {

@@ -83,7 +83,7 @@ export async function respond(execution: Execution, headJson: string): Promise<v
     const end = (await fenchel.request(execution, "fenchel/respond", headJson)) as End;
     if (end === "") return;
     reportEnd(end);
-    body?.cancel();
+    await body?.cancel();
   };
   const [sent, read] = await Promise.allSettled([send(), body?.finished]);
   if (read.status === "rejected") throw read.reason;
