@@ -140,7 +140,7 @@ class FunctionRunnerCore:
             raise FenchelError(ErrorKind.NOT_FOUND, "HttpActionsNotEnabled", _NO_HTTP_ACTIONS)
         assert found.code is not None, "a module is deployed, so a package is"
         bundle = await self._module_cache.get(found.code)
-        outcome = await self._pool.run_action(bundle, request, callbacks, exchange)
+        outcome = await self._pool.run_action(bundle, request, callbacks, self.names, exchange)
         self._metrics.record_outcome(request.udf_type, outcome, self._clock.monotonic() - start)
         return outcome
 
