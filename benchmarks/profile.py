@@ -45,7 +45,7 @@ def main() -> None:
 
 
 async def _profile(options: argparse.Namespace) -> None:
-    system = FENCHEL if options.peer.startswith(FENCHEL) else options.peer
+    system = options.peer if options.peer in OPENERS else FENCHEL
     if system not in OPENERS:
         sys.exit(f"no such peer: {options.peer}")
     with TemporaryDirectory(prefix="fenchel-profile-") as directory:

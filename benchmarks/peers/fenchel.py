@@ -1,7 +1,7 @@
 """Fenchel as a user runs it: `fenchel serve`, and the app deployed by the official CLI.
 
 One server gives two peers: the functions with fresh state per call, and the same functions in a
-module that exports `experimental_reuseContext = true`.
+module that exports `experimental_reuseContext = true`. Another one runs them in warm realms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.fanout_process import NONCE, SESSION_ID
@@ -21,21 +21,32 @@ from benchmarks.peers.server_process import free_port, run_server
 
 DEPLOY_DEADLINE_SECONDS = 120
 KEYS_DEADLINE_SECONDS = 30
-MODULES = {"fenchel": "messages", "fenchel-reuse": "reused"}
+MODULES = {"fenchel": "messages", "fenchel-reuse": "reused", "fenchel-warm": "messages"}
 INSTANCE_NAME = "benchmark"
 INSTANCE_SECRET = "0" * 64
 
 
-@asynccontextmanager
-async def open_fenchel(folder: Path) -> AsyncIterator[list[HttpPeer]]:
+def open_fenchel(folder: Path) -> AbstractAsyncContextManager[list[HttpPeer]]:
     """A filled Fenchel on a free port, its data in `folder`."""
+    return _open(folder, names=("fenchel", "fenchel-reuse"), options=())
+
+
+def open_warm_fenchel(folder: Path) -> AbstractAsyncContextManager[list[HttpPeer]]:
+    """The same with warm realms: as isolated as fresh contexts, but opt-in."""
+    return _open(folder, names=("fenchel-warm",), options=("--warm-realms", "2"))
+
+
+@asynccontextmanager
+async def _open(
+    folder: Path, *, names: Sequence[str], options: Sequence[str]
+) -> AsyncIterator[list[HttpPeer]]:
     port = free_port()
     executable = Path(sys.executable).parent / "fenchel"
     instance = ["--instance-name", INSTANCE_NAME, "--instance-secret", INSTANCE_SECRET]
     data = ["--data-dir", str(folder / "data")]
     ports = ["--port", str(port), "--site-port", str(free_port())]
     async with run_server(
-        [executable, "serve", *ports, *data, *instance],
+        [executable, "serve", *ports, *data, *instance, *options],
         port=port,
         log_path=folder / "server.log",
         cwd=folder,
@@ -43,7 +54,7 @@ async def open_fenchel(folder: Path) -> AsyncIterator[list[HttpPeer]]:
     ) as server:
         await _deploy(port, await _issue_admin_key(executable, instance))
         members = await fill(port)
-        yield [_peer(name, server.pid, port, members) for name in MODULES]
+        yield [_peer(name, server.pid, port, members) for name in names]
 
 
 async def _issue_admin_key(executable: Path, instance: Sequence[str]) -> str:
