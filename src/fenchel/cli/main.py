@@ -90,7 +90,7 @@ def main() -> None:
     show_default=True,
     type=click.IntRange(0, 16),
     help="Realms per worker that run many queries and mutations, each as if it were fresh: several "
-    "times faster; decision 0023 names what may differ. 0: a fresh context for each.",
+    "times faster; decision 0027 names what may differ. 0: a fresh context for each.",
 )
 def serve_command(
     host: str,

@@ -100,7 +100,7 @@ class IsolateSettings:
     contexts_per_isolate_max: int = 50
     contexts_ahead: int = 3
     # Realms per worker that run many queries and mutations, each as if it were fresh
-    # (decision 0023); 0 makes a fresh context for each execution. Each takes an isolate.
+    # (decision 0027); 0 makes a fresh context for each execution. Each takes an isolate.
     warm_realms_max: int = 0
     # How long a worker may be silent inside one JavaScript turn beyond the user's limit before it
     # is killed.

@@ -61,7 +61,7 @@ export type RealmFunction = (
   ...args: (string | number | boolean | object)[]
 ) => string | undefined;
 
-/** What a realm that runs many executions asks of its guard (decision 0023). */
+/** What a realm that runs many executions asks of its guard (decision 0027). */
 export interface Guard {
   /** Ends import: freezes what it left. Returns why that is not enough, or "". */
   seal: () => string;

@@ -1,6 +1,6 @@
 /**
  * Realms that run one execution after the other because their guard vouches that none leaves
- * anything behind (decision 0023). Each has an isolate of its own.
+ * anything behind (decision 0027). Each has an isolate of its own.
  *
  * Invariant: a realm is idle here, or taken by one execution, or gone.
  */

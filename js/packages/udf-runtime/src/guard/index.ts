@@ -1,5 +1,5 @@
 /**
- * The guard of a realm that runs many executions one after the other (decision 0023). It is a script
+ * The guard of a realm that runs many executions one after the other (decision 0027). It is a script
  * of its own, evaluated before the app: fresh contexts carry nothing of it. Its value is a thunk
  * that installs it.
  *
