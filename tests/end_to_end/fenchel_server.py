@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -102,12 +103,13 @@ class FenchelServer:
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
-    """Ends whatever the process left behind in its group."""
-    try:
+    """Ends whatever the process left behind in its group, and closes the pipes to it."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
     process.wait(STOP_SECONDS_MAX)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def free_port() -> int:

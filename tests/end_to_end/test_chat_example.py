@@ -96,7 +96,7 @@ def test_the_demo_shows_messages_and_ctrl_c_ends_everything_it_started() -> None
         assert process.stdout is not None
         shown = read_until("server: Welcome, Ada!", process.stdout)
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=90)
     finally:
         end_group(process)
     assert process.returncode == 0, rest

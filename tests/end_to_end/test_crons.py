@@ -14,7 +14,7 @@ def test_an_interval_runs_once_with_the_push_and_not_with_the_next(
     app: ConvexApp, server: FenchelServer
 ) -> None:
     client = ConvexClient(server.url)
-    notes = next(found for found in client.subscribe("notes:list", {"topic": "crons"}) if found)
-    assert notes == ["by a cron"]
+    runs = next(found for found in client.subscribe("repeated:runs", {}) if found)
+    assert runs == ["daily"]
     assert app.convex("deploy").returncode == 0
-    assert client.query("notes:list", {"topic": "crons"}) == ["by a cron"]
+    assert client.query("repeated:runs", {}) == ["daily"]

@@ -21,7 +21,8 @@ class ShiftingClock:
     def __init__(self, base: Clock | None = None) -> None:
         self.base = base or SystemClock()
         self._offset_ns = 0
-        self._sleepers: set[asyncio.Future[None]] = set()
+        # And when each is due, in monotonic time.
+        self._sleepers: dict[asyncio.Future[None], float] = {}
 
     def now_ns(self) -> int:
         return self.base.now_ns() + self._offset_ns
@@ -30,12 +31,12 @@ class ShiftingClock:
         return self.base.monotonic() + self._offset_ns / _NANOSECONDS
 
     def advance_to(self, now_ns: int) -> None:
-        """Make it at least this time, and wake everyone whose time has come."""
+        """Make it at least this time, and wake everyone whose time has come, in that order."""
         missing_ns = now_ns - self.now_ns()
         if missing_ns <= 0:
             return
         self._offset_ns += missing_ns
-        for sleeper in self._sleepers:
+        for sleeper in sorted(self._sleepers, key=self._sleepers.__getitem__):
             _wake(sleeper)
 
     async def sleep(self, seconds: float) -> None:
@@ -51,12 +52,12 @@ class ShiftingClock:
         loop = asyncio.get_running_loop()
         sleeper = loop.create_future()
         timer = loop.call_later(seconds, _wake, sleeper)
-        self._sleepers.add(sleeper)
+        self._sleepers[sleeper] = self.monotonic() + seconds
         try:
             await sleeper
         finally:
             timer.cancel()
-            self._sleepers.discard(sleeper)
+            del self._sleepers[sleeper]
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

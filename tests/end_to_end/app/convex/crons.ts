@@ -1,14 +1,11 @@
 import { cronJobs } from "convex/server";
-import { api } from "./_generated/api";
+import { internal } from "./_generated/api";
 
 const crons = cronJobs();
 
 // An interval begins with the push.
-crons.interval("note the deploy", { hours: 24 }, api.notes.add, {
-  topic: "crons",
-  body: "by a cron",
-});
+crons.interval("daily from now", { hours: 24 }, internal.repeated.run, { cron: "daily" });
 
-crons.cron("far away", "0 0 29 2 *", api.notes.add, { topic: "crons", body: "never" });
+crons.cron("far away", "0 0 29 2 *", internal.repeated.run, { cron: "leap day" });
 
 export default crons;
