@@ -70,6 +70,21 @@ function bundleVendor(name) {
   });
 }
 
+/** A module of the app's own kind: what inline queries import. */
+function bundleReplWrappers() {
+  return esbuild.build({
+    entryPoints: [path.join(runtime, "repl_wrappers.ts")],
+    outfile: path.join(output, "repl-wrappers.js"),
+    bundle: true,
+    platform: "neutral",
+    format: "esm",
+    target: "es2022",
+    minifyWhitespace: true,
+    metafile: true,
+    legalComments: "none",
+  });
+}
+
 /** One for each file of the folder. */
 function vendorNames() {
   const files = fs.readdirSync(path.join(runtime, "vendor"));
@@ -148,6 +163,7 @@ const builds = await Promise.all([
   bundleForNode("snapshot_builder.ts", "snapshot-builder.cjs"),
   bundleRuntime(),
   bundleGuard(),
+  bundleReplWrappers(),
   ...vendorNames().map(bundleVendor),
 ]);
 copyProgram(isolatedVmPrebuild(), "isolated_vm.node");

@@ -173,6 +173,15 @@ class FakeFunctionRunner:
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
         return self.analysis
 
+    async def run_inline_query(
+        self,
+        module: ModuleSource,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: TransactionHost,
+    ) -> UdfOutcome:
+        raise AssertionError("no test asks for it")
+
     async def evaluate_schema(self, schema: ModuleSource) -> str | JsError:
         return self.schema_json
 

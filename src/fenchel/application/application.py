@@ -98,6 +98,7 @@ class Application:
         self.function_log = FunctionLog(runtime)
         self.files = build_stored_files(base)
         self._runners = build_runners(base, self.function_log, self.files, self._tasks)
+        self.inline_queries = self._runners.inline_queries
         self._executors = build_executors(base, self._runners, self._tasks)
         push = build_push_services(base)
         self.environment, self.deploy = push.environment, push.deploy
@@ -208,6 +209,14 @@ class Application:
                 return await self.run_action(call)
             case _:
                 return ActionRun(result=self._missing_function(invocation, call))
+
+    async def run_inline_query(self, call: FunctionCall, source: str) -> ActionRun:
+        """Run the default export of `source` as a query; `call.path` is the module's name.
+
+        Raises: InvalidInlineQuery if it does not compile; FenchelError for failures of the system.
+        """
+        outcome = await self.inline_queries.run(decode_call(call), source)
+        return ActionRun(result=self._encode(outcome, call))
 
     def _missing_function(self, invocation: Invocation, call: FunctionCall) -> ClientResult:
         """The CLI lists the functions that there are when it reads the first four words."""

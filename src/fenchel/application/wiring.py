@@ -14,6 +14,7 @@ from fenchel.application.executions import Executions
 from fenchel.application.exports import ExportService, ExportWorker
 from fenchel.application.function_log import FunctionLog
 from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
+from fenchel.application.inline_queries import InlineQueries
 from fenchel.application.job_executor import JobExecutor
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
@@ -52,6 +53,7 @@ class Runners:
     mutations: MutationRunner
     actions: ActionRunner
     system_queries: SystemQueryRunner
+    inline_queries: InlineQueries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,12 @@ def build_runners(
         mutations=mutations,
         actions=actions,
         system_queries=system_queries,
+        inline_queries=InlineQueries(
+            database=database,
+            function_runner=function_runner,
+            executions=executions,
+            services=services,
+        ),
     )
 
 

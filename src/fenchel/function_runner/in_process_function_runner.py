@@ -92,6 +92,16 @@ class InProcessFunctionRunner:
         with self._metrics.rejections():
             return await self._core.run_http_action(request, transaction, exchange, callbacks)
 
+    async def run_inline_query(
+        self,
+        module: ModuleSource,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: TransactionHost,
+    ) -> UdfOutcome:
+        with self._metrics.rejections():
+            return await self._core.run_inline_query(module, request, transaction, host)
+
     async def find_function(
         self, transaction: Transaction, path: FunctionPath
     ) -> AnalyzedFunction | None:

@@ -83,6 +83,18 @@ class FunctionRunner(Protocol):
         returns. Raises: NOT_FOUND HttpActionsNotEnabled, NoMatchingRoutes."""
         ...
 
+    async def run_inline_query(
+        self,
+        module: ModuleSource,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: TransactionHost,
+    ) -> UdfOutcome:
+        """The default export of a module that is not deployed, as a query of the request's
+        component. Raises: InvalidInlineQuery if it does not compile.
+        """
+        ...
+
     async def find_function(
         self, transaction: Transaction, path: FunctionPath
     ) -> AnalyzedFunction | None:

@@ -14,6 +14,7 @@ from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.function_names import DeployedFunctionNames
+from fenchel.function_runner.inline_query import bundle_inline_query, find_inline_query
 from fenchel.function_runner.limit_warnings import (
     size_warnings,
     time_warnings,
@@ -27,6 +28,7 @@ from fenchel.isolate import (
     Address,
     Bundler,
     CodeBundle,
+    ModuleSource,
     NestedCall,
     NestedKind,
     SnapshotBuilder,
@@ -106,6 +108,30 @@ class FunctionRunnerCore:
             bundle, request, transaction, nested_host, is_nested=depth > 0
         )
         return self._finish(function, request, outcome, transaction, start, is_nested=depth > 0)
+
+    async def run_inline_query(
+        self,
+        module: ModuleSource,
+        request: UdfRequest,
+        transaction: Transaction,
+        host: TransactionHost,
+    ) -> UdfOutcome:
+        """The default export of a module that is not deployed, beside the deployed ones."""
+        start = self._clock.monotonic()
+        code = (await self._code_lookup.find(transaction, request.path)).code
+        deployed = None if code is None else await self.code_source.fetch_inputs(code)
+        bundle = await bundle_inline_query(self._bundler, module, deployed)
+        function = await find_inline_query(self._pool, bundle)
+        if isinstance(function, JsError):
+            return UdfOutcome(result=function)
+        error = check_function(function, request, AllowedVisibility.ALL) or check_args(
+            function, request, transaction, self._settings, is_nested=False
+        )
+        if error is not None:
+            return UdfOutcome(result=error)
+        nested_host = _NestingHost(self, host, 0)
+        outcome = await self._pool.run_udf(bundle, request, transaction, nested_host)
+        return self._finish(function, request, outcome, transaction, start)
 
     async def run_action(
         self,

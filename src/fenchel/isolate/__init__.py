@@ -7,6 +7,7 @@ from fenchel.isolate.bundler import Bundler
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
 from fenchel.isolate.host import FunctionNames, NestedCall, NestedKind, UdfHost
 from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.repl_wrappers import load_repl_wrappers
 from fenchel.isolate.sandbox import Sandbox, local_sandbox
 from fenchel.isolate.snapshot_builder import SnapshotBuilder
 from fenchel.isolate.worker_pool import PoolStatistics, WorkerPool
@@ -26,5 +27,6 @@ __all__ = [
     "SnapshotBuilder",
     "UdfHost",
     "WorkerPool",
+    "load_repl_wrappers",
     "local_sandbox",
 ]

@@ -21,6 +21,7 @@ import msgspec
 from fenchel.definitions import decode_module_path
 from fenchel.errors import FenchelError, bad_request, internal_error
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
+from fenchel.isolate.repl_wrappers import REPL_WRAPPERS_IMPORT, REPL_WRAPPERS_PATH
 from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ _ASYNC_CONTEXT_OPTIONS = (
     "--supported:for-await=false",
 )
 
+_REPL_WRAPPERS_OPTION = f"--alias:{REPL_WRAPPERS_IMPORT}=./{REPL_WRAPPERS_PATH}"
+
 
 class _Metafile(msgspec.Struct):
     inputs: dict[str, dict[str, object]]
@@ -86,6 +89,8 @@ class Bundler:
             if decode_module_path(module.path) != module.path:
                 raise bad_request("InvalidModules", f"{module.path} is not a canonical module path")
         runnable = tuple(m.path for m in modules if not _is_chunk(m.path))
+        if inputs.entry is not None:
+            runnable = (inputs.entry,)
         async with self._slots:
             script, source_map = await self._run(modules, runnable)
         return CodeBundle(
@@ -137,7 +142,9 @@ class Bundler:
 
 def _options_for(modules: list[ModuleSource]) -> tuple[str, ...]:
     names_classes = any(name in m.source for m in modules for name in _ASYNC_CONTEXT_NAMES)
-    return (*_ASYNC_CONTEXT_OPTIONS, *_OPTIONS) if names_classes else _OPTIONS
+    options = (*_ASYNC_CONTEXT_OPTIONS, *_OPTIONS) if names_classes else _OPTIONS
+    has_wrappers = any(m.path == REPL_WRAPPERS_PATH for m in modules)
+    return (_REPL_WRAPPERS_OPTION, *options) if has_wrappers else options
 
 
 def _is_chunk(path: str) -> bool:
@@ -201,6 +208,7 @@ def _bundle_key(inputs: BundleInputs, modules: list[ModuleSource]) -> str:
         *(f"{name}={value}" for name, value in sorted(inputs.environment_variables.items())),
         inputs.import_seed.hex(),
         str(inputs.import_unix_ms),
+        *([] if inputs.entry is None else [inputs.entry]),
     ]
     for part in parts:
         digest.update(hashlib.sha256(part.encode()).digest())

@@ -26,12 +26,14 @@ class BundleInputs:
     """Everything that the code of one component may observe while its modules are evaluated.
 
     `import_seed`: 32 bytes; `import_unix_ms`: the time that module-level code sees (execution 3.2).
+    `entry` names the only module that can be run; None means all but chunks.
     """
 
     modules: Sequence[ModuleSource]
     environment_variables: Mapping[str, str]
     import_seed: bytes
     import_unix_ms: int
+    entry: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ from fenchel.server.export_routes import ExportHandlers
 from fenchel.server.function_routes import FunctionHandlers
 from fenchel.server.http_actions import HttpActions
 from fenchel.server.import_routes import ImportHandlers
+from fenchel.server.inline_query_routes import InlineQueryHandlers
 from fenchel.server.instance import Instance, open_key_broker
 from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
@@ -53,7 +54,6 @@ from fenchel.server.site import SiteApplication
 from fenchel.server.storage_routes import StorageHandlers
 from fenchel.server.sync_socket import SyncSockets
 from fenchel.server.test_mode_routes import SuiteControls, SuiteHandlers, refusal
-from fenchel.server.unavailable_routes import unavailable_routes
 
 logger = logging.getLogger(__name__)
 
@@ -369,7 +369,11 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
             authenticator=authenticator,
             body_bytes_max=settings.function_body_bytes_max,
         ).routes,
-        unavailable_routes(),
+        InlineQueryHandlers(
+            application=application,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
     )
 
 
