@@ -73,6 +73,15 @@ def test_components_see_no_user_and_only_their_variables(app: ConvexApp) -> None
     assert run(app, "ledgers:whoami")["first"]["word"] == "bye"
 
 
+def test_an_inline_query_sees_the_tables_of_its_component(
+    app: ConvexApp, client: ConvexClient
+) -> None:
+    client.mutation("ledgers:add", entry("inline", 3.0))
+    accounts = '(await ctx.db.query("entries").collect()).map((found) => found.account)'
+    assert "inline" in run(app, "--component", "first", "--inline-query", accounts)
+    assert "inline" not in run(app, "--component", "second", "--inline-query", accounts)
+
+
 def test_functions_are_scheduled_inside_and_across_components(client: ConvexClient) -> None:
     client.mutation("ledgers:addLater", entry("later"))
     wait_for(client, "ledgers:totals", lambda found: found == [1.0, 1.0], {"account": "later"})

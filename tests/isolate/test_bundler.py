@@ -40,6 +40,19 @@ async def test_modules_share_chunks_and_only_runnable_ones_are_named() -> None:
     assert made.script.count(b"x = 1") == 1
 
 
+async def test_an_entry_is_the_only_module_that_runs() -> None:
+    modules = [
+        ModuleSource(path="a.js", source="export const used = 1;"),
+        ModuleSource(path="b.js", source="export const unused = 2;"),
+        ModuleSource(path="m.js", source='export { used } from "./a.js";'),
+    ]
+    made = await Bundler().bundle(inputs(*modules, entry="m.js"))
+    assert made.modules == ("m.js",)
+    assert b"used = 1" in made.script
+    assert b"unused" not in made.script
+    assert made.key != (await bundle(*modules)).key
+
+
 async def test_the_source_map_leads_to_the_original_source() -> None:
     source_map = {"version": 3, "sources": ["../convex/m.ts"], "names": [], "mappings": "AAAA"}
     module = ModuleSource(
@@ -86,6 +99,15 @@ async def test_a_file_outside_the_push_is_refused(tmp_path: Path) -> None:
     await expect_refusal(
         f"import x from {json.dumps(str(outside))}; export default x;", "outside.json"
     )
+
+
+async def test_nothing_is_told_of_a_file_outside_the_push(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.js"
+    outside.write_text("the password: x")
+    with pytest.raises(FenchelError, match="InvalidModules") as caught:
+        await bundle(ModuleSource(path="m.js", source=f"import {json.dumps(str(outside))};"))
+    assert "password" not in caught.value.message
+    assert caught.value.message == "A module imports outside.js, which was not pushed."
 
 
 @pytest.mark.parametrize("path", ["../m.js", "/m.js", "m.ts", "a//b.js", "m"])

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -65,6 +66,7 @@ _ASYNC_CONTEXT_OPTIONS = (
     "--supported:for-await=false",
 )
 
+_ERROR_PLACE = re.compile(r"^ +(\S.*):\d+:\d+:$", re.MULTILINE)
 _REPL_WRAPPERS_OPTION = f"--alias:{REPL_WRAPPERS_IMPORT}=./{REPL_WRAPPERS_PATH}"
 
 
@@ -107,13 +109,14 @@ class Bundler:
     async def _run(
         self, modules: list[ModuleSource], runnable: tuple[str, ...]
     ) -> tuple[bytes, bytes]:
+        known_paths = {m.path for m in modules}
         with tempfile.TemporaryDirectory(prefix="fenchel-bundle-") as name:
             folder = Path(name)
             await asyncio.to_thread(_write_inputs, folder, modules, runnable)
             errors = await self._run_esbuild(folder, _options_for(modules))
             if errors is not None:
-                raise _invalid_modules(errors)
-            return await asyncio.to_thread(_read_outputs, folder, {m.path for m in modules})
+                raise _invalid_modules(errors, known_paths)
+            return await asyncio.to_thread(_read_outputs, folder, known_paths)
 
     async def _run_esbuild(self, folder: Path, options: tuple[str, ...]) -> str | None:
         """The error messages, or None if esbuild was content."""
@@ -184,20 +187,30 @@ def _read_outputs(folder: Path, known_paths: set[str]) -> tuple[bytes, bytes]:
     metafile = msgspec.json.decode((folder / _METAFILE).read_bytes(), type=_Metafile)
     for path in metafile.inputs:
         if path not in known_paths and path != _ENTRY and not path.startswith("<"):
-            name = PurePosixPath(path).name
-            raise bad_request("InvalidModules", f"A module imports {name}, which was not pushed.")
+            raise _not_pushed(path)
     output = folder / _OUTPUT
     return output.read_bytes(), output.with_name(f"{_OUTPUT}.map").read_bytes()
 
 
-def _invalid_modules(errors: str) -> FenchelError:
+def _not_pushed(path: str) -> FenchelError:
+    name = PurePosixPath(path).name
+    return bad_request("InvalidModules", f"A module imports {name}, which was not pushed.")
+
+
+def _invalid_modules(errors: str, known_paths: set[str]) -> FenchelError:
+    """What is wrong, in esbuild's words, which quote lines of the files that they are about: of
+    files that were not pushed nothing may be told.
+    """
     if not errors.strip():
         return internal_error("esbuild failed without a message")
+    for path in _ERROR_PLACE.findall(errors):
+        if path not in known_paths and path != _ENTRY:
+            return _not_pushed(path)
     if _TOP_LEVEL_AWAIT in errors:
         return bad_request("InvalidModules", "Top-level awaits in source files are unsupported")
     return bad_request(
         "InvalidModules",
-        f"The pushed modules cannot be bundled:\n{errors[:_MESSAGE_CHARACTERS_MAX]}",
+        f"The modules do not fit together:\n{errors[:_MESSAGE_CHARACTERS_MAX]}",
     )
 
 
