@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +102,17 @@ def test_actions_call_into_components(client: ConvexClient) -> None:
     assert "by an action" in client.query("ledgers:notes")
 
 
+def test_instances_have_files_of_their_own(client: ConvexClient) -> None:
+    upload_url = client.mutation("ledgers:uploadUrl")
+    with urllib.request.urlopen(upload_url, data=b"kept in first", timeout=10) as response:
+        id = json.load(response)["storageId"]
+    url, elsewhere = client.query("ledgers:fileUrls", {"id": id})
+    assert elsewhere is None
+    with urllib.request.urlopen(url, timeout=10) as response:
+        assert response.read() == b"kept in first"
+    assert client.query("ledgers:countFiles") == [0.0, 1.0, 0.0]
+
+
 def test_every_instance_has_its_cron(client: ConvexClient) -> None:
     wait_for(client, "ledgers:totals", lambda found: found == [1.0, 1.0], {"account": "interest"})
 
@@ -117,6 +129,8 @@ def test_the_cli_looks_into_a_component(app: ConvexApp, client: ConvexClient) ->
     rows = app.convex("data", "entries", "--component", "first")
     assert '"cli"' in rows.stdout
     assert run(app, "--component", "first", "entries:total", '{"account":"cli"}') == 4
+    missing = app.convex("data", "--component", "nothing")
+    assert "Component 'nothing' not found" in missing.stderr
 
 
 def test_clients_reach_no_component(app: ConvexApp, client: ConvexClient) -> None:

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def client(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> ConvexClient:
+def server(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> FenchelServer:
     server: FenchelServer = start_server()
     folder: Path = tmp_path_factory.mktemp("components") / "app"
     app = ConvexApp.copy(HERE / "npm_app", folder, server=server)
     app.deploy()
+    return server
+
+
+@pytest.fixture
+def client(server: FenchelServer) -> ConvexClient:
     return ConvexClient(server.url)
 
 
@@ -79,3 +84,15 @@ def test_presence(client: ConvexClient) -> None:
     assert client.query("rooms:list", room) == [{"userId": "u", "online": True}]
     client.mutation("rooms:disconnect", {"sessionToken": tokens["sessionToken"]})
     assert client.query("rooms:list", room) == [{"userId": "u", "online": False}]
+
+
+def test_components_are_there_after_a_restart(server: FenchelServer) -> None:
+    three: dict[str, Any] = {"name": "restart", "amount": 3.0}
+    ConvexClient(server.url).mutation("counters:add", three)
+    server.stop()
+    server.start()
+    client = ConvexClient(server.url)
+    client.mutation("counters:add", three)
+    assert client.query("counters:count", {"name": "restart"}) == 6.0
+    client.mutation("work:enqueue", {"name": "again"})
+    assert "greeted again" in wait_for_event(client, "pool again success")

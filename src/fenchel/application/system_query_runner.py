@@ -14,6 +14,7 @@ from fenchel.database import Database, Transaction
 from fenchel.documents import Timestamp
 from fenchel.errors import FenchelError, bad_request
 from fenchel.function_runner import AllowedVisibility
+from fenchel.model import get_component
 from fenchel.runtime import Runtime
 from fenchel.udf import FunctionResult, JsError, UdfOutcome
 from fenchel.values import Value, decode_json, encode_json
@@ -54,6 +55,13 @@ class SystemQueryRunner:
                 "FunctionNotFound",
                 f"Could not find public function for '{invocation.path.stripped}'.",
             )
+        component = invocation.path.component
+        if component and await get_component(transaction, component) is None:
+            raise bad_request(
+                "ComponentPathNotFound",
+                f"Component {component!r} not found. `convex run _system/frontend/components:list` "
+                "lists them.",
+            )
         args = decode_json(invocation.args_json)
         match args:
             case [dict() as fields]:
@@ -64,7 +72,7 @@ class SystemQueryRunner:
                 )
         call = SystemCall(
             transaction=transaction,
-            component=invocation.path.component,
+            component=component,
             args=fields,
             services=self.services,
             canonical_urls=self.canonical_urls,

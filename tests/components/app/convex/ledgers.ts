@@ -64,8 +64,8 @@ export const addLater = mutation({
 
 export const addThen = mutation({
   args: { ...entry, isLater: v.boolean() },
-  handler: async (ctx, args) => {
-    const then = await createFunctionHandle(internal.ledgers.remember);
+  handler: async (ctx, args): Promise<string> => {
+    const then: string = await createFunctionHandle(internal.ledgers.remember);
     await ctx.runMutation(components.first.entries.addThen, { ...args, then });
     return then;
   },
@@ -88,6 +88,29 @@ export const addFromActions = action({
   handler: async (ctx, args): Promise<number[]> => [
     await ctx.runAction(components.first.entries.addFromAction, args),
     await ctx.runAction(components.second.entries.addFromAction, args),
+  ],
+});
+
+export const uploadUrl = mutation({
+  args: {},
+  handler: async (ctx): Promise<string> =>
+    await ctx.runMutation(components.first.files.uploadUrl, {}),
+});
+
+export const fileUrls = query({
+  args: { id: v.string() },
+  handler: async (ctx, args): Promise<(string | null)[]> => [
+    await ctx.runQuery(components.first.files.url, args),
+    await ctx.runQuery(components.second.files.url, args).catch(() => null),
+  ],
+});
+
+export const countFiles = query({
+  args: {},
+  handler: async (ctx): Promise<number[]> => [
+    (await ctx.db.system.query("_storage").collect()).length,
+    await ctx.runQuery(components.first.files.count, {}),
+    await ctx.runQuery(components.second.files.count, {}),
   ],
 });
 
