@@ -95,3 +95,33 @@ def test_browsers_may_send_files(client: ConvexClient) -> None:
     with urlopen(Request(url, headers=asked, method="OPTIONS")) as response:
         assert response.status == 200
         assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def action_content(size: int) -> bytes:
+    return bytes(index % 251 for index in range(size))
+
+
+@pytest.mark.parametrize("size", [0, 5, 3_000_000])
+def test_an_action_stores_and_gets(client: ConvexClient, size: int) -> None:
+    stored = client.action("files:storeByAction", {"size": float(size)})
+    assert (stored["type"], stored["isSame"]) == ("image/png", True)
+    assert read(client.query("files:url", {"id": stored["id"]})) == (200, action_content(size))
+
+
+def test_an_action_gets_what_was_uploaded_and_nothing_of_a_deleted_file(
+    client: ConvexClient,
+) -> None:
+    storage_id = upload(client, b"text")
+    assert client.action("files:getByAction", {"id": storage_id}) == "text"
+    client.mutation("files:remove", {"id": storage_id})
+    assert client.action("files:getByAction", {"id": storage_id}) is None
+
+
+def test_an_action_may_say_the_digest(client: ConvexClient) -> None:
+    digest = hashlib.sha256(action_content(5))
+    for text in (digest.hexdigest(), b64encode(digest.digest()).decode()):
+        assert client.action("files:storeByAction", {"size": 5.0, "sha256": text})["isSame"]
+    with pytest.raises(Exception, match="The SHA-256 of the content is"):
+        client.action("files:storeByAction", {"size": 6.0, "sha256": digest.hexdigest()})
+    with pytest.raises(Exception, match="32 bytes"):
+        client.action("files:storeByAction", {"size": 6.0, "sha256": "abcd"})

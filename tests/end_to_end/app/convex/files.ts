@@ -41,3 +41,21 @@ export const urlByAction = action({
     await ctx.runQuery(api.files.url, { id }),
   ],
 });
+
+/** Stores a file of so many bytes and reads it back; `sha256` may be wrong. */
+export const storeByAction = action({
+  args: { size: v.number(), sha256: v.optional(v.string()) },
+  handler: async (ctx, { size, sha256 }) => {
+    const content = new Uint8Array(size).map((_, index) => index % 251);
+    const blob = new Blob([content], { type: "image/png" });
+    const id = await ctx.storage.store(blob, sha256 === undefined ? undefined : { sha256 });
+    const stored = await ctx.storage.get(id);
+    const bytes = new Uint8Array(await stored!.arrayBuffer());
+    return { id, type: stored!.type, isSame: bytes.every((byte, at) => byte === content[at]) };
+  },
+});
+
+export const getByAction = action({
+  args: { id: v.id("_storage") },
+  handler: async (ctx, { id }) => (await ctx.storage.get(id))?.text() ?? null,
+});
