@@ -142,3 +142,29 @@ async def test_headers_of_the_connection_stay_with_the_server() -> None:
         names = sorted(name.lower() for name in got.headers)
         assert names == ["content-length", "date", "x-app"]
         assert "never" not in got.headers.values()
+
+
+async def test_a_client_that_never_ends_its_headers_is_cut_off(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fenchel.server.http_protocol.HEAD_SECONDS_MAX", SILENCE_SECONDS)
+    port = int(edge.url.rpartition(":")[2])
+    for sent in (b"", b"GET /http/x HTTP/1.1\r\nHost: "):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        with suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_a_client_may_be_idle_between_requests(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fenchel.server.http_protocol.HEAD_SECONDS_MAX", SILENCE_SECONDS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(edge.url.rpartition(":")[2]))
+    for _ in range(2):
+        writer.write(b"GET /http/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 404 " in await reader.readuntil(b"no HTTP actions")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 2 * SILENCE_SECONDS)
+    writer.close()

@@ -49,10 +49,14 @@ class Connection(Protocol):
 
 
 _QUERY_URL = b"/api/query"
+# From the first byte of a request, or the beginning of the connection, to the end of its headers.
+HEAD_SECONDS_MAX = 30.0
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Invariant: `_held` (pieces of a body) is None between two calls of `data_received`."""
+    """Invariant: `_held` (pieces of a body) is None between two calls of `data_received`; then
+    `_head_timer` runs exactly while the headers of a request are missing.
+    """
 
     def __init__(self, *, answers: AnswerCache, **options: Any) -> None:
         super().__init__(**options)
@@ -61,9 +65,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
         self._lost: asyncio.Event | None = None
+        self._is_in_head = True
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._is_in_head = False
+        self._watch_head()
         if self._lost is not None:
             self._lost.set()
 
@@ -84,8 +96,23 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._held is not None:
             self._release(b"".join(self._held), None)
+        if self._is_in_head != (self._head_timer is not None):
+            self._watch_head()
+
+    def _watch_head(self) -> None:
+        """Clients may be idle between requests, but not in the middle of one."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        if self._is_in_head:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head = True
 
     def on_headers_complete(self) -> None:
+        self._is_in_head = False
         if self.url == _QUERY_URL and self._may_hold():
             self._held = []
         else:
