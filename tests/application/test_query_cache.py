@@ -171,6 +171,25 @@ async def test_a_run_that_nobody_waits_for_is_cancelled() -> None:
         assert runner.runs == {"slow": 2}
 
 
+async def test_all_who_wait_for_a_run_that_takes_too_long_are_told() -> None:
+    settings = Settings()
+    isolate = replace(settings.isolate, user_time_seconds_max=0.02, system_time_seconds_max=0.02)
+    runner = FakeFunctionRunner()
+    gate = Gate(runner)
+    runtime = Runtime(settings=replace(settings, isolate=isolate))
+    async with running_backend(runner, runtime=runtime) as backend:
+        both = await asyncio.gather(
+            backend.query("slow"), backend.query("slow"), return_exceptions=True
+        )
+        assert [error.code for error in both if isinstance(error, FenchelError)] == [
+            "QueryTimedOut",
+            "QueryTimedOut",
+        ]
+        gate.leave.set()
+        assert await backend.query("slow") == "done"
+        assert runner.runs == {"slow": 2}
+
+
 async def test_the_oldest_entries_go_when_the_cache_is_full() -> None:
     settings = Settings()
     small = replace(

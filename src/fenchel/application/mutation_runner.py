@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from fenchel.application.calls import SessionRequest
@@ -56,7 +56,9 @@ class MutationRunner:
         lost: Transaction | None = None
         attempt = 0
         while True:
-            async with self._turn(lost, attempt) as reservation:
+            # The usual first attempt asks for no turn.
+            turn = nullcontext() if lost is None else self._turn(lost, attempt)
+            async with turn as reservation:
                 tx = self.database.begin(reservation=reservation)
                 try:
                     return await self._attempt(invocation, session, tx, attempt, on_commit)
@@ -125,12 +127,10 @@ class MutationRunner:
         return MutationOutcome(outcome=outcome, ts=ts)
 
     @asynccontextmanager
-    async def _turn(
-        self, lost: Transaction | None, attempt: int
-    ) -> AsyncIterator[Reservation | None]:
+    async def _turn(self, lost: Transaction, attempt: int) -> AsyncIterator[Reservation | None]:
         """A reservation once the retries without one are used up; None before, or if there is
         none to have."""
-        if lost is None or attempt <= self.runtime.settings.application.occ_retries_unreserved:
+        if attempt <= self.runtime.settings.application.occ_retries_unreserved:
             yield None
             return
         async with self.database.reserve(lost) as reservation:

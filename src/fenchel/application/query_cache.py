@@ -68,11 +68,15 @@ class CacheAnswer:
 
 @dataclass(slots=True)
 class _Flight:
-    """A run in progress. `waiter_count` starts at 0; the last waiter to leave cancels the run."""
+    """A run in progress. `waiter_count` starts at 0; the last waiter to leave cancels the run.
+
+    All waiters have the run's deadline; `is_overdue` turns True when it has passed.
+    """
 
     ts: Timestamp
     task: asyncio.Task[CachedQuery]
     waiter_count: int = 0
+    is_overdue: bool = False
 
 
 class QueryCache:
@@ -149,8 +153,20 @@ class QueryCache:
         task = self._tasks.spawn(f"query {key.path}", self._run(key, run))
         flight = _Flight(ts, task)
         self._flights[key] = flight
-        task.add_done_callback(lambda _: self._land(key, flight))
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(self._wait_seconds_max, self._expire, key, flight)
+
+        def on_done(_: asyncio.Task[CachedQuery]) -> None:
+            deadline.cancel()
+            self._land(key, flight)
+
+        task.add_done_callback(on_done)
         return flight
+
+    def _expire(self, key: QueryKey, flight: _Flight) -> None:
+        flight.is_overdue = True
+        flight.task.cancel()
+        self._land(key, flight)
 
     async def _run(self, key: QueryKey, run: Callable[[], Awaitable[CachedQuery]]) -> CachedQuery:
         entry = await run()
@@ -162,9 +178,11 @@ class QueryCache:
         """Wait for a shared run; the caller's cancellation ends it only if nobody else waits."""
         flight.waiter_count += 1
         try:
-            async with asyncio.timeout(self._wait_seconds_max):
-                return await asyncio.shield(flight.task)
-        except TimeoutError as error:
+            return await asyncio.shield(flight.task)
+        except asyncio.CancelledError as error:
+            waiter = asyncio.current_task()
+            if not flight.is_overdue or (waiter is not None and waiter.cancelling()):
+                raise
             raise FenchelError(
                 ErrorKind.OVERLOADED,
                 "QueryTimedOut",

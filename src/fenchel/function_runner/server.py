@@ -256,7 +256,8 @@ class FunctionRunnerCore:
                 self._settings,
                 is_nested=is_nested,
             )
-            outcome = replace(outcome, result=result)
+            if result is not outcome.result:
+                outcome = replace(outcome, result=result)
         if not is_nested:
             warnings = tuple(self._warnings(request, outcome, transaction))
             if warnings:

@@ -113,7 +113,8 @@ def check_result(
         detail = check_validator(validator, value, NamespaceTables(transaction, path.component))
         if detail is not None:
             return JsError(message=f"ReturnsValidationError: {detail}")
-    return FunctionResult(canonical_json(value, result.value_json))
+    canonical = canonical_json(value, result.value_json)
+    return result if canonical == result.value_json else FunctionResult(canonical)
 
 
 def _unresolved_commit_ts(udf_type: UdfType) -> FenchelError:
