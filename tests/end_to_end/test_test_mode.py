@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from convex import ConvexClient
+from convex.http_client import ConvexHttpClient
 
 from tests.end_to_end.fenchel_server import HERE, ConvexApp, FenchelServer, free_port
 
@@ -55,8 +56,9 @@ def advance(app: ConvexApp, milliseconds: int) -> None:
     post(app, "/_test/clock", {"advanceMs": milliseconds})
 
 
-def notes(client: ConvexClient, topic: str) -> Any:
-    return client.query("notes:list", {"topic": topic})
+def notes(app: ConvexApp, topic: str) -> Any:
+    """Over HTTP: a client with a socket may answer from what it last saw."""
+    return ConvexHttpClient(app.url).query("notes:list", {"topic": topic})
 
 
 def test_a_scheduled_function_runs_when_the_clock_passes_it(
@@ -64,15 +66,24 @@ def test_a_scheduled_function_runs_when_the_clock_passes_it(
 ) -> None:
     client.mutation("notes:addLater", {"topic": "later", "body": "done", "delayMs": HOUR_MS})
     advance(suite_app, HOUR_MS - 60_000)
-    assert notes(client, "later") == []
+    assert notes(suite_app, "later") == []
     advance(suite_app, 60_000)
-    assert notes(client, "later") == ["done"]
+    assert notes(suite_app, "later") == ["done"]
 
 
-def test_a_cron_runs_as_often_as_days_pass(suite_app: ConvexApp, client: ConvexClient) -> None:
-    assert notes(client, "crons") == []
+def test_time_in_functions_and_the_cache_follow(suite_app: ConvexApp, client: ConvexClient) -> None:
+    over_http = ConvexHttpClient(suite_app.url)
+    before = over_http.query("probe:now")
+    advance(suite_app, HOUR_MS)
+    assert HOUR_MS <= over_http.query("probe:now") - before < HOUR_MS + 60_000
+
+
+@pytest.mark.usefixtures("client")
+def test_a_cron_runs_as_often_as_days_pass(suite_app: ConvexApp) -> None:
+    over_http = ConvexHttpClient(suite_app.url)
+    assert over_http.query("repeated:runs") == []
     advance(suite_app, 3 * DAY_MS)
-    assert notes(client, "crons") == ["by a cron"] * 3
+    assert over_http.query("repeated:runs") == ["daily"] * 3
 
 
 def test_a_reset_is_quick_and_a_live_query_sees_it(
@@ -89,7 +100,7 @@ def test_a_reset_is_quick_and_a_live_query_sees_it(
         start = time.perf_counter()
         post(suite_app, "/_test/reset")
         seconds.append(time.perf_counter() - start)
-    assert notes(ConvexClient(suite_app.url), "reset") == []
+    assert notes(suite_app, "reset") == []
     # 20 ms are the aim; a machine busy with other tests may take longer.
     assert statistics.median(seconds) < 0.2, seconds
 

@@ -26,8 +26,8 @@ from fenchel.database.table_creation import (
     table_row,
 )
 from fenchel.database.transaction import Transaction
-from fenchel.database.types import ROOT, Namespace
-from fenchel.documents import ALL_KEYS, TabletId
+from fenchel.database.types import ROOT, Namespace, StoredDocument
+from fenchel.documents import ALL_KEYS, TabletId, Timestamp
 from fenchel.errors import bad_request
 from fenchel.values import Value
 
@@ -129,9 +129,8 @@ class TableAdmin:
                 table, by_id, ALL_KEYS, is_descending=False, limit=count
             )
             for revision in page.revisions:
-                internal_id = revision.document.internal_id
-                stored = await self._tx.load_document(table, internal_id)
-                self._tx.write_document(table, stored, None, internal_id)
+                stored = StoredDocument(Timestamp(revision.ts), revision.document)
+                self._tx.write_document(table, stored, None, revision.document.internal_id)
 
     async def delete(self, name: str) -> bool:
         """`discard` the table of that name, if there is one, and whether there was.

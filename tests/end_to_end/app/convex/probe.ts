@@ -37,4 +37,6 @@ export const speak = query({
 
 /** Module state and chance: equal for equal requests only if each execution starts fresh. */
 let calls = 0;
+export const now = query({ args: {}, handler: async () => Date.now() });
+
 export const countCalls = query({ args: {}, handler: async () => ++calls });
