@@ -151,7 +151,8 @@ def test_data_shows_tables_and_documents(app: ConvexApp, topic: str) -> None:
 
 def test_function_spec_lists_functions_with_their_arguments(app: ConvexApp) -> None:
     spec = json.loads(app.convex("function-spec").stdout)
-    functions = {function["identifier"]: function for function in spec["functions"]}
+    named = [function for function in spec["functions"] if "identifier" in function]
+    functions = {function["identifier"]: function for function in named}
     assert functions["notes.js:add"]["functionType"] == "Mutation"
     assert functions["probe.js:hidden"]["visibility"] == {"kind": "internal"}
 

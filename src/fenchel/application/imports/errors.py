@@ -84,7 +84,7 @@ def invalid_zip(reason: str) -> FenchelError:
 
 def component_missing(path: str) -> FenchelError:
     return bad_request(
-        "InvalidComponentName", f"This deployment has no component '{path}' to import into."
+        "InvalidComponentName", f"Cannot import into component '{path}': only into the app."
     )
 
 
