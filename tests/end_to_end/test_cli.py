@@ -157,12 +157,6 @@ def test_function_spec_lists_functions_with_their_arguments(app: ConvexApp) -> N
     assert functions["probe.js:hidden"]["visibility"] == {"kind": "internal"}
 
 
-def test_what_is_not_offered_is_refused_at_once(app: ConvexApp) -> None:
-    done = app.convex("run", "--inline-query", "await ctx.db.query('notes').collect()")
-    assert done.returncode == 1
-    assert "not available on this server" in done.stderr
-
-
 def test_schema_changes_say_what_becomes_of_indexes(
     start_server: StartServer, own_copy: ConvexApp
 ) -> None:
