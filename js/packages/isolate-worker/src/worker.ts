@@ -60,7 +60,8 @@ export class Worker {
     const isBusy = [...this.#executions.values()].some(({ header }) => !isActionKind(header.kind));
     for (const bundle of this.#bundles.values()) {
       const { warmRealms } = bundle;
-      if (isBusy ? warmRealms.prepareOneUnderLoad() : bundle.prepareOne()) return true;
+      // Calls that follow each other at once keep this side refilling contexts, without being busy.
+      if (warmRealms.prepareOneUnderLoad() || (!isBusy && bundle.prepareOne())) return true;
     }
     return false;
   }
