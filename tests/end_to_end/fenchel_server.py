@@ -53,7 +53,7 @@ class FenchelServer:
         return self.data_folder.with_suffix(".log")
 
     def start(self) -> None:
-        """Starts the process and returns when it answers."""
+        """Starts the process and returns when it answers and has said where."""
         assert self.process is None
         ports = ["--port", str(self.port), "--site-port", str(self.site_port)]
         with self._log_file.open("ab") as log:
@@ -73,7 +73,8 @@ class FenchelServer:
             assert process.poll() is None, f"the server ended:\n{self.log}"
             try:
                 with urllib.request.urlopen(f"{self.url}/version", timeout=5):
-                    return
+                    if self.url in self.log:
+                        return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.05)
         raise AssertionError(f"no answer within {START_SECONDS_MAX} s:\n{self.log}")
