@@ -375,7 +375,7 @@ class ManualClock:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
+        await (asyncio.Event().wait() if seconds > 0 else asyncio.sleep(0))
 
 
 def document_functions() -> FakeFunctionRunner:
