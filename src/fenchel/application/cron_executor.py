@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from fenchel.application.action_runner import ActionRunner
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.due_loop import DueLoop
-from fenchel.application.executions import Executions, Invocation
-from fenchel.application.mutation_runner import MutationRunner
+from fenchel.application.executions import Invocation
+from fenchel.application.executor_parts import ExecutorParts
 from fenchel.application.transactions import Result, Work, run_transaction, wait_after_conflict
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import System
-from fenchel.database import Database, Transaction
+from fenchel.database import Transaction
 from fenchel.errors import ConflictError, ErrorKind, FenchelError
-from fenchel.function_runner import AllowedVisibility, FunctionRunner
+from fenchel.function_runner import AllowedVisibility
 from fenchel.model import (
     CronRow,
     CronRun,
@@ -33,7 +32,6 @@ from fenchel.model import (
     mark_cron_run,
     reload_cron_run,
 )
-from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.udf import FunctionResult, JsError, UdfOutcome
 
 _log = logging.getLogger(__name__)
@@ -48,29 +46,14 @@ _INTERRUPTED = "Transient error while executing action"
 class CronExecutor:
     """Start value: not running. Its invariants are those of the rows in `model.cron_jobs`."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        function_runner: FunctionRunner,
-        mutations: MutationRunner,
-        actions: ActionRunner,
-        executions: Executions,
-        runtime: Runtime,
-        tasks: BackgroundTasks,
-    ) -> None:
-        self._database = database
-        self._function_runner = function_runner
-        self._mutations = mutations
-        self._actions = actions
-        self._executions = executions
-        self._runtime = runtime
+    def __init__(self, parts: ExecutorParts) -> None:
+        self._parts = parts
         self._loop: DueLoop[CronRun] = DueLoop(
             name="cron",
-            database=database,
-            runtime=runtime,
-            tasks=tasks,
-            parallelism=runtime.settings.application.cron_parallelism,
+            database=parts.database,
+            runtime=parts.runtime,
+            tasks=parts.tasks,
+            parallelism=parts.runtime.settings.application.cron_parallelism,
             list_next=_list_next,
             run_row=self._run_cron,
         )
@@ -79,7 +62,7 @@ class CronExecutor:
         """End the runs of actions that a former process had in progress: an action never runs
         twice. Call once, before `run`.
         """
-        tx = self._database.begin()
+        tx = self._parts.database.begin()
         for run in await _list_next(tx, None):
             if not run.is_pending:
                 lost = UdfOutcome(result=JsError(message=_INTERRUPTED))
@@ -101,13 +84,17 @@ class CronExecutor:
                 await self._run_once(run, attempt)
             except ConflictError as conflict:
                 await wait_after_conflict(
-                    self._database, self._runtime, conflict, attempt, seconds_max=_OCC_SECONDS_MAX
+                    self._parts.database,
+                    self._parts.runtime,
+                    conflict,
+                    attempt,
+                    seconds_max=_OCC_SECONDS_MAX,
                 )
             except Exception:  # noqa: BLE001 - the outermost frame of a cron's task
                 _log.exception("cron failed row=%s attempt=%d", run.id_text, attempt)
-                await self._runtime.clock.sleep(
+                await self._parts.runtime.clock.sleep(
                     backoff_seconds(
-                        self._runtime,
+                        self._parts.runtime,
                         attempt,
                         initial_seconds=_RETRY_SECONDS_INITIAL,
                         seconds_max=_RETRY_SECONDS_MAX,
@@ -118,12 +105,12 @@ class CronExecutor:
             attempt += 1
 
     async def _run_once(self, run: CronRun, attempt: int) -> None:
-        tx = self._database.begin()
+        tx = self._parts.database.begin()
         if not await _is_current(tx, run):
             return
         cron = await get_cron(tx, run)
         invocation = self._invocation(run, cron)
-        function = await self._function_runner.find_function(tx, invocation.path)
+        function = await self._parts.function_runner.find_function(tx, invocation.path)
         if function is not None and function.udf_type == "Action":
             await self._run_action(run, invocation)
         else:
@@ -133,15 +120,15 @@ class CronExecutor:
     async def _run_mutation(
         self, tx: Transaction, run: CronRun, invocation: Invocation, attempt: int
     ) -> None:
-        request, outcome = await self._mutations.execute(invocation, tx)
+        request, outcome = await self._parts.mutations.execute(invocation, tx)
         if isinstance(outcome.result, JsError):
-            self._executions.record_outcome(invocation, request, outcome, transaction=tx)
+            self._parts.executions.record_outcome(invocation, request, outcome, transaction=tx)
             await self._complete(run, outcome, self._seconds_since(request.unix_ms))
             return
-        now_ns = self._runtime.clock.now_ns()
+        now_ns = self._parts.runtime.clock.now_ns()
         log = _log_entry(run, outcome, self._seconds_since(request.unix_ms))
         missed_count = await complete_cron_run(tx, run, log, now_ns=now_ns)
-        committed = await self._mutations.commit(
+        committed = await self._parts.mutations.commit(
             invocation, request, tx, outcome, attempt, retries_max=None
         )
         if committed.ts is None:
@@ -153,9 +140,9 @@ class CronExecutor:
         """Only an action that never began is tried again."""
         if not await self._mark(run, CronRunState("inProgress"), expected="pending"):
             return
-        start_ms = self._runtime.clock.now_ns() // 1_000_000
+        start_ms = self._parts.runtime.clock.now_ns() // 1_000_000
         try:
-            outcome = await self._actions.run(invocation)
+            outcome = await self._parts.actions.run(invocation)
         except FenchelError as error:
             if error.kind is ErrorKind.REJECTED_BEFORE_EXECUTION:
                 await self._mark(run, CronRunState("pending"), expected="inProgress")
@@ -184,18 +171,18 @@ class CronExecutor:
             current = await reload_cron_run(tx, run)
             if current is None:
                 return 0
-            now_ns = self._runtime.clock.now_ns()
+            now_ns = self._parts.runtime.clock.now_ns()
             return await complete_cron_run(tx, current, log, now_ns=now_ns)
 
         _warn_of_missed(run, await self._transact(work))
 
     async def _transact(self, work: Work[Result]) -> Result:
         return await run_transaction(
-            self._database, self._runtime, work, write_source="_system/cron_jobs"
+            self._parts.database, self._parts.runtime, work, write_source="_system/cron_jobs"
         )
 
     def _seconds_since(self, start_ms: int) -> float:
-        return max(0.0, self._runtime.clock.now_ns() / 1e9 - start_ms / 1e3)
+        return max(0.0, self._parts.runtime.clock.now_ns() / 1e9 - start_ms / 1e3)
 
     def _invocation(self, run: CronRun, cron: CronRow) -> Invocation:
         return Invocation(
@@ -204,7 +191,7 @@ class CronExecutor:
             identity=System(),
             caller=FunctionCaller.CRON,
             visibility=AllowedVisibility.ALL,
-            request_id=self._executions.new_request_id(),
+            request_id=self._parts.executions.new_request_id(),
         )
 
 

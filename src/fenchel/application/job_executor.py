@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fenchel.application.action_runner import ActionRunner
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.due_loop import DueLoop
-from fenchel.application.executions import Executions, Invocation
-from fenchel.application.mutation_runner import MutationRunner
+from fenchel.application.executions import Invocation
+from fenchel.application.executor_parts import ExecutorParts
 from fenchel.application.transactions import Result, Work, run_transaction, wait_after_conflict
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import System
-from fenchel.database import Database, Transaction
+from fenchel.database import Transaction
 from fenchel.errors import ConflictError, ErrorKind, FenchelError
-from fenchel.function_runner import AllowedVisibility, FunctionRunner
+from fenchel.function_runner import AllowedVisibility
 from fenchel.model import (
     JobRow,
     JobState,
@@ -32,7 +31,7 @@ from fenchel.model import (
     load_args,
     replace_job,
 )
-from fenchel.runtime import BackgroundTasks, Runtime
+from fenchel.runtime import Runtime
 from fenchel.udf import JsError
 
 _log = logging.getLogger(__name__)
@@ -46,29 +45,14 @@ _INTERRUPTED = "Transient error while executing action"
 class JobExecutor:
     """At most `scheduler_parallelism` jobs run at once; an action never runs twice."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        function_runner: FunctionRunner,
-        mutations: MutationRunner,
-        actions: ActionRunner,
-        executions: Executions,
-        runtime: Runtime,
-        tasks: BackgroundTasks,
-    ) -> None:
-        self._database = database
-        self._function_runner = function_runner
-        self._mutations = mutations
-        self._actions = actions
-        self._executions = executions
-        self._runtime = runtime
+    def __init__(self, parts: ExecutorParts) -> None:
+        self._parts = parts
         self._loop: DueLoop[ScheduledJob] = DueLoop(
             name="scheduled job",
-            database=database,
-            runtime=runtime,
-            tasks=tasks,
-            parallelism=runtime.settings.application.scheduler_parallelism,
+            database=parts.database,
+            runtime=parts.runtime,
+            tasks=parts.tasks,
+            parallelism=parts.runtime.settings.application.scheduler_parallelism,
             list_next=_list_next,
             run_row=self._run_job,
         )
@@ -78,7 +62,7 @@ class JobExecutor:
 
         Call once, before `run`.
         """
-        tx = self._database.begin()
+        tx = self._parts.database.begin()
         for job in await _list_next(tx, None):
             if job.row.state.type == "inProgress":
                 await self._settle(job, _recover)
@@ -93,8 +77,8 @@ class JobExecutor:
 
     async def _run_job(self, job: ScheduledJob) -> None:
         try:
-            tx = self._database.begin()
-            function = await self._function_runner.find_function(tx, job.row.path)
+            tx = self._parts.database.begin()
+            function = await self._parts.function_runner.find_function(tx, job.row.path)
             args_json = await load_args(tx, job)
             # Running a missing function as a mutation gives the error that says so.
             match function.udf_type if function else "Mutation":
@@ -118,7 +102,11 @@ class JobExecutor:
                 error = await self._attempt_mutation(job, invocation, attempt)
             except ConflictError as conflict:
                 await wait_after_conflict(
-                    self._database, self._runtime, conflict, attempt, seconds_max=_OCC_SECONDS_MAX
+                    self._parts.database,
+                    self._parts.runtime,
+                    conflict,
+                    attempt,
+                    seconds_max=_OCC_SECONDS_MAX,
                 )
                 attempt += 1
                 continue
@@ -130,21 +118,21 @@ class JobExecutor:
         self, job: ScheduledJob, invocation: Invocation, attempt: int
     ) -> JsError | None:
         """None after a commit, or if the job is no longer pending."""
-        tx = self._database.begin()
+        tx = self._parts.database.begin()
         current = await _reload(tx, job)
         if current is None or current.row.state.type != "pending":
             return None
         # Seen by the mutation itself only: the transaction ends in success or not at all.
         in_progress = msgspec.structs.replace(current.row, state=JobState("inProgress"))
         await replace_job(tx, job, in_progress)
-        request, outcome = await self._mutations.execute(invocation, tx)
+        request, outcome = await self._parts.mutations.execute(invocation, tx)
         if isinstance(outcome.result, JsError):
-            self._executions.record_outcome(invocation, request, outcome, transaction=tx)
+            self._parts.executions.record_outcome(invocation, request, outcome, transaction=tx)
             return outcome.result
-        now_ns = self._runtime.clock.now_ns()
+        now_ns = self._parts.runtime.clock.now_ns()
         success = finished(current.row, JobState("success"), now_ns=now_ns)
         await replace_job(tx, job, success)
-        run = await self._mutations.commit(
+        run = await self._parts.mutations.commit(
             invocation, request, tx, outcome, attempt, retries_max=None
         )
         result = run.outcome.result
@@ -155,7 +143,7 @@ class JobExecutor:
         if not await self._mark_in_progress(job):
             return
         try:
-            outcome = await self._actions.run(self._invocation(job, args_json))
+            outcome = await self._parts.actions.run(self._invocation(job, args_json))
         except FenchelError as error:
             if error.kind is not ErrorKind.REJECTED_BEFORE_EXECUTION:
                 raise
@@ -194,13 +182,13 @@ class JobExecutor:
         async def work(tx: Transaction) -> None:
             current = await _reload(tx, job)
             if current is not None and not current.row.is_finished:
-                await replace_job(tx, job, change(current.row, self._runtime))
+                await replace_job(tx, job, change(current.row, self._parts.runtime))
 
         await self._transact(work)
 
     async def _transact(self, work: Work[Result]) -> Result:
         return await run_transaction(
-            self._database, self._runtime, work, write_source="_system/scheduled_jobs"
+            self._parts.database, self._parts.runtime, work, write_source="_system/scheduled_jobs"
         )
 
     def _invocation(self, job: ScheduledJob, args_json: str) -> Invocation:
@@ -210,7 +198,7 @@ class JobExecutor:
             identity=System(),
             caller=FunctionCaller.SCHEDULER,
             visibility=AllowedVisibility.ALL,
-            request_id=self._executions.new_request_id(),
+            request_id=self._parts.executions.new_request_id(),
             scheduled_job=job.id_text,
             scheduling_component=job.namespace,
         )

@@ -11,6 +11,7 @@ from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
 from fenchel.application.executions import Executions
+from fenchel.application.executor_parts import ExecutorParts
 from fenchel.application.exports import ExportService, ExportWorker
 from fenchel.application.function_log import FunctionLog
 from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
@@ -148,7 +149,7 @@ def build_stored_files(base: Foundation) -> StoredFiles:
 
 def build_executors(base: Foundation, runners: Runners, tasks: BackgroundTasks) -> Executors:
     """`tasks` owns the functions while they run."""
-    jobs = JobExecutor(
+    parts = ExecutorParts(
         database=base.database,
         function_runner=base.function_runner,
         mutations=runners.mutations,
@@ -157,16 +158,7 @@ def build_executors(base: Foundation, runners: Runners, tasks: BackgroundTasks) 
         runtime=base.runtime,
         tasks=tasks,
     )
-    crons = CronExecutor(
-        database=base.database,
-        function_runner=base.function_runner,
-        mutations=runners.mutations,
-        actions=runners.actions,
-        executions=runners.executions,
-        runtime=base.runtime,
-        tasks=tasks,
-    )
-    return Executors(jobs=jobs, crons=crons)
+    return Executors(jobs=JobExecutor(parts), crons=CronExecutor(parts))
 
 
 def build_push_services(base: Foundation) -> PushServices:
