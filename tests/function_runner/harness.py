@@ -5,7 +5,6 @@ it.
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 import subprocess
 import tempfile
@@ -75,16 +74,17 @@ def bundled_app(app: Path = APP) -> tuple[ModuleSource, ...]:
     entries = sorted(path.name for path in app.glob("*.ts") if path.stem != "functions")
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree(app, Path(name) / "convex")
+        # Beside the app as in a real project: a source map names no path of this machine.
+        (Path(name) / "node_modules").symlink_to(NODE_MODULES)
         folder = str(Path(name) / "out")
         command = [
             str(BUNDLED_FOLDER / "esbuild"),
             *entries,
             *("--bundle", "--format=esm", "--splitting", "--sourcemap=external", "--target=esnext"),
             *("--sources-content=false", "--chunk-names=_deps/[hash]", "--log-level=error"),
-            f"--outdir={folder}",
+            *("--preserve-symlinks", f"--outdir={folder}"),
         ]
-        environment = {**os.environ, "NODE_PATH": str(NODE_MODULES)}
-        subprocess.run(command, check=True, env=environment, timeout=60, cwd=Path(name) / "convex")
+        subprocess.run(command, check=True, timeout=60, cwd=Path(name) / "convex")
         return tuple(
             ModuleSource(
                 path=str(path.relative_to(folder)),
