@@ -42,16 +42,23 @@ class NpmClient:
     def subscribe(self, path: str, **args: Any) -> Updates:
         return self.start("subscribe", path, **args)
 
+    async def unsubscribe(self, updates: Updates) -> None:
+        await self._send("unsubscribe", updates.number, {}).next()
+
     async def _call(self, op: str, path: str, args: dict[str, Any]) -> Any:
         return await self.start(op, path, **args).next()
 
     def start(self, op: str, path: str, **args: Any) -> Updates:
         """Begins a call without waiting for its answer."""
+        return self._send(op, path, args)
+
+    def _send(self, op: str, path: str | int, args: dict[str, Any]) -> Updates:
         assert self._process.stdin is not None
-        command = {"id": len(self._events), "op": op, "path": path, "args": args}
+        number = len(self._events)
+        command = {"id": number, "op": op, "path": path, "args": args}
         self._events.append(asyncio.Queue())
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        return Updates(self._events[-1])
+        return Updates(number, self._events[-1])
 
     async def read_events(self) -> None:
         """Sorts what the process prints into the queues, until it ends."""
@@ -64,7 +71,8 @@ class NpmClient:
 class Updates:
     """The values of one call or subscription, in the order in which the client gave them."""
 
-    def __init__(self, events: asyncio.Queue[dict[str, Any]]) -> None:
+    def __init__(self, number: int, events: asyncio.Queue[dict[str, Any]]) -> None:
+        self.number = number
         self._events = events
 
     async def next(self) -> Any:

@@ -1,7 +1,8 @@
 // One official npm client, driven line by line: a JSON command on stdin, JSON events on stdout.
 // Usage: node driver.mjs http|websocket URL
 //
-// Command {id, op, path, args}: op is query, mutation, action or subscribe.
+// Command {id, op, path, args}: op is query, mutation, action, subscribe, or unsubscribe with the id
+// of a subscription as path.
 // Event   {id, value} or {id, error, data}: the answer; for a subscription one event per update.
 import { createInterface } from "node:readline";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
@@ -22,12 +23,20 @@ function emitError(id, error) {
   process.stdout.write(`${JSON.stringify({ id, error: error.message, data })}\n`);
 }
 
+const subscriptions = new Map();
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, op, path, args } = JSON.parse(line);
+  if (op === "unsubscribe") {
+    subscriptions.get(path)();
+    emit(id, null);
+    continue;
+  }
   const reference = makeFunctionReference(path);
   const values = jsonToConvex(args);
   if (op === "subscribe") {
-    client.onUpdate(reference, values, (value) => emit(id, value), (error) => emitError(id, error));
+    const onError = (error) => emitError(id, error);
+    const end = client.onUpdate(reference, values, (value) => emit(id, value), onError);
+    subscriptions.set(id, end);
   } else {
     client[op](reference, values).then((value) => emit(id, value), (error) => emitError(id, error));
   }

@@ -1,5 +1,5 @@
 import { ConvexError, v } from "convex/values";
-import { internalQuery, query } from "./_generated/server";
+import { action, internalQuery, query } from "./_generated/server";
 
 export const echo = query({
   args: { value: v.any() },
@@ -32,6 +32,14 @@ export const speak = query({
   handler: async () => {
     console.log("spoken", { number: 1 });
     return null;
+  },
+});
+
+export const speakByAction = action({
+  args: { value: v.any() },
+  handler: async (_ctx, { value }) => {
+    console.warn("acted", value);
+    return value;
   },
 });
 
