@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fenchel.application import ExportService, ImportRequest, ImportService
+from fenchel.application import ExportService, ImportRequest, ImportService, StoredFiles
 from fenchel.application.exports import ExportWorker
 from fenchel.application.imports import ImportUploads, ImportWorker
-from fenchel.database import Database, SnapshotReader, Transaction
+from fenchel.auth import KeyBroker
+from fenchel.database import Database, SnapshotReader, Transaction, create_component_tables
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
 from fenchel.model import (
+    VIRTUAL_TABLES,
     ImportRow,
+    create_unmounted_components,
     get_import,
     get_latest_export_document,
     get_unfinished_export,
@@ -44,6 +47,8 @@ class Snapshots:
     import_worker: ImportWorker
     export_storage: FileStorage
     import_storage: FileStorage
+    user_storage: FileStorage
+    files: StoredFiles
     runtime: Runtime
 
     @asynccontextmanager
@@ -139,19 +144,42 @@ class Snapshots:
         assert row.state.state == "completed", row.state.error_message
         return row
 
-    async def insert(self, table: str, *values: Mapping[str, Value]) -> list[str]:
+    async def insert(
+        self, table: str, *values: Mapping[str, Value], component: str = ""
+    ) -> list[str]:
         """Ids of documents inserted in one commit."""
         tx = self.database.begin()
-        ids = [await tx.user().insert(table, dict(value)) for value in values]
+        ids = [await tx.user(component).insert(table, dict(value)) for value in values]
         await self.database.commit(tx)
         return ids
 
-    async def documents(self, table: str) -> list[dict[str, Value]]:
+    async def mount(self, *paths: str) -> None:
+        """Components, as far as their tables need them."""
+        tx = self.database.begin()
+        for path in paths:
+            await create_unmounted_components(tx, path)
+            create_component_tables(tx, path)
+        await self.database.commit(tx)
+
+    async def store(self, content: bytes, content_type: str, *, component: str = "") -> str:
+        """The id of a new file."""
+        return await self.files.upload(
+            component, in_chunks(content), content_type=content_type, sha256=None
+        )
+
+    async def read_file(self, file_id: str, *, component: str = "") -> bytes | None:
+        opened = await self.files.open_id(file_id, component)
+        if opened is None:
+            return None
+        with opened.file as file:
+            return file.read()
+
+    async def documents(self, table: str, *, component: str = "") -> list[dict[str, Value]]:
         """All documents of the table, in id order; none if there is no such table."""
         reader = SnapshotReader(self.database)
         return [
             document.value
-            for size in reader.list_user_tables()
+            for size in reader.list_user_tables(component)
             if size.table.name == table
             async for page in reader.load_pages(size.table, page_rows=500)
             for document in page
@@ -197,17 +225,26 @@ class Disk:
     @asynccontextmanager
     async def process(self, runtime: Runtime | None = None) -> AsyncIterator[Snapshots]:
         """A process over the disk, whose workers do not run yet."""
-        storages = LocalFileStorage(self.folder / "e"), LocalFileStorage(self.folder / "i")
+        storages = {
+            "export_storage": LocalFileStorage(self.folder / "e"),
+            "import_storage": LocalFileStorage(self.folder / "i"),
+            "user_storage": LocalFileStorage(self.folder / "u"),
+        }
         persistence = SqlitePersistence.open(self.folder)
-        async with _open(persistence, *storages, runtime or Runtime()) as snapshots:
+        async with _open(persistence, runtime or Runtime(), **storages) as snapshots:
             yield snapshots
 
 
 @asynccontextmanager
 async def running_snapshots(runtime: Runtime | None = None) -> AsyncIterator[Snapshots]:
     """In memory, with running workers."""
-    storages = MemoryFileStorage(), MemoryFileStorage()
-    opened = _open(MemoryPersistence(), *storages, runtime or Runtime())
+    opened = _open(
+        MemoryPersistence(),
+        runtime or Runtime(),
+        export_storage=MemoryFileStorage(),
+        import_storage=MemoryFileStorage(),
+        user_storage=MemoryFileStorage(),
+    )
     async with opened as snapshots, snapshots.running():
         yield snapshots
 
@@ -215,22 +252,34 @@ async def running_snapshots(runtime: Runtime | None = None) -> AsyncIterator[Sna
 @asynccontextmanager
 async def _open(
     persistence: Persistence,
+    runtime: Runtime,
+    *,
     export_storage: FileStorage,
     import_storage: FileStorage,
-    runtime: Runtime,
+    user_storage: FileStorage,
 ) -> AsyncIterator[Snapshots]:
-    database = await Database.open(persistence, runtime)
+    database = await Database.open(persistence, runtime, VIRTUAL_TABLES)
     uploads = ImportUploads(storage=import_storage, runtime=runtime)
     parts: dict[str, Any] = {"database": database, "runtime": runtime}
+    files = StoredFiles(
+        storage=user_storage,
+        key_broker=KeyBroker("test-instance", bytes(32)),
+        cloud_url="http://127.0.0.1:3210",
+        **parts,
+    )
     try:
         yield Snapshots(
             **parts,
             exports=ExportService(storage=export_storage, **parts),
             imports=ImportService(uploads=uploads, **parts),
-            export_worker=ExportWorker(storage=export_storage, **parts),
-            import_worker=ImportWorker(storage=import_storage, uploads=uploads, **parts),
+            export_worker=ExportWorker(storage=export_storage, user_storage=user_storage, **parts),
+            import_worker=ImportWorker(
+                storage=import_storage, uploads=uploads, files=files, **parts
+            ),
             export_storage=export_storage,
             import_storage=import_storage,
+            user_storage=user_storage,
+            files=files,
         )
         database.check_invariants()
     finally:

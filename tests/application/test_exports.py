@@ -60,6 +60,35 @@ class TestArchive:
         ids = [row["_id"] for row in lines(files["large/documents.jsonl"])]
         assert ids == sorted(ids)
 
+    async def test_components_lie_below_their_parents(self) -> None:
+        async with running_snapshots() as snapshots:
+            await snapshots.mount("a", "a/b")
+            await snapshots.insert("t", {"n": 1}, component="")
+            await snapshots.insert("t", {"n": 2}, component="a/b")
+            file_id = await snapshots.store(b"content", "image/png; x=1", component="a/b")
+            files = unzip(await snapshots.export(include_storage=True))
+        folder = "_components/a/_components/b/"
+        assert [name for name in files if name.startswith("_components/")] == [
+            "_components/a/_tables/documents.jsonl",
+            f"{folder}_tables/documents.jsonl",
+            f"{folder}t/generated_schema.jsonl",
+            f"{folder}t/documents.jsonl",
+            "_components/a/_storage/documents.jsonl",
+            f"{folder}_storage/documents.jsonl",
+            f"{folder}_storage/{file_id}.png",
+        ]
+        assert lines(files[f"{folder}t/documents.jsonl"])[0]["n"] == 2
+        assert files[f"{folder}_storage/{file_id}.png"] == b"content"
+        (line,) = lines(files[f"{folder}_storage/documents.jsonl"])
+        assert set(line) == {
+            "_id",
+            "_creationTime",
+            "sha256",
+            "size",
+            "contentType",
+            "internalId",
+        }
+
     async def test_files_are_left_out_unless_they_are_asked_for(self) -> None:
         async with running_snapshots() as snapshots:
             assert list(unzip(await snapshots.export())) == ["README.md", "_tables/documents.jsonl"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,14 @@ def client(app: ConvexApp) -> ConvexClient:
 
 def entry(account: str, amount: float = 1.0) -> dict[str, Any]:
     return {"account": account, "amount": amount}
+
+
+def upload(client: ConvexClient, content: bytes) -> str:
+    """The id of a file in the component `first`."""
+    upload_url = client.mutation("ledgers:uploadUrl")
+    with urllib.request.urlopen(upload_url, data=content, timeout=10) as response:
+        id: str = json.load(response)["storageId"]
+    return id
 
 
 def run(app: ConvexApp, *arguments: str) -> Any:
@@ -103,14 +112,13 @@ def test_actions_call_into_components(client: ConvexClient) -> None:
 
 
 def test_instances_have_files_of_their_own(client: ConvexClient) -> None:
-    upload_url = client.mutation("ledgers:uploadUrl")
-    with urllib.request.urlopen(upload_url, data=b"kept in first", timeout=10) as response:
-        id = json.load(response)["storageId"]
+    before = client.query("ledgers:countFiles")
+    id = upload(client, b"kept in first")
     url, elsewhere = client.query("ledgers:fileUrls", {"id": id})
     assert elsewhere is None
     with urllib.request.urlopen(url, timeout=10) as response:
         assert response.read() == b"kept in first"
-    assert client.query("ledgers:countFiles") == [0.0, 1.0, 0.0]
+    assert client.query("ledgers:countFiles") == [before[0], before[1] + 1.0, before[2]]
 
 
 def test_every_instance_has_its_cron(client: ConvexClient) -> None:
@@ -131,6 +139,49 @@ def test_the_cli_looks_into_a_component(app: ConvexApp, client: ConvexClient) ->
     assert run(app, "--component", "first", "entries:total", '{"account":"cli"}') == 4
     missing = app.convex("data", "--component", "nothing")
     assert "Component 'nothing' not found" in missing.stderr
+
+
+def test_an_export_restores_components(
+    app: ConvexApp, client: ConvexClient, tmp_path: Path
+) -> None:
+    run(app, "--component", "first/archive", "samples:write")
+    id = upload(client, b"kept in first")
+    first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    export = ("export", "--include-file-storage", "--path")
+    assert app.convex(*export, str(first)).returncode == 0
+    run(app, "--component", "first/archive", "samples:write")
+
+    done = app.convex("import", "--replace-all", "-y", str(first))
+    assert "Component first/archive" in done.stderr, done.stderr
+    assert run(app, "--component", "first/archive", "samples:count") == 1
+    url = client.query("ledgers:fileUrls", {"id": id})[0]
+    with urllib.request.urlopen(url, timeout=10) as response:
+        assert response.read() == b"kept in first"
+    assert app.convex(*export, str(second)).returncode == 0
+    assert documents_of(second) == documents_of(first)
+    samples = documents_of(first)["_components/first/_components/archive/samples/documents.jsonl"]
+    assert b'"integer":-9223372036854775808,' in samples
+    assert b'"float":5.0,' in samples
+
+
+def test_a_file_is_imported_into_a_component(
+    app: ConvexApp, client: ConvexClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"account": "imported", "amount": 3}\n')
+    into_first = ("import", "--component", "first", "--table", "entries", "--append", str(file))
+    done = app.convex(*into_first)
+    assert done.returncode == 0, done.stderr
+    assert client.query("ledgers:totals", {"account": "imported"}) == [3.0, 0.0]
+
+
+def documents_of(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as opened:
+        return {
+            name: opened.read(name)
+            for name in opened.namelist()
+            if name.endswith("documents.jsonl")
+        }
 
 
 def test_clients_reach_no_component(app: ConvexApp, client: ConvexClient) -> None:

@@ -151,7 +151,7 @@ class TestImport:
             ({"format": "csv"}, "InvalidName"),
             ({"format": "csv", "tableName": "_system"}, "InvalidName"),
             ({"format": "zip", "tableName": "t"}, "InvalidName"),
-            ({"format": "zip", "componentPath": "c"}, "InvalidComponentName"),
+            ({"format": "zip", "componentPath": "c d"}, "InvalidComponentName"),
             ({"format": "xml", "tableName": "t"}, "BadJsonBody"),
         ],
     )

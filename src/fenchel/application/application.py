@@ -102,7 +102,7 @@ class Application:
         self._executors = build_executors(base, self._runners, self._tasks)
         push = build_push_services(base)
         self.environment, self.deploy = push.environment, push.deploy
-        self._snapshots = build_snapshot_services(base)
+        self._snapshots = build_snapshot_services(base, self.files)
         self.exports, self.imports = self._snapshots.exports, self._snapshots.imports
 
     async def start(self) -> None:

@@ -5,6 +5,7 @@ Synchronous: callers run it in a thread, page by page.
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from typing import IO, BinaryIO
 
 import msgspec
 
+from fenchel.application.archived_files import ArchivedFile
+from fenchel.database import Namespace
 from fenchel.documents import Document
 from fenchel.values import convert_to_export_json
 
@@ -29,11 +32,16 @@ This archive is one consistent snapshot of a deployment, as of {time} (timestamp
   Numbers with a point or an exponent are Float64, others Int64. `{{"$bytes": "<base64>"}}` is
   Bytes, `{{"$float": "<base64>"}}` a Float64 that JSON has no number for.
 - `<table>/generated_schema.jsonl` says that the table is written in this form.
+- `_components/<name>/` holds the same for a component, and those of its components in turn.
 {storage}
 Import it with `npx convex import --replace-all <this file>`. Code, environment variables and
 scheduled functions are not part of an export.
 """
-_STORAGE_README = "- `_storage/documents.jsonl` lists the stored files.\n"
+_STORAGE_README = (
+    "- `_storage/documents.jsonl` lists the stored files; their contents are "
+    "`_storage/<_id>.<extension>`.\n"
+)
+_COPIED_BYTES = 1 << 20
 
 
 class _TableLine(msgspec.Struct, frozen=True):
@@ -52,19 +60,24 @@ class ExportArchive:
         self._archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)
         self._table: IO[bytes] | None = None
 
-    def add_head(self, tables: Sequence[tuple[str, int]], *, include_storage: bool) -> None:
-        """The README, and the list of tables with their numbers."""
+    def add_readme(self, *, include_storage: bool) -> None:
         storage = _STORAGE_README if include_storage else ""
         text = _README.format(time=self._time.isoformat(), ts=self._ts, storage=storage)
         self._add("README.md", text.encode())
-        lines = [msgspec.json.encode(_TableLine(*table)) for table in tables]
-        self._add("_tables/documents.jsonl", _join(lines))
 
-    def begin_table(self, name: str) -> None:
-        assert self._table is None
-        self._add(f"{name}/generated_schema.jsonl", b'"uniform"\n')
-        info = self._info(f"{name}/documents.jsonl")
-        self._table = self._archive.open(info, "w", force_zip64=True)
+    def add_table_list(self, component: Namespace, tables: Sequence[tuple[str, int]]) -> None:
+        """The tables of a component with their numbers."""
+        lines = [msgspec.json.encode(_TableLine(*table)) for table in tables]
+        self._add(f"{_folder(component)}_tables/documents.jsonl", _join(lines))
+
+    def begin_table(self, component: Namespace, name: str) -> None:
+        folder = f"{_folder(component)}{name}"
+        self._add(f"{folder}/generated_schema.jsonl", b'"uniform"\n')
+        self._begin_list(folder)
+
+    def begin_file_list(self, component: Namespace) -> None:
+        """The list of a component's stored files is the open table."""
+        self._begin_list(f"{_folder(component)}_storage")
 
     def add_documents(self, documents: Iterable[Document]) -> None:
         """Append documents to the open table."""
@@ -77,9 +90,17 @@ class ExportArchive:
         self._table.close()
         self._table = None
 
-    def add_storage(self) -> None:
-        """The list of stored files, of which this deployment has none."""
-        self._add("_storage/documents.jsonl", b"")
+    def add_file_lines(self, files: Iterable[ArchivedFile]) -> None:
+        """Append stored files to the open list."""
+        assert self._table is not None
+        self._table.write(_join(map(msgspec.json.encode, files)))
+
+    def add_file(self, component: Namespace, file: ArchivedFile, content: BinaryIO) -> None:
+        """The bytes of a stored file."""
+        assert self._table is None
+        info = self._info(f"{_folder(component)}_storage/{file.entry_name}")
+        with self._archive.open(info, "w", force_zip64=True) as entry:
+            shutil.copyfileobj(content, entry, _COPIED_BYTES)
 
     def close(self) -> None:
         """Write the directory of the archive."""
@@ -90,6 +111,11 @@ class ExportArchive:
         """Write nothing more, whatever state the archive is in; its file may be closed then."""
         self._archive.fp = None
 
+    def _begin_list(self, folder: str) -> None:
+        assert self._table is None
+        info = self._info(f"{folder}/documents.jsonl")
+        self._table = self._archive.open(info, "w", force_zip64=True)
+
     def _add(self, name: str, content: bytes) -> None:
         self._archive.writestr(self._info(name), content)
 
@@ -99,6 +125,11 @@ class ExportArchive:
         info.external_attr = _FILE_MODE << 16
         info._compresslevel = _COMPRESSION_LEVEL  # type: ignore[attr-defined]  # public in 3.13
         return info
+
+
+def _folder(component: Namespace) -> str:
+    """Of "a/b": "_components/a/_components/b/"."""
+    return "".join(f"_components/{name}/" for name in component.split("/") if name)
 
 
 def _join(lines: Iterable[bytes]) -> bytes:

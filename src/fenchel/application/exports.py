@@ -13,15 +13,19 @@ from typing import BinaryIO
 
 import msgspec
 
+from fenchel.application.archived_files import describe_file
 from fenchel.application.export_archive import ExportArchive
 from fenchel.application.transactions import run_transaction
 from fenchel.application.waiting import backoff_seconds, wait_for_change
-from fenchel.database import Database, SnapshotReader, Table, Transaction
+from fenchel.database import Database, Namespace, SnapshotReader, Table, Transaction
+from fenchel.documents import Document
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
 from fenchel.model import (
+    FILE_STORAGE_TABLE,
     Export,
     ExportRow,
+    decode_stored_file,
     delete_expired_exports,
     export_keys,
     export_not_found,
@@ -140,9 +144,18 @@ class _CanceledError(Exception):
 class ExportWorker:
     """The loop that makes requested exports, one at a time, and deletes expired ones."""
 
-    def __init__(self, *, database: Database, storage: FileStorage, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        storage: FileStorage,
+        user_storage: FileStorage,
+        runtime: Runtime,
+    ) -> None:
+        """`storage` takes the archives, `user_storage` holds the files of users."""
         self._database = database
         self._storage = storage
+        self._user_storage = user_storage
         self._runtime = runtime
         self._settings = runtime.settings.snapshot
 
@@ -240,27 +253,60 @@ class ExportWorker:
             raise
 
     async def _fill(self, archive: ExportArchive, reader: SnapshotReader, export: Export) -> None:
-        sizes = reader.list_user_tables()
+        """Small tables first, as in the reference; the files of users last."""
         include_storage = export.row.format.include_storage
-        tables = [(size.table.name, size.table.number) for size in sizes]
-        archive.add_head(tables, include_storage=include_storage)
+        archive.add_readme(include_storage=include_storage)
+        sizes = []
+        for namespace in reader.list_namespaces():
+            own = reader.list_user_tables(namespace)
+            archive.add_table_list(namespace, [(s.table.name, s.table.number) for s in own])
+            sizes += own
         for size in sorted(sizes, key=lambda size: size.size_bytes):
-            await self._update(export.id_text, progress_message=f"Exporting {size.table.name}")
             await self._write_table(archive, reader, size.table, export)
         if include_storage:
-            archive.add_storage()
+            for namespace in reader.list_namespaces():
+                await self._write_storage(archive, reader, namespace, export)
         await asyncio.to_thread(archive.close)
 
     async def _write_table(
         self, archive: ExportArchive, reader: SnapshotReader, table: Table, export: Export
     ) -> None:
-        archive.begin_table(table.name)
+        place = _in_component(table.namespace)
+        await self._update(export.id_text, progress_message=f"Exporting {table.name}{place}")
+        archive.begin_table(table.namespace, table.name)
         page_rows = self._settings.export_page_rows
         async for documents in reader.load_pages(table, page_rows=page_rows):
             await asyncio.to_thread(archive.add_documents, documents)
             await self._runtime.faults.reach("export.after_page")
             await self._load_unfinished(self._database.begin(), export.id_text)
         await asyncio.to_thread(archive.end_table)
+
+    async def _write_storage(
+        self, archive: ExportArchive, reader: SnapshotReader, namespace: Namespace, export: Export
+    ) -> None:
+        """The list of a component's files, then their contents, one file open at a time."""
+        place = _in_component(namespace)
+        await self._update(export.id_text, progress_message=f"Exporting _storage{place}")
+        table = reader.find_table(namespace, FILE_STORAGE_TABLE)
+        page_rows = self._settings.export_page_rows
+        archive.begin_file_list(namespace)
+        if table is not None:
+            async for documents in reader.load_pages(table, page_rows=page_rows):
+                await asyncio.to_thread(archive.add_file_lines, map(describe_file, documents))
+        archive.end_table()
+        if table is not None:
+            async for documents in reader.load_pages(table, page_rows=page_rows):
+                for document in documents:
+                    await self._write_file(archive, namespace, document)
+                    await self._load_unfinished(self._database.begin(), export.id_text)
+
+    async def _write_file(
+        self, archive: ExportArchive, namespace: Namespace, document: Document
+    ) -> None:
+        """Raises: FileNotFound if it was deleted after the snapshot; a new one does not list it."""
+        row = decode_stored_file(document).row
+        with await self._user_storage.open(row.storage_key) as content:
+            await asyncio.to_thread(archive.add_file, namespace, describe_file(document), content)
 
     async def _update(self, id_text: str, **fields: object) -> None:
         """Change fields of the row. Raises: _CanceledError."""
@@ -276,3 +322,7 @@ class ExportWorker:
         if export is None or export.row.is_finished:
             raise _CanceledError
         return export.row
+
+
+def _in_component(namespace: Namespace) -> str:
+    return f" in {namespace}" if namespace else ""

@@ -135,8 +135,21 @@ class StoredFiles:
         content_type: str | None,
         sha256: bytes | None,
     ) -> str:
-        """The id of the file, once bytes and row are durable. Raises: Sha256Mismatch; what `chunks`
-        raises. A failed upload leaves nothing behind.
+        """The id of the file, once bytes and row are durable. Raises: as `store_chunks`."""
+        row = await self.store_chunks(chunks, content_type=content_type, sha256=sha256)
+
+        async def insert(tx: Transaction) -> str:
+            return await insert_stored_file(tx, row, namespace=component)
+
+        return await run_transaction(
+            self._database, self._runtime, insert, write_source="_system/storage_upload"
+        )
+
+    async def store_chunks(
+        self, chunks: AsyncIterable[bytes], *, content_type: str | None, sha256: bytes | None
+    ) -> StoredFileRow:
+        """The row to insert for content that is durable now. Raises: Sha256Mismatch; what `chunks`
+        raises. A failure leaves nothing behind.
         """
         digest = hashlib.sha256()
         size = 0
@@ -148,14 +161,7 @@ class StoredFiles:
             _check_digest(digest.digest(), sha256)
             await self._hold(digest.hexdigest())
             key = await blob.finish()
-        row = self._row(key, digest.digest(), size, content_type)
-
-        async def insert(tx: Transaction) -> str:
-            return await insert_stored_file(tx, row, namespace=component)
-
-        return await run_transaction(
-            self._database, self._runtime, insert, write_source="_system/storage_upload"
-        )
+        return self._row(key, digest.digest(), size, content_type)
 
     async def open(self, storage_uuid: str, component: Namespace) -> OpenedFile:
         """Raises: InvalidStoragePath, FileNotFound."""

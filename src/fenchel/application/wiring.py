@@ -185,14 +185,23 @@ def build_push_services(base: Foundation) -> PushServices:
     return PushServices(environment=environment, deploy=deploy)
 
 
-def build_snapshot_services(base: Foundation) -> SnapshotServices:
+def build_snapshot_services(base: Foundation, files: StoredFiles) -> SnapshotServices:
     database, runtime = base.database, base.runtime
     uploads = ImportUploads(storage=base.import_storage, runtime=runtime)
     return SnapshotServices(
         exports=ExportService(database=database, storage=base.export_storage, runtime=runtime),
         imports=ImportService(database=database, uploads=uploads, runtime=runtime),
-        export_worker=ExportWorker(database=database, storage=base.export_storage, runtime=runtime),
+        export_worker=ExportWorker(
+            database=database,
+            storage=base.export_storage,
+            user_storage=base.user_storage,
+            runtime=runtime,
+        ),
         import_worker=ImportWorker(
-            database=database, storage=base.import_storage, uploads=uploads, runtime=runtime
+            database=database,
+            storage=base.import_storage,
+            uploads=uploads,
+            files=files,
+            runtime=runtime,
         ),
     )

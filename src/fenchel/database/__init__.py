@@ -26,7 +26,7 @@ from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.schema_validator import SchemaValidator
 from fenchel.database.snapshot_reader import SnapshotReader, TableSize
 from fenchel.database.subscription import Subscription
-from fenchel.database.system_access import SystemTables
+from fenchel.database.system_access import SystemTables, is_in_any_table
 from fenchel.database.table_admin import TableAdmin
 from fenchel.database.table_creation import check_user_table_name, create_component_tables
 from fenchel.database.transaction import Transaction
@@ -77,4 +77,5 @@ __all__ = [
     "decode_query",
     "encode_cursor",
     "invalid_cursor",
+    "is_in_any_table",
 ]

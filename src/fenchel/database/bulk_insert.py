@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from fenchel.database.metadata import Table, TableState
 from fenchel.database.schema_checks import NamespaceTableNames, check_against_schemas
 from fenchel.database.transaction import Transaction
-from fenchel.database.types import ROOT
+from fenchel.database.types import ROOT, Namespace
+from fenchel.database.virtual_tables import find_by_physical_name
 from fenchel.definitions import TableNames
 from fenchel.documents import (
     CREATION_TIME_FIELD,
@@ -28,18 +29,30 @@ from fenchel.values import Value
 class FutureTableNames:
     """`TableNames` as they will be once the hidden tables are active and others are gone."""
 
-    def __init__(self, tx: Transaction, *, hidden: Iterable[Table], gone: Iterable[str]) -> None:
-        """`gone` names active tables that will be replaced or deleted."""
-        self._hidden = {table.number: table for table in hidden}
-        self._gone = frozenset(gone) | {table.name for table in self._hidden.values()}
-        namespaces = {table.namespace for table in self._hidden.values()} or {ROOT}
-        assert len(namespaces) == 1, "one import fills one component"
-        self._present = NamespaceTableNames(tx.metadata, namespaces.pop(), tx.virtual_tables)
+    def __init__(
+        self,
+        tx: Transaction,
+        *,
+        hidden: Iterable[Table],
+        gone: Iterable[str],
+        namespace: Namespace = ROOT,
+    ) -> None:
+        """`gone` names active tables that will be replaced or deleted; `hidden` are of the
+        namespace.
+        """
+        self._hidden = {table.number: self._public_name(tx, table) for table in hidden}
+        self._gone = frozenset(gone) | frozenset(self._hidden.values())
+        self._present = NamespaceTableNames(tx.metadata, namespace, tx.virtual_tables)
+
+    @staticmethod
+    def _public_name(tx: Transaction, table: Table) -> str:
+        view = find_by_physical_name(tx.virtual_tables, table.name)
+        return table.name if view is None else view.name
 
     def table_name(self, table_number: int) -> str | None:
-        table = self._hidden.get(table_number)
-        if table is not None:
-            return table.name
+        hidden_name = self._hidden.get(table_number)
+        if hidden_name is not None:
+            return hidden_name
         name = self._present.table_name(table_number)
         return None if name in self._gone else name
 
@@ -75,7 +88,8 @@ class BulkInserter:
             ID_FIELD: encode_document_id(self._table.number, internal_id),
         }
         check_document_value(full)
-        await check_against_schemas(self._tx, self._table, full, self._names)
+        if self._table.is_user:
+            await check_against_schemas(self._tx, self._table, full, self._names)
         return self._tx.insert_document(self._table, internal_id, full).size_bytes
 
     async def _internal_id(self, id_value: Value) -> InternalId:

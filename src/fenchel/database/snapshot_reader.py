@@ -1,4 +1,4 @@
-"""All user tables of one component at one timestamp, page by page: what an export reads.
+"""Whole tables at one timestamp, page by page: what an export reads.
 
 Nothing is recorded as read and no limit of functions counts. Source: database specification 10.1.
 """
@@ -29,18 +29,25 @@ class TableSize:
 class SnapshotReader:
     """Reads the snapshot of `ts`, the newest when this object was made, whatever commits follow."""
 
-    def __init__(self, database: Database, namespace: Namespace = ROOT) -> None:
+    def __init__(self, database: Database) -> None:
         self._tx = database.begin()
-        self._namespace = namespace
 
     @property
     def ts(self) -> Timestamp:
         return self._tx.begin_ts
 
-    def list_user_tables(self) -> list[TableSize]:
+    def list_namespaces(self) -> list[Namespace]:
+        """All that have tables, of users or of the system; the app is the first."""
+        return sorted({namespace for namespace, _ in self._tx.metadata.by_name})
+
+    def find_table(self, namespace: Namespace, name: str) -> Table | None:
+        """The active table of that name, of the user or of the system."""
+        return self._tx.metadata.by_name.get((namespace, name))
+
+    def list_user_tables(self, namespace: Namespace = ROOT) -> list[TableSize]:
         """The active user tables, ascending by number."""
         tables = self._tx.metadata.by_name.values()
-        own = [t for t in tables if t.is_user and t.namespace == self._namespace]
+        own = [t for t in tables if t.is_user and t.namespace == namespace]
         return [self._measure(t) for t in sorted(own, key=lambda table: table.number)]
 
     async def load_pages(self, table: Table, *, page_rows: int) -> AsyncIterator[list[Document]]:

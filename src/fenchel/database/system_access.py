@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from fenchel.database.metadata import Table
+from fenchel.database.metadata import Table, TableState
 from fenchel.database.system_tables import SYSTEM_TABLES
 from fenchel.database.table_creation import create_table, insert_system_document
 from fenchel.database.types import Namespace, StoredDocument, passed_until, rest_after
@@ -78,16 +78,18 @@ class SystemTables:
         if found is None:
             return []
         interval = _interval(prefix, lower, upper)
-        return await self._scan(found, index, interval, order == "desc", limit)
+        return await self.scan(found, index, interval, is_descending=order == "desc", limit=limit)
 
-    async def _scan(
+    async def scan(
         self,
         table: Table,
         index_name: str,
         interval: Interval,
-        is_descending: bool,
-        limit: int | None,
+        *,
+        is_descending: bool = False,
+        limit: int | None = None,
     ) -> list[Document]:
+        """As `query`, of a table in whatever state."""
         index = self._tx.find_index(table, index_name)
         assert index is not None, f"{table.name}.{index_name}"
         documents: list[Document] = []
@@ -124,6 +126,20 @@ class SystemTables:
         if found is None:
             raise internal_error(f"no system table {name}")
         return found
+
+
+async def is_in_any_table(
+    tx: Transaction, name: str, index: str, prefix: Sequence[Value | UndefinedType]
+) -> bool:
+    """Whether a table of that name, of any component, holds such a document: active, or hidden
+    because an import fills it. Depends on what it saw.
+    """
+    for table in tx.metadata.tables.values():
+        if table.name == name and table.state is not TableState.DELETING:
+            tables = SystemTables(tx, table.namespace)
+            if await tables.scan(table, index, _interval(prefix, None, None), limit=1):
+                return True
+    return False
 
 
 def _interval(prefix: Sequence[Value | UndefinedType], lower: Value, upper: Value) -> Interval:

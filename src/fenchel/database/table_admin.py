@@ -43,6 +43,11 @@ class TableAdmin:
         self._namespace = namespace
         self._rows = tx.system(ROOT)
 
+    def list_namespaces(self) -> list[Namespace]:
+        """All that have active tables; depends on all tables."""
+        self._record_all(TABLES)
+        return sorted({namespace for namespace, _ in self._tx.metadata.by_name})
+
     def list_user_tables(self) -> list[Table]:
         """The active ones, ascending by number; depends on all tables."""
         self._record_all(TABLES)

@@ -5,6 +5,7 @@ from fenchel.model.auth_config import AuthDiff, list_auth_providers, replace_aut
 from fenchel.model.components import (
     Component,
     ComponentChange,
+    create_unmounted_components,
     get_component,
     get_definition_path,
     list_active_namespaces,
@@ -114,10 +115,13 @@ from fenchel.model.source_packages import (
     replace_source_package,
 )
 from fenchel.model.stored_files import (
+    FILE_STORAGE_TABLE,
     STORAGE_VIEW,
     StoredFile,
     StoredFileRow,
+    decode_stored_file,
     delete_stored_file,
+    encode_stored_file,
     find_stored_file,
     find_stored_file_by_uuid,
     insert_stored_file,
@@ -131,6 +135,7 @@ VIRTUAL_TABLES = (SCHEDULED_FUNCTIONS_VIEW, STORAGE_VIEW)
 
 __all__ = [
     "BUILT_IN_NAMES",
+    "FILE_STORAGE_TABLE",
     "SCHEDULED_FUNCTIONS_VIEW",
     "STORAGE_VIEW",
     "VIRTUAL_TABLES",
@@ -169,9 +174,11 @@ __all__ = [
     "check_name",
     "check_value",
     "complete_cron_run",
+    "create_unmounted_components",
     "cron_path",
     "decode_function_handle",
     "decode_source_package",
+    "decode_stored_file",
     "delete_completed",
     "delete_expired_exports",
     "delete_session_requests",
@@ -179,6 +186,7 @@ __all__ = [
     "describe_source_package",
     "encode_function_handle",
     "encode_source_package",
+    "encode_stored_file",
     "export_keys",
     "export_not_found",
     "fail_import",

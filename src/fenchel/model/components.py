@@ -26,10 +26,10 @@ ComponentChange = Literal["create", "modify", "unmount", "remount"]
 class Component(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """`path` names the component's tables; `parent` is a row's id, None for the app.
 
-    `args` are Value JSON texts by name.
+    `args` are Value JSON texts by name. `definition_id` is None if only an import has named it.
     """
 
-    definition_id: str
+    definition_id: str | None
     parent: str | None
     name: str
     path: str
@@ -79,11 +79,35 @@ async def list_active_namespaces(tx: Transaction) -> list[Namespace]:
     return paths or [ROOT]
 
 
-async def get_definition_path(tx: Transaction, component: Component) -> str:
-    """The path of the definition that the component is an instance of."""
+async def get_definition_path(tx: Transaction, component: Component) -> str | None:
+    """The path of the definition that the component is an instance of, once it was pushed."""
+    if component.definition_id is None:
+        return None
     document = await tx.system().get(_DEFINITIONS, component.definition_id)
     assert document is not None, "a component's definition is kept"
     return decode_row(document, _DefinitionRow).path
+
+
+async def create_unmounted_components(tx: Transaction, path: str) -> None:
+    """Rows for a component that no push has brought, and for those above it, as far as they are
+    missing: an import may fill its tables before.
+    """
+    parent: str | None = None
+    for place in (ROOT, *parent_paths(path)):
+        rows = await tx.system().query(_COMPONENTS, "by_path", [place], limit=1)
+        if rows:
+            parent = rows[0].id_text
+            continue
+        row = Component(
+            definition_id=None,
+            parent=parent,
+            name=place.rpartition("/")[2],
+            path=place,
+            args={},
+            env={},
+            state="active" if place == ROOT else "unmounted",
+        )
+        parent = await tx.system().insert(_COMPONENTS, encode_row(row))
 
 
 async def replace_components(

@@ -41,20 +41,24 @@ class ImportState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ImportFormat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`table` is the target of the formats that hold one table."""
+    """`table` is the target of the formats that hold one table. `component` is where it lies, or
+    where the root of an archive goes.
+    """
 
     format: ImportFormatName
+    component: str = ""
     table: str | None = None
 
 
 class TableCheckpoint(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """How far one table has come.
+    """How far one table has come; `_storage` stands for the files of a component.
 
     `number` is the table number that the file asks for. `tablet_id` is set when the import starts:
     a hidden table, or the active one that is appended to. Rows up to `row_count_written` are
     committed with this row; `greatest_id` is the greatest id among them.
     """
 
+    component: str = ""
     name: str
     number: int | None
     row_count: int
@@ -139,8 +143,8 @@ async def fail_import(
     """Unfinished to failed; what was filled and not put in place yet goes away."""
     row = snapshot_import.row
     assert not row.is_finished
-    tables = TableAdmin(tx)
     for checkpoint in row.checkpoints:
+        tables = TableAdmin(tx, checkpoint.component)
         if checkpoint.tablet_id is not None and checkpoint.is_hidden:
             hidden = tables.find_hidden(TabletId(checkpoint.tablet_id))
             if hidden is not None:

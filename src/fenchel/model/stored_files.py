@@ -10,13 +10,20 @@ from uuid import UUID
 
 import msgspec
 
-from fenchel.database import ROOT, Namespace, SystemTables, Transaction, VirtualTable
+from fenchel.database import (
+    ROOT,
+    Namespace,
+    SystemTables,
+    Transaction,
+    VirtualTable,
+    is_in_any_table,
+)
 from fenchel.documents import Document
 from fenchel.errors import bad_request
 from fenchel.model.rows import decode_row, encode_row
 from fenchel.values import Value
 
-_TABLE = "_file_storage"
+FILE_STORAGE_TABLE = "_file_storage"
 
 
 class StoredFileRow(msgspec.Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
@@ -41,7 +48,7 @@ async def insert_stored_file(
     tx: Transaction, row: StoredFileRow, *, namespace: Namespace = ROOT
 ) -> str:
     """The id of the new file."""
-    return await tx.system(namespace).insert(_TABLE, encode_row(row))
+    return await tx.system(namespace).insert(FILE_STORAGE_TABLE, encode_stored_file(row))
 
 
 async def find_stored_file(
@@ -59,32 +66,29 @@ async def find_stored_file(
             "InvalidStorageId",
             f"Invalid storage id {storage_id!r}: pass an id of the table _storage.",
         )
-    document = await tx.system(namespace).get(_TABLE, storage_id)
-    return None if document is None else _decode(document)
+    document = await tx.system(namespace).get(FILE_STORAGE_TABLE, storage_id)
+    return None if document is None else decode_stored_file(document)
 
 
 async def find_stored_file_by_uuid(
     tx: Transaction, storage_uuid: str, *, namespace: Namespace = ROOT
 ) -> StoredFile | None:
-    rows = await tx.system(namespace).query(_TABLE, "by_storage_id", [storage_uuid], limit=1)
-    return _decode(rows[0]) if rows else None
+    rows = await tx.system(namespace).query(
+        FILE_STORAGE_TABLE, "by_storage_id", [storage_uuid], limit=1
+    )
+    return decode_stored_file(rows[0]) if rows else None
 
 
 async def delete_stored_file(
     tx: Transaction, file: StoredFile, *, namespace: Namespace = ROOT
 ) -> None:
     """Forget the file. Its bytes go later, when no row has their key."""
-    await tx.system(namespace).delete(_TABLE, file.id_text)
+    await tx.system(namespace).delete(FILE_STORAGE_TABLE, file.id_text)
 
 
 async def is_storage_key_used(tx: Transaction, storage_key: str) -> bool:
-    """Whether a file of any component has these bytes."""
-    for namespace, name in tx.metadata.by_name:
-        if name == _TABLE:
-            tables = tx.system(namespace)
-            if await tables.query(_TABLE, "by_storage_key", [storage_key], limit=1):
-                return True
-    return False
+    """Whether a file of any component has these bytes, or will when an import is finished."""
+    return await is_in_any_table(tx, FILE_STORAGE_TABLE, "by_storage_key", [storage_key])
 
 
 def is_storage_uuid(text: str) -> bool:
@@ -95,7 +99,12 @@ def is_storage_uuid(text: str) -> bool:
         return False
 
 
-def _decode(document: Document) -> StoredFile:
+def encode_stored_file(row: StoredFileRow) -> dict[str, Value]:
+    """The document of a row, without system fields."""
+    return encode_row(row)
+
+
+def decode_stored_file(document: Document) -> StoredFile:
     return StoredFile(id_text=document.id_text, row=decode_row(document, StoredFileRow))
 
 
@@ -111,4 +120,4 @@ async def _view(document: Document, tables: SystemTables) -> dict[str, Value]:
     return view
 
 
-STORAGE_VIEW = VirtualTable(name="_storage", physical_name=_TABLE, convert=_view)
+STORAGE_VIEW = VirtualTable(name="_storage", physical_name=FILE_STORAGE_TABLE, convert=_view)

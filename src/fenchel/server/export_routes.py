@@ -47,7 +47,7 @@ class ExportHandlers:
         """Answers when the export is recorded; it is made in the background."""
         require_writer(await self.authenticator.require_admin(request))
         if request.query.get("component"):
-            raise _bad_query("Only the tables of the app can be exported; leave `component` out.")
+            raise _bad_query("An export has the app and all components; leave `component` out.")
         text = request.query.get("includeStorage", "false")
         include_storage = _BOOLEANS.get(text)
         if include_storage is None:

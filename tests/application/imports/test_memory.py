@@ -64,8 +64,7 @@ def test_a_table_is_packed_page_by_page() -> None:
     page = [document(n) for n in range(1_000)]
     with tempfile.TemporaryFile() as file, bounded_memory():
         archive = ExportArchive(file, snapshot_ts=1_800_000_000_000_000_000)
-        archive.add_head([("t", 10_001)], include_storage=False)
-        archive.begin_table("t")
+        archive.begin_table("", "t")
         for _ in range(ROW_COUNT // len(page)):
             archive.add_documents(page)
         archive.end_table()

@@ -21,8 +21,8 @@ def open_archive(content: bytes) -> ZipTables:
     return open_zip(io.BytesIO(content), READER)
 
 
-def rows(tables: ZipTables, name: str) -> list[Any]:
-    return [row.value for row in tables.read_rows(name)]
+def rows(tables: ZipTables, name: str, component: str = "") -> list[Any]:
+    return [row.value for row in tables.read_rows((component, name))]
 
 
 def error_of(content: bytes) -> FenchelError:
@@ -33,8 +33,10 @@ def error_of(content: bytes) -> FenchelError:
 
 def read_all(content: bytes) -> None:
     tables = open_archive(content)
-    for name in tables.documents:
-        rows(tables, name)
+    for component, name in tables.documents:
+        rows(tables, name, component)
+    for component in tables.file_lists:
+        list(tables.read_file_rows(component))
 
 
 @pytest.mark.parametrize("prefix", ["", "snapshot/", "a/b/"])
@@ -48,8 +50,31 @@ def test_any_folder_may_stand_around_everything(prefix: str) -> None:
             }
         )
     )
-    assert tables.numbers == {"t": 10_007}
+    assert tables.numbers == {("", "t"): 10_007}
     assert rows(tables, "t") == [{"a": 1.0}]
+
+
+def test_components_have_tables_and_files_of_their_own() -> None:
+    tables = open_zip(
+        io.BytesIO(
+            make_zip(
+                {
+                    "t/documents.jsonl": '{"a": 1}\n',
+                    "_components/x/t/documents.jsonl": '{"a": 2}\n',
+                    "_components/x/_components/y/t/documents.jsonl": '{"a": 3}\n',
+                    "_components/x/_tables/documents.jsonl": '{"name": "t", "id": 10001}\n',
+                    "_components/x/_storage/kg.png": "content",
+                }
+            )
+        ),
+        READER,
+        component="base",
+    )
+    assert [rows(tables, "t", path)[0]["a"] for path in ("base", "base/x", "base/x/y")] == [1, 2, 3]
+    assert tables.numbers == {("base/x", "t"): 10_001}
+    assert [row.value for row in tables.read_file_rows("base/x")] == [{"_id": "kg"}]
+    with tables.open_file("base/x", "kg") as file:
+        assert file.read() == b"content"
 
 
 def test_a_table_without_generated_schema_is_plain_json() -> None:
@@ -76,9 +101,19 @@ def test_system_tables_are_skipped() -> None:
     [
         ({"a b/documents.jsonl": ""}, "InvalidTableName", "table name 'a b' invalid"),
         ({"x/t/documents.jsonl": "", "y/t/documents.jsonl": ""}, "InvalidZip", "twice"),
-        ({"_components/c/t/documents.jsonl": ""}, "InvalidComponentName", "'c'"),
-        ({"_storage/kg2abc.png": "x"}, "InvalidImport", "stored files"),
-        ({"_storage/documents.jsonl": '{"_id": "x"}\n'}, "InvalidImport", "stored files"),
+        ({"_components/c d/t/documents.jsonl": ""}, "InvalidComponentName", "'c d'"),
+        ({"_components//t/documents.jsonl": ""}, "InvalidComponentName", "''"),
+        ({"_storage/x.png": "a", "_storage/x.jpg": "b"}, "InvalidZip", "stored file x twice"),
+        ({"_storage/documents.jsonl": '{"_id": "x"}\n'}, "InvalidImport", "x without content"),
+        ({"_storage/documents.jsonl": '{"size": 1}\n'}, "InvalidConvexValue", "_id"),
+        (
+            {
+                "_storage/documents.jsonl": '{"_id": "x"}\n{"_id": "x"}\n',
+                "_storage/x": "once",
+            },
+            "InvalidImport",
+            "x without content",
+        ),
         (
             {"t/documents.jsonl": "", "t/generated_schema.jsonl": '"{n: int64}"\n'},
             "InvalidImport",

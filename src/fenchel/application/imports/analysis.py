@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fenchel.application.imports.change_summary import TableChange
-from fenchel.application.imports.plan import check_empty, check_number
+from fenchel.application.imports.plan import check_empty, check_number, physical_name
 from fenchel.application.imports.source import SourceTable
 from fenchel.application.imports.text_rows import ImportedRow
 from fenchel.database import TableAdmin, Transaction
@@ -26,7 +26,11 @@ async def analyze_source(tables: Sequence[SourceTable]) -> list[TableCheckpoint]
             if row_count == 0 and number is None:
                 number = _number_of_first_id(batch[0])
             row_count += len(batch)
-        checkpoints.append(TableCheckpoint(name=table.name, number=number, row_count=row_count))
+        checkpoints.append(
+            TableCheckpoint(
+                component=table.component, name=table.name, number=number, row_count=row_count
+            )
+        )
     return checkpoints
 
 
@@ -34,20 +38,27 @@ async def describe_changes(
     tx: Transaction, checkpoints: Sequence[TableCheckpoint], mode: ImportMode
 ) -> list[TableChange]:
     """What would happen to each table. Raises: TableExists."""
-    tables = TableAdmin(tx)
-    created = {checkpoint.name: checkpoint.row_count for checkpoint in checkpoints}
+    created = {(c.component, c.name): c.row_count for c in checkpoints}
     if mode == "replaceAll":
-        for table in tables.list_user_tables():
-            created.setdefault(table.name, 0)
+        for namespace in TableAdmin(tx).list_namespaces():
+            for table in TableAdmin(tx, namespace).list_user_tables():
+                created.setdefault((namespace, table.name), 0)
     changes = []
-    for name, row_count in created.items():
+    for (component, name), row_count in created.items():
+        tables = TableAdmin(tx, component)
         if mode == "requireEmpty":
             await check_empty(tx, tables, name)
-        active = tables.find(name)
+        active = tables.find(physical_name(name))
         existing = 0 if active is None else tx.document_count(active)
         deleted = existing if mode in ("replace", "replaceAll") else 0
         changes.append(
-            TableChange(name=name, created=row_count, deleted=deleted, existing=existing)
+            TableChange(
+                component=component,
+                name=name,
+                created=row_count,
+                deleted=deleted,
+                existing=existing,
+            )
         )
     return changes
 

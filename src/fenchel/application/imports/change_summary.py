@@ -14,8 +14,9 @@ _BACKGROUND = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChange:
-    """Numbers of documents."""
+    """Numbers of documents, or of files if the table is `_storage`."""
 
+    component: str = ""
     name: str
     created: int
     deleted: int
@@ -23,7 +24,16 @@ class TableChange:
 
 
 def render_changes(changes: Sequence[TableChange]) -> str:
-    """A small table, and that the import runs in the background."""
+    """A small table for each component, and that the import runs in the background."""
+    lines = ["Import change summary:"]
+    for component in sorted({change.component for change in changes}):
+        if component:
+            lines.append(f"Component {component}")
+        lines += _render_table([change for change in changes if change.component == component])
+    return "\n".join([*lines, _BACKGROUND])
+
+
+def _render_table(changes: Sequence[TableChange]) -> list[str]:
     rows = [_HEAD]
     rows += [
         (change.name, f"{change.created:,}", f"{change.deleted:,} of {change.existing:,}")
@@ -35,4 +45,4 @@ def render_changes(changes: Sequence[TableChange]) -> str:
         for row in rows
     ]
     lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(["Import change summary:", *lines, _BACKGROUND])
+    return lines

@@ -82,12 +82,6 @@ def invalid_zip(reason: str) -> FenchelError:
     return bad_request("InvalidZip", f"invalid zip file: {reason}")
 
 
-def component_missing(path: str) -> FenchelError:
-    return bad_request(
-        "InvalidComponentName", f"Cannot import into component '{path}': only into the app."
-    )
-
-
 def number_conflict(first: str, second: str, number: int) -> FenchelError:
     return bad_request(
         "InvalidId", f"conflict between `{first}` and `{second}` with number {number}"

@@ -11,11 +11,26 @@ from dataclasses import dataclass
 
 import msgspec
 
+from fenchel.application.archived_files import STORAGE
 from fenchel.application.imports import errors
-from fenchel.database import SchemaTables, Table, TableAdmin, Transaction
+from fenchel.database import (
+    ROOT,
+    Namespace,
+    SchemaTables,
+    Table,
+    TableAdmin,
+    Transaction,
+    create_component_tables,
+)
 from fenchel.documents import TabletId
 from fenchel.errors import bad_request
-from fenchel.model import ImportMode, TableCheckpoint
+from fenchel.model import (
+    FILE_STORAGE_TABLE,
+    ImportMode,
+    TableCheckpoint,
+    create_unmounted_components,
+    parent_paths,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +47,37 @@ async def create_tables(
 ) -> list[TableCheckpoint]:
     """The checkpoints with the tables to write to: hidden ones, or the active ones for `append`.
 
-    With `replaceAll` the other tables of the schema are added, as empty ones. Raises: TableExists,
-    InvalidId for two tables with one number, TableConflict, TooManyTables.
+    Components that are missing are made, unmounted. With `replaceAll` the other tables of the
+    schemas are added, as empty ones. Raises: TableExists, InvalidId for two tables with one number,
+    TableConflict, TooManyTables.
     """
-    tables = TableAdmin(tx)
+    created = []
+    for component in _affected_components(tx, checkpoints, mode):
+        if component != ROOT:
+            await create_unmounted_components(tx, component)
+            for path in parent_paths(component):
+                create_component_tables(tx, path)
+        own = _of_component(checkpoints, component)
+        created += await _create_component_tables(tx, component, own, mode)
+    return created
+
+
+async def _create_component_tables(
+    tx: Transaction, component: Namespace, checkpoints: Sequence[TableCheckpoint], mode: ImportMode
+) -> list[TableCheckpoint]:
+    tables = TableAdmin(tx, component)
     if mode == "requireEmpty":
         for checkpoint in checkpoints:
             await check_empty(tx, tables, checkpoint.name)
     if mode == "replaceAll":
-        checkpoints = [*checkpoints, *await _emptied_tables(tx, tables, checkpoints)]
+        checkpoints = [*checkpoints, *await _emptied_tables(tx, tables, component, checkpoints)]
     targets = _choose_numbers(tables, checkpoints, mode)
     created = []
     for target in targets:
         table = target.appended_to
         if table is None:
-            table = await tables.create_hidden(target.checkpoint.name, target.number)
+            name = physical_name(target.checkpoint.name)
+            table = await tables.create_hidden(name, target.number)
         created.append(
             msgspec.structs.replace(
                 target.checkpoint,
@@ -63,9 +94,18 @@ async def activate_tables(
 ) -> None:
     """Put the filled tables in place of those of the same names, all at once.
 
-    `replaceAll` deletes all others. Raises: TableExists, TableConflict, ImportForeignKey.
+    `replaceAll` deletes all others, but not the files of users. Raises: TableExists, TableConflict,
+    ImportForeignKey.
     """
-    tables = TableAdmin(tx)
+    for component in _affected_components(tx, checkpoints, mode):
+        own = _of_component(checkpoints, component)
+        await _activate_component_tables(tx, component, own, mode)
+
+
+async def _activate_component_tables(
+    tx: Transaction, component: Namespace, checkpoints: Sequence[TableCheckpoint], mode: ImportMode
+) -> None:
+    tables = TableAdmin(tx, component)
     hidden = []
     for checkpoint in checkpoints:
         if not checkpoint.is_hidden:
@@ -74,9 +114,9 @@ async def activate_tables(
         table = tables.find_hidden(TabletId(checkpoint.tablet_id))
         assert table is not None, "a hidden table goes only with its import"
         if mode == "requireEmpty":
-            await check_empty(tx, tables, table.name)
+            await check_empty(tx, tables, checkpoint.name)
         hidden.append(table)
-    await _check_references(tx, tables, hidden, mode)
+    await _check_references(tx, tables, component, hidden, mode)
     names = {table.name for table in hidden}
     survivors = [table for table in tables.list_user_tables() if table.name not in names]
     if mode == "replaceAll":
@@ -89,27 +129,54 @@ async def activate_tables(
 
 async def check_empty(tx: Transaction, tables: TableAdmin, name: str) -> None:
     """Raises: TableExists. Depends on the table's being empty."""
-    table = tables.find(name)
+    table = tables.find(physical_name(name))
     if table is not None and tx.document_count(table) > 0:
         raise errors.table_exists(name)
 
 
-async def schema_digest(tx: Transaction) -> bytes:
-    """Equal as long as nobody pushes another schema."""
-    schemas = SchemaTables(tx)
-    active, pending = await schemas.get_active(), await schemas.get_pending()
-    texts = [None if schema is None else schema.schema_json for schema in (active, pending)]
+def physical_name(name: str) -> str:
+    """The table that an imported one fills."""
+    return FILE_STORAGE_TABLE if name == STORAGE else name
+
+
+async def schema_digest(tx: Transaction, checkpoints: Sequence[TableCheckpoint]) -> bytes:
+    """Equal as long as nobody pushes another schema to the app or a component with a table of the
+    import.
+    """
+    texts = []
+    for component in sorted({checkpoint.component for checkpoint in checkpoints}):
+        schemas = SchemaTables(tx, component)
+        active, pending = await schemas.get_active(), await schemas.get_pending()
+        texts += [None if schema is None else schema.schema_json for schema in (active, pending)]
     return hashlib.sha256(msgspec.json.encode(texts)).digest()
 
 
-async def _emptied_tables(
-    tx: Transaction, tables: TableAdmin, checkpoints: Sequence[TableCheckpoint]
+def _affected_components(
+    tx: Transaction, checkpoints: Sequence[TableCheckpoint], mode: ImportMode
+) -> list[Namespace]:
+    affected = {checkpoint.component for checkpoint in checkpoints}
+    if mode == "replaceAll":
+        affected.update(TableAdmin(tx).list_namespaces())
+    return sorted(affected)
+
+
+def _of_component(
+    checkpoints: Sequence[TableCheckpoint], component: Namespace
 ) -> list[TableCheckpoint]:
-    schema = await SchemaTables(tx).get_active()
+    return [checkpoint for checkpoint in checkpoints if checkpoint.component == component]
+
+
+async def _emptied_tables(
+    tx: Transaction,
+    tables: TableAdmin,
+    component: Namespace,
+    checkpoints: Sequence[TableCheckpoint],
+) -> list[TableCheckpoint]:
+    schema = await SchemaTables(tx, component).get_active()
     imported = {checkpoint.name for checkpoint in checkpoints}
     names = () if schema is None else schema.definition.tables
     return [
-        TableCheckpoint(name=name, number=None, row_count=0)
+        TableCheckpoint(component=component, name=name, number=None, row_count=0)
         for name in names
         if name not in imported and tables.find(name) is not None
     ]
@@ -123,7 +190,7 @@ def _choose_numbers(
     targets: list[_Target] = []
     waiting: list[TableCheckpoint] = []
     for checkpoint in checkpoints:
-        active = tables.find(checkpoint.name) if mode == "append" else None
+        active = tables.find(physical_name(checkpoint.name)) if mode == "append" else None
         number = checkpoint.number if active is None else active.number
         if number is None:
             waiting.append(checkpoint)
@@ -133,10 +200,11 @@ def _choose_numbers(
         names[number] = checkpoint.name
         targets.append(_Target(checkpoint=checkpoint, number=number, appended_to=active))
     for checkpoint in waiting:
-        active = tables.find(checkpoint.name)
-        number = tables.free_number(checkpoint.name) if active is None else active.number
+        physical = physical_name(checkpoint.name)
+        active = tables.find(physical)
+        number = tables.free_number(physical) if active is None else active.number
         while number in names:
-            number = max(max(names) + 1, tables.free_number(checkpoint.name))
+            number = max(max(names) + 1, tables.free_number(physical))
         names[number] = checkpoint.name
         targets.append(_Target(checkpoint=checkpoint, number=number, appended_to=None))
     _check_system_numbers(tables, names)
@@ -150,7 +218,7 @@ def _choose_numbers(
 def _check_system_numbers(tables: TableAdmin, names: dict[int, str]) -> None:
     for number, name in names.items():
         table = tables.find_by_number(number)
-        if table is not None and not table.is_user:
+        if table is not None and not table.is_user and table.name != physical_name(name):
             raise errors.table_conflict(name, table.name)
 
 
@@ -162,10 +230,14 @@ def _check_survivors(names: dict[int, str], survivors: Sequence[Table]) -> None:
 
 
 async def _check_references(
-    tx: Transaction, tables: TableAdmin, hidden: Sequence[Table], mode: ImportMode
+    tx: Transaction,
+    tables: TableAdmin,
+    component: Namespace,
+    hidden: Sequence[Table],
+    mode: ImportMode,
 ) -> None:
     """Raises: ImportForeignKey if ids in a table that stays would lead nowhere."""
-    schema = await SchemaTables(tx).get_active()
+    schema = await SchemaTables(tx, component).get_active()
     if schema is None or mode == "replaceAll":
         return
     changed = set()

@@ -11,6 +11,7 @@ import msgspec
 from fenchel.application.imports import errors
 from fenchel.application.imports.uploads import ImportUploads
 from fenchel.application.imports.worker import confirmed_state
+from fenchel.application.imports.zip_tables import check_component_name
 from fenchel.application.transactions import Result, Work, run_transaction
 from fenchel.database import Database, Subscription, Transaction, check_user_table_name
 from fenchel.errors import FenchelError, bad_request
@@ -32,7 +33,9 @@ _WRITE_SOURCE = "_system/imports"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """Where the rows go. `table_name` is needed by all formats but `zip`, which names its own."""
+    """Where the rows go. `table_name` is needed by all formats but `zip`, which names its own.
+    `component_path` may name a component that no push has brought yet.
+    """
 
     format: ImportFormatName
     mode: ImportMode = "requireEmpty"
@@ -118,7 +121,11 @@ class ImportService:
     async def _insert(self, request: ImportRequest, key: str, *, is_auto_confirmed: bool) -> str:
         row = ImportRow(
             state=ImportState(state="uploaded"),
-            format=ImportFormat(format=request.format, table=request.table_name),
+            format=ImportFormat(
+                format=request.format,
+                table=request.table_name,
+                component=request.component_path or "",
+            ),
             mode=request.mode,
             object_key=key,
             is_auto_confirmed=is_auto_confirmed,
@@ -152,7 +159,8 @@ class ImportService:
 def _check_request(request: ImportRequest) -> None:
     """Raises: InvalidName, InvalidComponentName."""
     if request.component_path:
-        raise errors.component_missing(request.component_path)
+        for name in request.component_path.split("/"):
+            check_component_name(name)
     if request.format == "zip":
         if request.table_name is not None:
             raise errors.invalid_name(request.table_name, "a ZIP archive names its own tables")

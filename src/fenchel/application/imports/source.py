@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import BinaryIO, assert_never
 
+from fenchel.application.archived_files import STORAGE
 from fenchel.application.imports.text_rows import ImportedRow, TextRowReader
-from fenchel.application.imports.zip_tables import open_zip
+from fenchel.application.imports.zip_tables import TableKey, ZipTables, open_zip
 from fenchel.file_storage import FileStorage
 from fenchel.model import ImportFormat
 from fenchel.runtime.settings import SnapshotSettings
@@ -21,12 +23,20 @@ _Read = Callable[[], Iterator[ImportedRow]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTable:
-    """`number` is what the file says of the table's number, apart from its ids."""
+    """`number` is what the file says of the table's number, apart from its ids. `open_file` gives
+    the content of a stored file by its id; only the sources of stored files have it.
+    """
 
+    component: str
     name: str
     number: int | None
     read_rows: _Read
     settings: SnapshotSettings
+    open_file: Callable[[str], BinaryIO] | None = None
+
+    @property
+    def key(self) -> TableKey:
+        return self.component, self.name
 
     async def load_batches(self, *, skipped_rows: int = 0) -> AsyncIterator[list[ImportedRow]]:
         """The rows after the first `skipped_rows`, in the order of the file; no batch is empty.
@@ -72,16 +82,7 @@ async def open_source(
 
 def _open(file: BinaryIO, import_format: ImportFormat, reader: TextRowReader) -> list[SourceTable]:
     if import_format.format == "zip":
-        tables = open_zip(file, reader)
-        return [
-            SourceTable(
-                name=name,
-                number=tables.numbers.get(name),
-                read_rows=lambda name=name: tables.read_rows(name),  # type: ignore[misc]
-                settings=reader.settings,
-            )
-            for name in tables.documents
-        ]
+        return _open_tables(open_zip(file, reader, component=import_format.component))
     assert import_format.table is not None
 
     def read_rows() -> Iterator[ImportedRow]:
@@ -100,6 +101,35 @@ def _open(file: BinaryIO, import_format: ImportFormat, reader: TextRowReader) ->
 
     return [
         SourceTable(
-            name=import_format.table, number=None, read_rows=read_rows, settings=reader.settings
+            component=import_format.component,
+            name=import_format.table,
+            number=None,
+            read_rows=read_rows,
+            settings=reader.settings,
         )
     ]
+
+
+def _open_tables(tables: ZipTables) -> list[SourceTable]:
+    sources = [
+        SourceTable(
+            component=key[0],
+            name=key[1],
+            number=tables.numbers.get(key),
+            read_rows=partial(tables.read_rows, key),
+            settings=tables.reader.settings,
+        )
+        for key in tables.documents
+    ]
+    files = [
+        SourceTable(
+            component=component,
+            name=STORAGE,
+            number=None,
+            read_rows=partial(tables.read_file_rows, component),
+            settings=tables.reader.settings,
+            open_file=partial(tables.open_file, component),
+        )
+        for component in tables.file_lists
+    ]
+    return sources + files

@@ -19,6 +19,7 @@ from fenchel.application.imports.plan import activate_tables, create_tables, sch
 from fenchel.application.imports.source import SourceTable, open_source
 from fenchel.application.imports.table_writer import TableWriter, load_in_progress
 from fenchel.application.imports.uploads import ImportUploads
+from fenchel.application.stored_files import StoredFiles
 from fenchel.application.transactions import Result, Work, run_transaction
 from fenchel.application.waiting import wait_for_change
 from fenchel.database import Database, SchemaTables, Transaction
@@ -56,11 +57,13 @@ class ImportWorker:
         database: Database,
         storage: FileStorage,
         uploads: ImportUploads,
+        files: StoredFiles,
         runtime: Runtime,
     ) -> None:
         self._database = database
         self._storage = storage
         self._uploads = uploads
+        self._files = files
         self._runtime = runtime
         self._settings = runtime.settings.snapshot
 
@@ -144,11 +147,13 @@ class ImportWorker:
         """In progress to completed."""
         checkpoints = await self._transact(lambda tx: self._create_tables(tx, import_id))
         await self._runtime.faults.reach("import.after_tables")
-        by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
-        writer = TableWriter(database=self._database, runtime=self._runtime, import_id=import_id)
+        by_key = {(checkpoint.component, checkpoint.name): checkpoint for checkpoint in checkpoints}
+        writer = TableWriter(
+            database=self._database, files=self._files, runtime=self._runtime, import_id=import_id
+        )
         async with await self._open(row) as sources:
             for source in sources:
-                checkpoint = by_name[source.name]
+                checkpoint = by_key[source.key]
                 if checkpoint.row_count_written < checkpoint.row_count:
                     await writer.write_table(source, checkpoint)
         await self._runtime.faults.reach("import.before_finish")
@@ -162,7 +167,7 @@ class ImportWorker:
             return row.checkpoints
         checkpoints = await create_tables(tx, row.checkpoints, row.mode)
         row = msgspec.structs.replace(
-            row, checkpoints=checkpoints, schema_digest=await schema_digest(tx)
+            row, checkpoints=checkpoints, schema_digest=await schema_digest(tx, checkpoints)
         )
         await replace_import(tx, import_id, row)
         return checkpoints
@@ -170,10 +175,10 @@ class ImportWorker:
     async def _finish(self, tx: Transaction, import_id: str) -> None:
         """Everything becomes visible at once. Raises: ImportSchemaChanged, and as the plan."""
         row = await load_in_progress(tx, import_id)
-        if row.schema_digest != await schema_digest(tx):
+        if row.schema_digest != await schema_digest(tx, row.checkpoints):
             raise schema_changed()
         await activate_tables(tx, row.checkpoints, row.mode)
-        written = {c.name: c.row_count_written for c in row.checkpoints}
+        written = {_place(c): c.row_count_written for c in row.checkpoints}
         state = ImportState(
             state="completed",
             timestamp=self._runtime.clock.now_ns(),
@@ -191,7 +196,8 @@ class ImportWorker:
     async def _open(self, row: ImportRow) -> AbstractAsyncContextManager[list[SourceTable]]:
         """The uploaded file, read as the active schema of its table wants it."""
         dropped: frozenset[str] = frozenset()
-        schema = await SchemaTables(self._database.begin()).get_active()
+        component = row.format.component
+        schema = await SchemaTables(self._database.begin(), component).get_active()
         if schema is not None and row.format.table is not None:
             table = schema.definition.tables.get(row.format.table)
             dropped = frozenset() if table is None else table.optional_fields
@@ -221,6 +227,11 @@ class ImportWorker:
         return await run_transaction(
             self._database, self._runtime, work, write_source=_WRITE_SOURCE
         )
+
+
+def _place(checkpoint: TableCheckpoint) -> str:
+    """The table in an audit entry, with its component unless it is the app's."""
+    return "/".join(filter(None, (checkpoint.component, checkpoint.name)))
 
 
 def confirmed_state() -> ImportState:

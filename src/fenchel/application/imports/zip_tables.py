@@ -16,78 +16,143 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from fenchel.application.archived_files import STORAGE, ArchivedFile
 from fenchel.application.imports import errors
 from fenchel.application.imports.text_rows import ImportedRow, TextRowReader
 from fenchel.database import check_user_table_name
 from fenchel.errors import FenchelError, bad_request
+from fenchel.values import Value, is_identifier
 
 _DOCUMENTS = re.compile(r"(?:.*/)?([^/]+)/documents\.jsonl")
 _GENERATED_SCHEMA = re.compile(r"(?:.*/)?([^/]+)/generated_schema\.jsonl")
-_STORED_FILE = re.compile(r"(?:.*/)?_storage/(?!documents\.jsonl)[^/]+")
-_COMPONENT = re.compile(r"(?:.*/)?_components/([^/]+)/.*")
+_STORED_FILE = re.compile(r"(?:.*/)?_storage/(?!documents\.jsonl)([^/.]+)[^/]*")
+_COMPONENTS = "_components"
 _TABLES = "_tables"
-_STORAGE = "_storage"
 _ENCRYPTED = 0x1
 # What reading a damaged archive may raise; a method that Python cannot decompress is one of them.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 _SCHEMA_LINE_BYTES_MAX = 1 << 20
+
+
+# The path of a component, and the name of one of its tables.
+TableKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZipTables:
-    """The user tables of an archive, in its order, and the numbers that its `_tables` gives."""
+    """The user tables of an archive, in its order, and the numbers that its `_tables` give.
+
+    `file_lists` and `files` are by component; the latter's entries by the ids of the files.
+    """
 
     archive: zipfile.ZipFile
     reader: TextRowReader
-    documents: dict[str, zipfile.ZipInfo]
-    export_tables: frozenset[str]
-    numbers: dict[str, int]
+    documents: dict[TableKey, zipfile.ZipInfo]
+    export_tables: frozenset[TableKey]
+    numbers: dict[TableKey, int]
+    file_lists: dict[str, zipfile.ZipInfo | None]
+    files: dict[str, dict[str, zipfile.ZipInfo]]
 
-    def read_rows(self, name: str) -> Iterator[ImportedRow]:
+    def read_rows(self, key: TableKey) -> Iterator[ImportedRow]:
         """The documents of a table. Raises: InvalidZip, and as `TextRowReader`."""
-        is_export = name in self.export_tables
-        with _open(self.archive, self.documents[name]) as file:
+        is_export = key in self.export_tables
+        with _open(self.archive, self.documents[key]) as file:
             yield from _read_lines(self.reader, file, is_export=is_export)
 
+    def read_file_rows(self, component: str) -> Iterator[ImportedRow]:
+        """A row for every stored file of a component, as `ArchivedFile` has it. Files that are not
+        listed have nothing but their id.
 
-def open_zip(file: BinaryIO, reader: TextRowReader) -> ZipTables:
-    """Raises: InvalidZip, InvalidTableName, InvalidComponentName, DuplicateTableName, InvalidId,
+        Raises: InvalidZip, InvalidConvexValue, InvalidImport for a file without content.
+        """
+        rest = dict(self.files.get(component, {}))
+        listed = _read_all(self.archive, self.reader, self.file_lists[component])
+        for number, row in enumerate(listed, 1):
+            file = decode_archived_file(row.value, number)
+            if rest.pop(file.id, None) is None:
+                raise bad_request(
+                    "InvalidImport", f"The archive lists the stored file {file.id} without content."
+                )
+            yield row
+        for file_id in rest:
+            yield ImportedRow({"_id": file_id}, 0)
+
+    def open_file(self, component: str, file_id: str) -> BinaryIO:
+        """The content of a stored file. Raises: InvalidZip."""
+        return _open(self.archive, self.files[component][file_id])
+
+
+def open_zip(file: BinaryIO, reader: TextRowReader, *, component: str = "") -> ZipTables:
+    """`component` is where the root of the archive goes.
+
+    Raises: InvalidZip, InvalidTableName, InvalidComponentName, DuplicateTableName, InvalidId,
     and InvalidImport for what this deployment cannot take.
     """
     try:
         archive = zipfile.ZipFile(file)
-    except (*_ZIP_ERRORS, ValueError) as error:
+    except (*ZIP_ERRORS, ValueError) as error:
         raise errors.invalid_zip(str(error)) from error
-    documents: dict[str, zipfile.ZipInfo] = {}
-    schemas: dict[str, zipfile.ZipInfo] = {}
+    documents: dict[TableKey, zipfile.ZipInfo] = {}
+    schemas: dict[TableKey, zipfile.ZipInfo] = {}
+    files: dict[str, dict[str, zipfile.ZipInfo]] = {}
     for entry in archive.infolist():
-        _check_entry(entry)
-        if match := _DOCUMENTS.fullmatch(entry.filename):
-            _add(documents, match[1], entry)
-        elif match := _GENERATED_SCHEMA.fullmatch(entry.filename):
-            _add(schemas, match[1], entry)
-    numbers = _read_numbers(archive, reader, documents)
-    _check_no_files(archive, reader, documents)
-    user_tables = {name: entry for name, entry in documents.items() if not name.startswith("_")}
+        path, rest = _split_components(entry.filename, component)
+        if entry.flag_bits & _ENCRYPTED:
+            raise errors.invalid_zip(f"{entry.filename} is encrypted")
+        if match := _DOCUMENTS.fullmatch(rest):
+            _add(documents, (path, match[1]), entry)
+        elif match := _GENERATED_SCHEMA.fullmatch(rest):
+            _add(schemas, (path, match[1]), entry)
+        elif match := _STORED_FILE.fullmatch(rest):
+            _add_file(files.setdefault(path, {}), match[1], entry)
+    user_tables = {key: entry for key, entry in documents.items() if not key[1].startswith("_")}
+    file_lists = {path: entry for (path, name), entry in documents.items() if name == STORAGE}
     return ZipTables(
         archive=archive,
         reader=reader,
         documents=user_tables,
-        export_tables=frozenset(n for n in user_tables if _is_export(archive, schemas.get(n))),
-        numbers=numbers,
+        export_tables=frozenset(k for k in user_tables if _is_export(archive, schemas.get(k))),
+        numbers=_read_all_numbers(archive, reader, documents),
+        file_lists={**dict.fromkeys(files), **file_lists},
+        files=files,
     )
 
 
-def _check_entry(entry: zipfile.ZipInfo) -> None:
-    if match := _COMPONENT.fullmatch(entry.filename):
-        raise errors.component_missing(match[1])
-    if entry.flag_bits & _ENCRYPTED:
-        raise errors.invalid_zip(f"{entry.filename} is encrypted")
-    if _STORED_FILE.fullmatch(entry.filename) and not entry.is_dir():
-        raise _files_not_supported()
+def _split_components(filename: str, component: str) -> tuple[str, str]:
+    """The path of the component that an entry belongs to, and the rest of its name.
+
+    Raises: InvalidComponentName.
+    """
+    parts = filename.split("/")
+    names = [component] if component else []
+    while _COMPONENTS in parts[:-2]:
+        place = parts.index(_COMPONENTS)
+        name = parts[place + 1]
+        check_component_name(name)
+        names.append(name)
+        parts = parts[place + 2 :]
+    return "/".join(names), "/".join(parts)
 
 
-def _add(entries: dict[str, zipfile.ZipInfo], name: str, entry: zipfile.ZipInfo) -> None:
+def check_component_name(name: str) -> None:
+    """Raises: InvalidComponentName."""
+    if not is_identifier(name):
+        raise bad_request(
+            "InvalidComponentName",
+            f"component name '{name}' invalid: use letters, digits and underscores.",
+        )
+
+
+def decode_archived_file(value: dict[str, Value], row: int) -> ArchivedFile:
+    """Raises: InvalidConvexValue."""
+    try:
+        return msgspec.convert(value, ArchivedFile, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.invalid_convex_value(row, str(error)) from error
+
+
+def _add(entries: dict[TableKey, zipfile.ZipInfo], key: TableKey, entry: zipfile.ZipInfo) -> None:
+    name = key[1]
     if not name.startswith("_"):
         try:
             check_user_table_name(name)
@@ -95,9 +160,15 @@ def _add(entries: dict[str, zipfile.ZipInfo], name: str, entry: zipfile.ZipInfo)
             raise bad_request(
                 "InvalidTableName", f"table name '{name}' invalid: {error.message}"
             ) from error
-    if name in entries:
+    if key in entries:
         raise errors.invalid_zip(f"it holds table '{name}' twice")
-    entries[name] = entry
+    entries[key] = entry
+
+
+def _add_file(files: dict[str, zipfile.ZipInfo], file_id: str, entry: zipfile.ZipInfo) -> None:
+    if file_id in files:
+        raise errors.invalid_zip(f"it holds the stored file {file_id} twice")
+    files[file_id] = entry
 
 
 class _TableEntry(msgspec.Struct, frozen=True):
@@ -105,13 +176,24 @@ class _TableEntry(msgspec.Struct, frozen=True):
     id: int
 
 
+def _read_all_numbers(
+    archive: zipfile.ZipFile, reader: TextRowReader, documents: dict[TableKey, zipfile.ZipInfo]
+) -> dict[TableKey, int]:
+    """Table numbers, as listed in the `_tables` of each component."""
+    return {
+        (path, name): number
+        for (path, system_table), entry in documents.items()
+        if system_table == _TABLES
+        for name, number in _read_numbers(archive, reader, entry).items()
+    }
+
+
 def _read_numbers(
-    archive: zipfile.ZipFile, reader: TextRowReader, documents: dict[str, zipfile.ZipInfo]
+    archive: zipfile.ZipFile, reader: TextRowReader, entry: zipfile.ZipInfo
 ) -> dict[str, int]:
-    """Table numbers by name, as listed in `_tables`."""
     numbers: dict[str, int] = {}
     names: dict[int, str] = {}
-    for row, line in enumerate(_read_all(archive, reader, documents.get(_TABLES)), 1):
+    for row, line in enumerate(_read_all(archive, reader, entry), 1):
         try:
             table = msgspec.convert(line.value, _TableEntry, strict=False)
         except msgspec.ValidationError as error:
@@ -125,13 +207,6 @@ def _read_numbers(
     return numbers
 
 
-def _check_no_files(
-    archive: zipfile.ZipFile, reader: TextRowReader, documents: dict[str, zipfile.ZipInfo]
-) -> None:
-    for _ in _read_all(archive, reader, documents.get(_STORAGE)):
-        raise _files_not_supported()
-
-
 def _is_export(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> bool:
     """Whether the table is `export_json`. Raises: InvalidImport for the forms of old exports."""
     if entry is None:
@@ -139,7 +214,7 @@ def _is_export(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> bool:
     with _open(archive, entry) as file:
         try:
             line = file.readline(_SCHEMA_LINE_BYTES_MAX)
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise errors.invalid_zip(str(error)) from error
     if line.strip() == b'"uniform"':
         return True
@@ -161,7 +236,7 @@ def _read_all(
 def _open(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
     try:
         raw = archive.open(entry)
-    except (*_ZIP_ERRORS, RuntimeError) as error:
+    except (*ZIP_ERRORS, RuntimeError) as error:
         raise errors.invalid_zip(str(error)) from error
     return io.BufferedReader(cast("io.RawIOBase", raw), buffer_size=1 << 17)
 
@@ -169,13 +244,5 @@ def _open(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
 def _read_lines(reader: TextRowReader, file: BinaryIO, *, is_export: bool) -> Iterator[ImportedRow]:
     try:
         yield from reader.read_json_lines(file, is_export=is_export)
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise errors.invalid_zip(str(error)) from error
-
-
-def _files_not_supported() -> FenchelError:
-    return bad_request(
-        "InvalidImport",
-        "The archive holds stored files, which this deployment cannot store. Remove the folder "
-        "`_storage` from the archive to import its tables.",
-    )
