@@ -46,6 +46,18 @@ function bundleRuntime() {
   });
 }
 
+/** What a package gets instead of globals and of packages that it depends on, by its name. */
+const standIn = (file) => path.join(runtime, "stand_ins", file);
+const standIns = {
+  url: {
+    inject: [standIn("shared_array_buffer.ts")],
+    alias: {
+      tr46: standIn("tr46.ts"),
+      "@exodus/bytes/encoding.js": standIn("legacy_encodings.ts"),
+    },
+  },
+};
+
 /**
  * A script whose value makes the package's exports, given what the runtime offers as `fenchel`:
  * loaded into a context when it is needed.
@@ -61,6 +73,7 @@ function bundleVendor(name) {
     format: "iife",
     globalName: "vendor",
     target: "es2023",
+    ...standIns[name],
     minifyWhitespace: true,
     minifySyntax: true,
     metafile: true,

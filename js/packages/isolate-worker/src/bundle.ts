@@ -1,7 +1,9 @@
 /** One loaded code bundle: where its executions get their contexts from. */
+import { ContextPool } from "./context_pool.ts";
 import { Generation } from "./generation.ts";
 import type { RealmSource } from "./generation.ts";
-import type { BundleHeader } from "./protocol.ts";
+
+import type { BundleHeader, ExecuteHeader } from "./protocol.ts";
 import type { RealmContext } from "./realm_context.ts";
 import { createRuntimeSnapshot, decodeAppSnapshot } from "./snapshot.ts";
 import type { RealmSnapshot } from "./snapshot.ts";
@@ -30,9 +32,11 @@ export class Bundle {
   readonly script: string;
   readonly stackMapper: StackMapper;
   readonly warmRealms: WarmRealms;
-  readonly #source: RealmSource;
-  /** Generations that may still start executions, oldest first. */
-  #open: Generation[] = [];
+  readonly #contexts: ContextPool;
+  /** Contexts with what HTTP actions use; null without HTTP actions. */
+  readonly #httpContexts: ContextPool | null;
+  /** Set by the first HTTP action: until then none is made ahead. */
+  #areHttpContextsUsed = false;
   readonly #reusable = new Map<string, RealmContext[]>();
   readonly #uses = new WeakMap<RealmContext, number>();
   #isUnloaded = false;
@@ -52,8 +56,9 @@ export class Bundle {
     this.stackMapper = new StackMapper(sourceMap, warm?.shifts);
     const warmSource = (): RealmSource => ({ ...this.#runtimeSource(), script: null });
     this.warmRealms = new WarmRealms(header, warm, warmSource, budget);
-    this.#source =
-      built === null ? this.#runtimeSource() : { header, realm: built.realm, script: null };
+    const appSource = (realm: RealmSnapshot): RealmSource => ({ header, realm, script: null });
+    this.#contexts = new ContextPool(built ? appSource(built.realm) : this.#runtimeSource());
+    this.#httpContexts = built?.httpRealm ? new ContextPool(appSource(built.httpRealm)) : null;
   }
 
   #runtimeSource(): RealmSource {
@@ -61,12 +66,10 @@ export class Bundle {
   }
 
   /** A context for one execution, prepared ahead if possible. */
-  take(): RealmContext {
-    this.#open = this.#open.filter((generation) => generation.canMake || generation.readyCount > 0);
-    const free = this.#open.filter((generation) => generation.canTake);
-    const generation =
-      free.find(({ readyCount }) => readyCount > 0) ?? free[0] ?? this.#openGeneration();
-    return generation.take();
+  take(kind: ExecuteHeader["kind"]): RealmContext {
+    if (kind !== "httpAction" || this.#httpContexts === null) return this.#contexts.take();
+    this.#areHttpContextsUsed = true;
+    return this.#httpContexts.take();
   }
 
   /** A context that an earlier execution of the module left, if the module opted in. */
@@ -105,11 +108,9 @@ export class Bundle {
   /** Prepares one context if fewer are ready than wanted. Returns whether it did. */
   prepareOne(): boolean {
     if (this.#isUnloaded) return false;
-    const ready = this.#open.reduce((sum, generation) => sum + generation.readyCount, 0);
-    if (ready >= this.header.contextsAhead) return this.warmRealms.prepareOne();
-    const generation = this.#open.find(({ canMake }) => canMake) ?? this.#openGeneration();
-    generation.prepare();
-    return true;
+    if (this.#contexts.prepareOne()) return true;
+    if (this.#areHttpContextsUsed && this.#httpContexts?.prepareOne() === true) return true;
+    return this.warmRealms.prepareOne();
   }
 
   unload(): void {
@@ -119,12 +120,7 @@ export class Bundle {
       for (const context of kept) context.generation.release(context);
     }
     this.#reusable.clear();
-    for (const generation of this.#open.splice(0)) generation.retire();
-  }
-
-  #openGeneration(): Generation {
-    const generation = new Generation(this.#source, this.header.contextsPerIsolate);
-    this.#open.push(generation);
-    return generation;
+    this.#contexts.retire();
+    this.#httpContexts?.retire();
   }
 }

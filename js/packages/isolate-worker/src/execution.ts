@@ -87,7 +87,7 @@ export class Execution {
     this.#isReused = reused !== undefined;
     const warm = isAction || this.#isReused ? undefined : bundle.warmRealms.take(header);
     this.#isWarm = warm !== undefined;
-    this.#context = reused ?? warm ?? bundle.take();
+    this.#context = reused ?? warm ?? bundle.take(header.kind);
     this.#context.onHostCall = this.#onHostCall;
   }
 
@@ -149,7 +149,7 @@ export class Execution {
   #leaveWarmRealm(): void {
     this.bundle.warmRealms.discard(this.#context);
     this.#isWarm = false;
-    this.#context = this.bundle.take();
+    this.#context = this.bundle.take(this.header.kind);
     this.#context.onHostCall = this.#onHostCall;
   }
 

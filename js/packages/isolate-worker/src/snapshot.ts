@@ -1,11 +1,12 @@
 /**
  * The scripts that make a realm, and V8 snapshots of them. A snapshot file is the nonce (text of
- * fixed length), the length of the script for warm realms and that script, and V8's blob.
+ * fixed length) and three fields, each behind its length: the script for warm realms, V8's blob, and
+ * V8's blob for HTTP actions, which is empty for an app without them.
  */
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { Command, VENDOR_NAMES } from "../../udf-runtime/src/host_interface.ts";
+import { Command, HTTP_MODULE, VENDOR_NAMES } from "../../udf-runtime/src/host_interface.ts";
 import type { VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { ExternalCopy, Isolate } from "./isolated_vm.ts";
 import type { Snapshot } from "./isolated_vm.ts";
@@ -74,6 +75,28 @@ export function createRuntimeSnapshot(): RealmSnapshot {
  */
 export function createAppSnapshot(header: BundleHeader, script: string, warmJson: string): Buffer {
   const nonce = createNonce();
+  const hasHttpActions = header.modules.includes(HTTP_MODULE);
+  return Buffer.concat([
+    Buffer.from(nonce, "latin1"),
+    encodeField(Buffer.from(warmJson)),
+    encodeField(createBlob(nonce, header, script, [])),
+    // Apart, because the packages behind `Request` and `Response` make each context dearer.
+    encodeField(
+      hasHttpActions
+        ? createBlob(nonce, header, script, [Command.PrepareHttpActions])
+        : Buffer.alloc(0),
+    ),
+  ]);
+}
+
+function encodeField(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32LE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+/** V8's blob. `extra` commands run when the app is there. */
+function createBlob(nonce: string, header: BundleHeader, script: string, extra: number[]): Buffer {
   const { importSeed, importUnixMs, env } = header;
   const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) =>
     JSON.stringify(arg),
@@ -85,27 +108,37 @@ export function createAppSnapshot(header: BundleHeader, script: string, warmJson
     { code: `${claim}(${Command.OfferVendors}, {${vendors.join(", ")}})`, filename: RUNTIME_FILE },
     { code: `${claim}(${Command.Configure}, ${configure.join(", ")})`, filename: RUNTIME_FILE },
     { code: script, filename: APP_FILE },
-    { code: `${claim}(${Command.EvaluateModules})`, filename: RUNTIME_FILE },
+    ...[Command.EvaluateModules, ...extra].map((command) => ({
+      code: `${claim}(${command})`,
+      filename: RUNTIME_FILE,
+    })),
     // What no module used is unreachable from here on and stays out of the snapshot.
     { code: `${claim}(${Command.FinishSnapshot})`, filename: RUNTIME_FILE },
   ]);
-  const warm = Buffer.from(warmJson);
-  const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeUInt32LE(warm.length);
-  const blob = Buffer.from(snapshot.copy());
-  return Buffer.concat([Buffer.from(nonce, "latin1"), length, warm, blob]);
+  return Buffer.from(snapshot.copy());
 }
 
 export interface AppSnapshot {
   realm: RealmSnapshot;
+  /** With what HTTP actions use; null for an app without them. */
+  httpRealm: RealmSnapshot | null;
   warmJson: string;
 }
 
 export function decodeAppSnapshot(bytes: Buffer): AppSnapshot {
   const nonce = bytes.toString("latin1", 0, NONCE_LENGTH);
-  const start = NONCE_LENGTH + LENGTH_BYTES;
-  const end = start + bytes.readUInt32LE(NONCE_LENGTH);
-  const blob = new Uint8Array(bytes.subarray(end)).buffer;
-  const realm = { nonce, snapshot: new ExternalCopy(blob) };
-  return { realm, warmJson: bytes.toString("utf8", start, end) };
+  let offset = NONCE_LENGTH;
+  const nextField = (): Buffer => {
+    const start = offset + LENGTH_BYTES;
+    offset = start + bytes.readUInt32LE(offset);
+    return bytes.subarray(start, offset);
+  };
+  const realmOf = (blob: Buffer): RealmSnapshot => ({
+    nonce,
+    snapshot: new ExternalCopy(new Uint8Array(blob).buffer),
+  });
+  const warmJson = nextField().toString("utf8");
+  const realm = realmOf(nextField());
+  const http = nextField();
+  return { realm, httpRealm: http.length === 0 ? null : realmOf(http), warmJson };
 }

@@ -18,6 +18,32 @@ describe("web APIs", async () => {
     ]);
   });
 
+  test("a URL made at import is in the snapshot", async () => {
+    assert.equal(await result("query", "web:urlAtImport"), "https://example.org/b");
+  });
+
+  test("hosts are those of the standard, with Unicode's tables and without", async () => {
+    const names = [
+      "EXAMPLE.org",
+      "a_b.c--d",
+      "ex%41mple.org",
+      "xn--exmple-cua.ORG",
+      "fa\u00df.de",
+      "\u212a.org",
+      "1.2.3",
+      "0x7f.1",
+      "a b",
+      "a\u00adb",
+      "[::1]",
+      "..",
+      "",
+    ];
+    const expected = names.map((name) =>
+      URL.canParse(`https://${name}/`) ? new URL(`https://${name}/`).host : null,
+    );
+    assert.deepEqual(await result("query", "web:hosts", { names }), expected);
+  });
+
   test("text encoding and base64", async () => {
     assert.deepEqual(await result("query", "web:text"), [
       10,

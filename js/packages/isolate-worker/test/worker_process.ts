@@ -165,7 +165,7 @@ export class WorkerProcess {
     this.#socket.write(
       encodeFrame(MessageType.Execute, id, [
         JSON.stringify(full),
-        JSON.stringify([args]),
+        JSON.stringify(kind === "httpAction" ? args : [args]),
         ...fieldsAhead(ahead),
       ]),
     );

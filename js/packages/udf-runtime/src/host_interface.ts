@@ -31,11 +31,17 @@ export const Command = {
   InstallGuard: 11,
   /** (): freezes what import left. Returns why the realm cannot be used again, or "". */
   Seal: 12,
+  /** (): loads what every HTTP action uses. For snapshots. */
+  PrepareHttpActions: 13,
 } as const;
+
+/** The module whose default export routes HTTP requests. */
+export const HTTP_MODULE = "http.js";
 
 /** Packages that realms load on demand; each is a script whose value is a thunk of its exports. */
 export const VENDOR_NAMES = [
   "url",
+  "idna",
   "encoding",
   "clone",
   "streams",

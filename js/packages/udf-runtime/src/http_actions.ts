@@ -18,6 +18,12 @@ interface Args {
   path: string;
 }
 
+/** Loads now what a fresh context would spend most of a short action on. */
+export function prepareHttpActions(): void {
+  loadVendor("fetch");
+  loadVendor("streams");
+}
+
 /**
  * A thunk that answers the request; its result says nothing, because the response leaves before it
  * is there. Tells the backend the route first: no word of it means that there is none.

@@ -8,6 +8,7 @@ import { begin, collect, fail, settle } from "./execution.ts";
 import type { Payload } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
 import { installGlobals } from "./globals.ts";
+import { prepareHttpActions } from "./http_actions.ts";
 import { Command, REALM_GIVEN_UP } from "./host_interface.ts";
 import type {
   EvaluatorKind,
@@ -81,6 +82,9 @@ const realmFunction: RealmFunction = (command, ...args) => {
       return undefined;
     case Command.EvaluateModules:
       evaluateModules();
+      return undefined;
+    case Command.PrepareHttpActions:
+      prepareHttpActions();
       return undefined;
     case Command.InstallGuard:
       loadInspector();

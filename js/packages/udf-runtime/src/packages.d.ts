@@ -13,3 +13,13 @@ declare module "*/@exodus/bytes/fallback/encoding.js" {
     createEncoder: () => never,
   ): void;
 }
+
+declare module "tr46" {
+  interface Options {
+    useSTD3ASCIIRules?: boolean;
+    verifyDNSLength?: boolean;
+  }
+  /** null when the name is not valid. */
+  export function toASCII(domain: string, options?: Options): string | null;
+  export function toUnicode(domain: string, options?: Options): { domain: string; error: boolean };
+}

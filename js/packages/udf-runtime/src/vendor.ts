@@ -11,6 +11,7 @@ import { callHost } from "./state.ts";
 
 export interface Vendors {
   url: typeof import("./vendor/url.ts");
+  idna: typeof import("./vendor/idna.ts");
   encoding: typeof import("./vendor/encoding.ts");
   clone: typeof import("./vendor/clone.ts");
   streams: typeof import("./vendor/streams.ts");
