@@ -96,7 +96,7 @@ def test_pruning_changes_no_sum_from_its_timestamp_on(steps: list[int], before_t
     counts, expected, ts = TableCounts([], Timestamp(0)), {0: (0, 0)}, 0
     for count, step in enumerate(steps, start=1):
         ts += step
-        counts.append(Timestamp(ts), SummaryRow(TABLET, count, 10 * count))
+        counts.append(Timestamp(ts), TABLET, count, 10 * count)
         expected[ts] = (count, 10 * count)
     counts.prune(Timestamp(before_ts))
     for at in range(before_ts, ts + 5):

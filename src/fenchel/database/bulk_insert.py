@@ -87,10 +87,11 @@ class BulkInserter:
             **value,
             ID_FIELD: encode_document_id(self._table.number, internal_id),
         }
-        check_document_value(full)
+        examined = check_document_value(full)
         if self._table.is_user:
             await check_against_schemas(self._tx, self._table, full, self._names)
-        return self._tx.insert_document(self._table, internal_id, full).size_bytes
+        self._tx.insert_document(self._table, internal_id, full, examined=examined)
+        return examined.size_bytes
 
     async def _internal_id(self, id_value: Value) -> InternalId:
         if id_value is None:

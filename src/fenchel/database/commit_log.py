@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from fenchel.database.index_write_log import IndexWriteLog
 from fenchel.database.read_set import IndexWrite, ReadSet
@@ -21,7 +22,7 @@ _NANOSECONDS = 1_000_000_000
 _ENTRY_OVERHEAD_BYTES = 240
 
 
-class _Commit(NamedTuple):
+class _Commit(msgspec.Struct, frozen=True):
     ts: Timestamp
     size_bytes: int
     index_ids: tuple[bytes, ...]

@@ -13,7 +13,8 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from fenchel.database.commit import PreparedCommit
 from fenchel.database.commit_log import CommitLog
@@ -49,8 +50,7 @@ _log = logging.getLogger(__name__)
 _NANOSECONDS = 1_000_000_000
 
 
-@dataclass(slots=True, kw_only=True)
-class _Request:
+class _Request(msgspec.Struct, kw_only=True):
     """`place` starts None, and is set when the commit has to wait for somebody's turn to end."""
 
     commit: PreparedCommit
@@ -59,16 +59,18 @@ class _Request:
     place: Reservation | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Admitted:
-    """A commit that will happen: validated, with its timestamp, only the durable write is
-    missing."""
+class _Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit that will happen: validated, with its timestamp, only the durable write is missing.
+
+    `counts` are (documents, bytes) of each written table when this commit is done.
+    """
 
     request: _Request
+    commit: PreparedCommit
     ts: Timestamp
     metadata: Metadata
     writes: dict[bytes, list[IndexWrite]]
-    batch: WriteBatch
+    counts: dict[TabletId, tuple[int, int]]
 
 
 class Committer:
@@ -297,28 +299,21 @@ class Committer:
         commit = request.commit.at(ts)
         writes = commit.index_writes(ts)
         counts = self._counts_after(commit)
-        is_bump = not commit.changes
-        batch = WriteBatch(
-            global_values={MAX_REPEATABLE_TS: encode_global_ts(ts)} if is_bump else {},
-            documents=commit.document_rows(ts),
-            index_rows=commit.index_rows(ts),
-            summaries=[SummaryRow(tablet_id, *sums) for tablet_id, sums in counts.items()],
-        )
         metadata = commit.metadata_after(self._pending_metadata)
         self._log.append(ts, writes)
         self._last_ts = ts
         self._pending_metadata = metadata
         self._pending_counts.update(counts)
-        return _Admitted(request=request, ts=ts, metadata=metadata, writes=writes, batch=batch)
+        return _Admitted(
+            request=request, commit=commit, ts=ts, metadata=metadata, writes=writes, counts=counts
+        )
 
     def _counts_after(self, commit: PreparedCommit) -> dict[TabletId, tuple[int, int]]:
         """(documents, bytes) of each written table when this commit is done."""
         counts = {}
         for tablet_id, (count_gain, bytes_gain) in commit.count_changes().items():
             known = self._pending_counts.get(tablet_id)
-            count, size_bytes = known or self._snapshots.counts.at(
-                tablet_id, self._snapshots.latest_ts
-            )
+            count, size_bytes = known or self._snapshots.counts.latest(tablet_id)
             assert count + count_gain >= 0
             assert size_bytes + bytes_gain >= 0
             counts[tablet_id] = (count + count_gain, size_bytes + bytes_gain)
@@ -326,16 +321,16 @@ class Committer:
 
     def _publish(self, entry: _Admitted) -> None:
         """Durable to visible: snapshot, subscriptions, waiters, then the caller. Never awaits."""
-        commit = entry.request.commit
-        if entry.request.on_publish is not None:
-            entry.request.on_publish(entry.ts)
+        request, commit, ts = entry.request, entry.commit, entry.ts
+        if request.on_publish is not None:
+            request.on_publish(ts)
         self._snapshots.publish(
-            entry.ts, entry.metadata, commit.memory_rows(entry.batch), entry.batch
+            ts, entry.metadata, commit.memory_rows(ts), commit.changes, entry.counts
         )
-        self._subscriptions.advance(entry.ts, entry.writes)
-        self._waiters.advance(entry.ts)
-        if not entry.request.result.done():
-            entry.request.result.set_result(entry.ts)
+        self._subscriptions.advance(ts, entry.writes)
+        self._waiters.advance(ts)
+        if not request.result.done():
+            request.result.set_result(ts)
 
     def _refuse(self, admitted: list[_Admitted], error: NotStoredError) -> None:
         """Nothing of the group is stored: be as before it. Its timestamps are never used again."""
@@ -395,21 +390,20 @@ def _stopped(message: str) -> FenchelError:
 
 def _group_batch(admitted: list[_Admitted]) -> WriteBatch:
     """All commits' rows as one write; of each table only the last summary."""
-    if len(admitted) == 1:
-        return admitted[0].batch
     documents: list[DocumentRow] = []
     index_rows: list[IndexRow] = []
-    summaries: dict[bytes, SummaryRow] = {}
+    counts: dict[TabletId, tuple[int, int]] = {}
     global_values: dict[str, str] = {}
     for entry in admitted:
-        global_values.update(entry.batch.global_values)
-        documents.extend(entry.batch.documents)
-        index_rows.extend(entry.batch.index_rows)
-        for row in entry.batch.summaries:
-            summaries[row.tablet_id] = row
+        commit, ts = entry.commit, entry.ts
+        documents += commit.document_rows(ts)
+        index_rows += commit.index_rows(ts)
+        counts.update(entry.counts)
+        if not commit.changes:
+            global_values[MAX_REPEATABLE_TS] = encode_global_ts(ts)
     return WriteBatch(
         documents=documents,
         index_rows=index_rows,
-        summaries=list(summaries.values()),
+        summaries=[SummaryRow(tablet_id, *sums) for tablet_id, sums in counts.items()],
         global_values=global_values,
     )

@@ -87,9 +87,13 @@ class IndexWriteLog:
 
     def extend(self, writes: Sequence[IndexWrite]) -> None:
         """Add the writes of a commit that is newer than all others."""
+        newest = self._newest
         for write in writes:
-            for key in keys_of(write):
-                self._newest[key] = write.ts
+            ts, old_key, new_key = write.ts, write.old_key, write.new_key
+            if old_key is not None:
+                newest[old_key] = ts
+            if new_key is not None:
+                newest[new_key] = ts
         done = 0
         if self._runs and self._runs[-1].keys is None:
             last = self._runs[-1].writes
@@ -106,13 +110,12 @@ class IndexWriteLog:
         Cost: the points, and for each run since `after_ts` the ranges times log(length of a run);
         at most one comparison with each write.
         """
+        is_small = len(intervals) < _RUN_LENGTH
+        if is_small and not (intervals := self._without_quiet_points(intervals, after_ts)):
+            return None
         first = bisect_right(self._runs, after_ts, key=_last_ts)
-        if first == len(self._runs):
-            return None
-        if len(intervals) < _RUN_LENGTH * (len(self._runs) - first):
+        if not is_small and len(intervals) < _RUN_LENGTH * (len(self._runs) - first):
             intervals = self._without_quiet_points(intervals, after_ts)
-        if not intervals:
-            return None
         for run in islice(self._runs, first, None):
             if run.writes[0].ts > through_ts:
                 break
@@ -161,12 +164,8 @@ class IndexWriteLog:
 
     def _without_quiet_points(self, intervals: IntervalSet, after_ts: Timestamp) -> IntervalSet:
         """All but the points that nobody has written to since `after_ts`."""
-        rest = IntervalSet()
         newest = self._newest
-        for interval in intervals:
-            if not interval.is_point or newest.get(interval.start, after_ts) > after_ts:
-                rest.add(interval)
-        return rest
+        return intervals.without_points(lambda key: newest.get(key, after_ts) <= after_ts)
 
     def _forget(self, write: IndexWrite) -> None:
         for key in keys_of(write):

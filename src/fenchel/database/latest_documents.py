@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fenchel.database.commit import DocumentChange
 from fenchel.database.types import StoredDocument
 from fenchel.documents import InternalId, TabletId, Timestamp
-from fenchel.persistence import DocumentRow, SegmentedCache, document_weight
+from fenchel.persistence import SegmentedCache, document_weight
 
 _Key = tuple[bytes, bytes]
 
@@ -40,15 +41,15 @@ class LatestDocuments:
         if snapshot_ts >= self._known_ts and self._cache.peek(key) is None:
             self._put(key, stored)
 
-    def apply(self, rows: Iterable[DocumentRow]) -> None:
-        """Follow a commit."""
-        for row in rows:
-            key = (row.tablet_id, row.internal_id)
-            if row.document is None:
+    def apply(self, ts: Timestamp, changes: Iterable[DocumentChange]) -> None:
+        """Follow the commit at `ts`."""
+        for change in changes:
+            key = (change.tablet_id, change.internal_id)
+            if change.new is None:
                 self._cache.remove(key)
-                self._known_ts = max(self._known_ts, Timestamp(row.ts))
+                self._known_ts = max(self._known_ts, ts)
             else:
-                self._put(key, StoredDocument(Timestamp(row.ts), row.document))
+                self._put(key, StoredDocument(ts, change.new))
 
     def check_invariants(self) -> None:
         self._cache.check_invariants()

@@ -13,6 +13,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
+from fenchel.database.read_set import ReadSet
 from fenchel.database.schema_registry import SchemaRegistry
 from fenchel.database.system_tables import (
     INDEXES,
@@ -26,14 +27,16 @@ from fenchel.database.system_tables import (
 )
 from fenchel.database.types import BY_ID, ROOT, Namespace
 from fenchel.documents import (
+    ALL_KEYS,
     Document,
     FieldPath,
     IndexId,
+    IndexKeyEncoder,
     Interval,
     TabletId,
+    compile_index_key,
     decode_document_id,
     decode_field_path,
-    encode_index_key,
     key_interval,
     prefix_interval,
 )
@@ -102,6 +105,12 @@ class Index:
     is_staged: bool
     spec: tuple[Any, ...]
 
+    @cached_property
+    def encode_key(self) -> IndexKeyEncoder:
+        """For the keys of a database index."""
+        assert self.kind is IndexKind.DATABASE
+        return compile_index_key(self.fields)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
@@ -152,6 +161,39 @@ class Metadata:
     def by_id_index(self, tablet_id: TabletId) -> Index:
         return self._by_id_indexes[tablet_id]
 
+    def database_indexes(self, tablet_id: TabletId) -> tuple[Index, ...]:
+        """The indexes of the table whose entries commits write."""
+        found = self._database_indexes.get(tablet_id)
+        if found is None:
+            indexes = self.indexes[tablet_id]
+            found = tuple(index for index in indexes if index.kind is IndexKind.DATABASE)
+            self._database_indexes[tablet_id] = found
+        return found
+
+    def write_dependencies(self, table: Table) -> ReadSet:
+        """The table, all its indexes and its namespace's schemas (specification 7.2).
+
+        So that a write conflicts with a table's replacement, with an index it would have to
+        maintain and with a schema it would have to obey.
+        """
+        reads = self._write_dependencies.get(table.tablet_id)
+        if reads is None:
+            reads = self._write_dependencies[table.tablet_id] = self._find_dependencies(table)
+        return reads
+
+    def _find_dependencies(self, table: Table) -> ReadSet:
+        reads = ReadSet()
+        rows_index = self.indexes_by_table_index
+        reads.record(rows_index.index_id, index_rows_interval(table), is_user=False)
+        by_id = self.by_id_index(self.root_table(TABLES).tablet_id)
+        reads.record(by_id.index_id, id_interval(table.id_text), is_user=False)
+        schemas = self.by_name.get((table.namespace, SCHEMAS))
+        if table.is_user and schemas is not None:
+            by_id = self.by_id_index(schemas.tablet_id)
+            reads.record(by_id.index_id, ALL_KEYS, is_user=False)
+        reads.freeze()
+        return reads
+
     def root_table(self, name: str) -> Table:
         return self.by_name[ROOT, name]
 
@@ -159,6 +201,16 @@ class Metadata:
     def _by_id_indexes(self) -> Mapping[TabletId, Index]:
         found = {tablet_id: self.find_index(tablet_id, BY_ID) for tablet_id in self.indexes}
         return {tablet_id: index for tablet_id, index in found.items() if index is not None}
+
+    @cached_property
+    def _database_indexes(self) -> dict[TabletId, tuple[Index, ...]]:
+        """Those that were asked for."""
+        return {}
+
+    @cached_property
+    def _write_dependencies(self) -> dict[TabletId, ReadSet]:
+        """Those that were asked for."""
+        return {}
 
     @cached_property
     def tables_by_name_index(self) -> Index:
@@ -283,7 +335,7 @@ def table_number_interval(namespace: Namespace, number: int) -> Interval:
 @lru_cache(maxsize=_REMEMBERED_COUNT)
 def id_interval(id_text: str) -> Interval:
     """The place of a document in the index by id of its table."""
-    return key_interval(encode_index_key((), None, id_text))
+    return key_interval(encode_sort_key(id_text))
 
 
 def index_rows_interval(table: Table, index_name: str | None = None) -> Interval:

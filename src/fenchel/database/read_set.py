@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import ItemsView
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from fenchel.documents import Interval, IntervalSet, Timestamp
 
 
-class IndexWrite(NamedTuple):
+class IndexWrite(msgspec.Struct, frozen=True, gc=False):
     """What one written document did to one index at `ts`. At least one of the keys is given.
 
     An update that keeps its key has twice the same key: its content changed all the same.

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from fenchel.database.commit import DocumentChange
 from fenchel.database.in_memory_indexes import OlderIndexes
 from fenchel.database.latest_documents import LatestDocuments
 from fenchel.database.metadata import Index, Metadata, Table
@@ -46,10 +47,10 @@ class _CountHistory:
         self.document_counts = array("q")
         self.size_bytes = array("q")
 
-    def append(self, ts: Timestamp, row: SummaryRow) -> None:
+    def append(self, ts: Timestamp, document_count: int, size_bytes: int) -> None:
         self.timestamps.append(ts)
-        self.document_counts.append(row.document_count)
-        self.size_bytes.append(row.size_bytes)
+        self.document_counts.append(document_count)
+        self.size_bytes.append(size_bytes)
 
     def at(self, ts: Timestamp) -> tuple[int, int]:
         place = bisect_right(self.timestamps, ts) - 1
@@ -67,18 +68,23 @@ class TableCounts:
     def __init__(self, summaries: Iterable[SummaryRow], ts: Timestamp) -> None:
         self._by_tablet: dict[bytes, _CountHistory] = {}
         for row in summaries:
-            self.append(ts, row)
+            self.append(ts, *row)
+
+    def latest(self, tablet_id: bytes) -> tuple[int, int]:
+        """(documents, bytes) of the table now."""
+        history = self._by_tablet.get(tablet_id)
+        return (0, 0) if history is None else (history.document_counts[-1], history.size_bytes[-1])
 
     def at(self, tablet_id: bytes, ts: Timestamp) -> tuple[int, int]:
         """(documents, bytes) of the table in the snapshot at `ts`; zero if it had none."""
         history = self._by_tablet.get(tablet_id)
         return (0, 0) if history is None else history.at(ts)
 
-    def append(self, ts: Timestamp, row: SummaryRow) -> None:
-        history = self._by_tablet.get(row.tablet_id)
+    def append(self, ts: Timestamp, tablet_id: bytes, document_count: int, size_bytes: int) -> None:
+        history = self._by_tablet.get(tablet_id)
         if history is None:
-            history = self._by_tablet[row.tablet_id] = _CountHistory()
-        history.append(ts, row)
+            history = self._by_tablet[tablet_id] = _CountHistory()
+        history.append(ts, document_count, size_bytes)
 
     def prune(self, before_ts: Timestamp) -> None:
         """Keep what snapshots at or after `before_ts` see."""
@@ -213,17 +219,23 @@ class SnapshotManager:
         self,
         ts: Timestamp,
         metadata: Metadata,
-        memory_rows: WriteBatch,
-        batch: WriteBatch,
+        memory_rows: WriteBatch | None,
+        changes: Sequence[DocumentChange],
+        counts: Mapping[TabletId, tuple[int, int]],
     ) -> None:
-        """Make the commit at `ts` the newest snapshot. Never awaits: nobody sees half of it."""
+        """Make the commit at `ts` the newest snapshot. Never awaits: nobody sees half of it.
+
+        `memory_rows` are its rows of tables held in memory; `counts` are (documents, bytes) of the
+        tables it writes to.
+        """
         assert ts > self.latest_ts
         self._newest = None
-        self._memory.apply(memory_rows)
-        self._older.append(ts, (row.index_id for row in memory_rows.index_rows))
-        self._latest_documents.apply(batch.documents)
-        for row in batch.summaries:
-            self.counts.append(ts, row)
+        if memory_rows is not None:
+            self._memory.apply(memory_rows)
+            self._older.append(ts, (row.index_id for row in memory_rows.index_rows))
+        self._latest_documents.apply(ts, changes)
+        for tablet_id, sums in counts.items():
+            self.counts.append(ts, tablet_id, *sums)
         if metadata is not self.latest_metadata:
             self._history.append(_MetadataVersion(ts, metadata))
             self.latest_metadata = metadata

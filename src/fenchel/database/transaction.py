@@ -22,10 +22,6 @@ from fenchel.database.read_set import ReadSet, Token
 from fenchel.database.reservations import Reservation
 from fenchel.database.snapshot import Snapshot
 from fenchel.database.system_access import SystemTables
-from fenchel.database.system_tables import (
-    SCHEMAS,
-    TABLES,
-)
 from fenchel.database.types import ROOT, Namespace, StoredDocument, rest_after
 from fenchel.database.usage import TransactionUsage
 from fenchel.database.user_tables import UserTables
@@ -39,10 +35,11 @@ from fenchel.documents import (
     TabletId,
     Timestamp,
     encode_document_id,
+    key_interval,
 )
 from fenchel.persistence import IndexPage
 from fenchel.runtime import Runtime
-from fenchel.values import Value
+from fenchel.values import Examined, Value, encode_sort_key
 
 _DAY_NS = 86_400_000_000_000
 _NANOSECONDS_PER_MILLISECOND = 1e6
@@ -241,15 +238,15 @@ class Transaction:
         internal_id: InternalId,
         value: dict[str, Value],
         *,
-        size_bytes: int | None = None,
+        examined: Examined | None = None,
     ) -> Document:
         """Write a new document, whose value has its system fields already."""
         document = Document.create(
-            table.tablet_id, table.number, internal_id, value, size_bytes=size_bytes
+            table.tablet_id, table.number, internal_id, value, examined=examined
         )
         index = self.metadata.by_id_index(table.tablet_id)
         # Two transactions that insert the same id conflict (database specification 1.7).
-        self.record(table, index, id_interval(document.id_text))
+        self.record(table, index, key_interval(encode_sort_key(document.id_text)))
         self.write_document(table, None, document, internal_id)
         return document
 
@@ -262,7 +259,9 @@ class Transaction:
     ) -> None:
         """Replace `old` by `new`; None means absent. The caller has read `old` in this
         transaction."""
-        self._record_write_dependencies(table)
+        if table.tablet_id not in self._write_dependencies:
+            self._write_dependencies.add(table.tablet_id)
+            self.reads.merge(self.metadata.write_dependencies(table))
         self.writes.put(table.tablet_id, internal_id, old, new)
         before = None if old is None else old.document
         self.metadata = self.metadata.with_write(table.tablet_id, before, new)
@@ -280,22 +279,3 @@ class Transaction:
     def check_levels_closed(self) -> None:
         """Called before the commit: a transaction with an open level must not commit."""
         assert not self._levels, "commit inside a subtransaction"
-
-    def _record_write_dependencies(self, table: Table) -> None:
-        """Depend on the table, all its indexes and its namespace's schemas (specification 7.2).
-
-        So that a write conflicts with a table's replacement, with an index it would have to
-        maintain and with a schema it would have to obey.
-        """
-        if table.tablet_id in self._write_dependencies:
-            return
-        self._write_dependencies.add(table.tablet_id)
-        rows_index = self.metadata.indexes_by_table_index
-        self.reads.record(rows_index.index_id, index_rows_interval(table), is_user=False)
-        tables = self.metadata.root_table(TABLES)
-        by_id = self.metadata.by_id_index(tables.tablet_id)
-        self.reads.record(by_id.index_id, id_interval(table.id_text), is_user=False)
-        schemas = self.metadata.by_name.get((table.namespace, SCHEMAS))
-        if table.is_user and schemas is not None:
-            by_id = self.metadata.by_id_index(schemas.tablet_id)
-            self.reads.record(by_id.index_id, ALL_KEYS, is_user=False)

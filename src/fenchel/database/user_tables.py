@@ -76,9 +76,9 @@ class UserTables:
         internal_id = tx.new_internal_id()
         id_text = encode_document_id(found.number, internal_id)
         full = with_system_fields(value, id_text=id_text, creation_time=tx.next_creation_time())
-        size_bytes = check_document_value(full)
+        examined = check_document_value(full)
         await check_against_schemas(tx, found, full)
-        document = tx.insert_document(found, internal_id, full, size_bytes=size_bytes)
+        document = tx.insert_document(found, internal_id, full, examined=examined)
         tx.usage.record_write(document.size_bytes)
         return id_text
 
@@ -151,10 +151,10 @@ class UserTables:
         """Write the new value, unless it equals the old one."""
         old = stored.document
         full = with_system_fields(value, id_text=old.id_text, creation_time=old.creation_time)
-        size_bytes = check_document_value(full)
+        examined = check_document_value(full)
         await check_against_schemas(self._tx, table, full)
         new = Document.create(
-            table.tablet_id, table.number, old.internal_id, full, size_bytes=size_bytes
+            table.tablet_id, table.number, old.internal_id, full, examined=examined
         )
         if new.value_json == old.value_json:
             return old

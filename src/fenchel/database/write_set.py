@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]  # ships no types
 
-from fenchel.database.metadata import Index, IndexKind
+from fenchel.database.metadata import Index
 from fenchel.database.types import StoredDocument, passed_until
 from fenchel.documents import (
     Document,
@@ -18,15 +19,15 @@ from fenchel.documents import (
     InternalId,
     Interval,
     TabletId,
-    encode_index_key,
 )
 from fenchel.persistence import IndexPage, Revision
+from fenchel.values import encode_sort_key
 
 # The timestamp of a revision that is not committed yet.
 PENDING_TS = -1
 
 
-class PendingWrite(NamedTuple):
+class PendingWrite(msgspec.Struct, frozen=True):
     """`old` is the committed revision before the transaction, `new` what the transaction leaves."""
 
     old: StoredDocument | None
@@ -171,9 +172,8 @@ class WriteSet:
 
 def index_key(index: Index, document: Document) -> bytes:
     """The document's key in a database index; the value is decoded only if the index has fields."""
-    assert index.kind is IndexKind.DATABASE
     value = document.value if index.fields else None
-    return encode_index_key(index.fields, value, document.id_text)
+    return index.encode_key(value, encode_sort_key(document.id_text))
 
 
 def _revision_key(revision: Revision) -> bytes:

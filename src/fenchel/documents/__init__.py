@@ -23,7 +23,7 @@ from fenchel.documents.field_path import (
     encode_field_path,
     get_field,
 )
-from fenchel.documents.index_key import encode_index_key
+from fenchel.documents.index_key import IndexKeyEncoder, compile_index_key, encode_index_key
 from fenchel.documents.interval import (
     ALL_KEYS,
     Interval,
@@ -43,6 +43,7 @@ __all__ = [
     "DocumentId",
     "FieldPath",
     "IndexId",
+    "IndexKeyEncoder",
     "InternalId",
     "Interval",
     "IntervalSet",
@@ -50,6 +51,7 @@ __all__ = [
     "Timestamp",
     "after_prefix",
     "check_document_value",
+    "compile_index_key",
     "decode_document_id",
     "decode_field_path",
     "decode_timestamp",

@@ -11,21 +11,22 @@ from fenchel.documents.document_id import InternalId, TabletId, encode_document_
 from fenchel.documents.field_path import CREATION_TIME_FIELD, ID_FIELD
 from fenchel.errors import bad_request
 from fenchel.values import (
+    Examined,
     Value,
-    check_value,
     check_value_size,
     decode_json,
     encode_json,
+    examine_value,
     has_commit_ts,
     render_value,
     resolve_commit_ts,
-    value_nesting,
     value_size,
 )
 
 DOCUMENT_BYTES_MAX = 1 << 20
 DOCUMENT_NESTING_MAX = 16
 _CREATION_TIME_MAX = float(1 << 53)
+_SYSTEM_FIELDS = {ID_FIELD, CREATION_TIME_FIELD}
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
@@ -55,21 +56,22 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
         internal_id: InternalId,
         value: dict[str, Value],
         *,
-        size_bytes: int | None = None,
+        examined: Examined | None = None,
     ) -> Document:
         """The document with this value, which has both system fields (`with_system_fields`), and
-        whose size the caller may know already.
+        which `check_document_value` may have examined already.
         """
         id_text, creation_time = value[ID_FIELD], value[CREATION_TIME_FIELD]
         assert id_text == encode_document_id(table_number, internal_id)
         assert isinstance(creation_time, float)
+        is_plain = examined is not None and examined.is_plain
         return cls(
             tablet_id=tablet_id,
             internal_id=internal_id,
             id_text=id_text,
             creation_time=creation_time,
-            value_json=encode_json(value),
-            size_bytes=value_size(value) if size_bytes is None else size_bytes,
+            value_json=encode_json(value, is_plain=is_plain),
+            size_bytes=value_size(value) if examined is None else examined.size_bytes,
             _value=value,
         )
 
@@ -136,36 +138,45 @@ def without_system_fields(value: dict[str, Value]) -> dict[str, Value]:
     }
 
 
-def check_document_value(value: dict[str, Value]) -> int:
-    """The size of the value of a user's document, system fields included, after all checks.
+def check_document_value(value: dict[str, Value]) -> Examined:
+    """What there is to know of the value of a user's document, system fields included, after all
+    checks.
 
     Raises: InvalidDocumentError with all violations, TooNestedError, ValueTooLargeError, and the
     limits of any value (execution specification 4.2).
     """
-    size_bytes = check_value(value)
-    violations = [*_field_violations(value), *_system_field_violations(value)]
+    examined = examine_value(value)
+    violations = _violations(value)
     if violations:
         raise bad_request(
             "InvalidDocumentError",
             f"{render_value(value)} isn't a valid document: " + "\n ".join(violations),
         )
-    nesting = value_nesting(value)
-    if nesting > DOCUMENT_NESTING_MAX:
+    if examined.nesting > DOCUMENT_NESTING_MAX:
         raise bad_request(
             "TooNestedError",
-            f"Document is too nested (nested {nesting} levels deep > "
+            f"Document is too nested (nested {examined.nesting} levels deep > "
             f"maximum nesting {DOCUMENT_NESTING_MAX})",
         )
-    check_value_size(size_bytes, DOCUMENT_BYTES_MAX)
-    return size_bytes
+    if examined.size_bytes > DOCUMENT_BYTES_MAX:
+        check_value_size(examined.size_bytes, DOCUMENT_BYTES_MAX)
+    return examined
 
 
-def _field_violations(value: dict[str, Value]) -> list[str]:
+def _violations(value: dict[str, Value]) -> list[str]:
+    # Nearly all names begin with a small letter, and so come after the underscore's.
+    reserved = [n for n in value if n < "`" and n[:1] == "_" and n not in _SYSTEM_FIELDS]
+    time = value.get(CREATION_TIME_FIELD)
+    is_time = type(time) is float and 0 < time < _CREATION_TIME_MAX
+    if not reserved and is_time and type(value.get(ID_FIELD)) is str:
+        return []
     return [
-        f"Field '{name}' starts with an underscore, "
-        "which is only allowed for system fields like '_id'"
-        for name in sorted([name for name in value if name[:1] == "_"])
-        if name not in (ID_FIELD, CREATION_TIME_FIELD)
+        *(
+            f"Field '{name}' starts with an underscore, "
+            "which is only allowed for system fields like '_id'"
+            for name in sorted(reserved)
+        ),
+        *_system_field_violations(value),
     ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import accumulate
 from typing import NamedTuple, NewType
+from zlib import adler32
 
 from fenchel.errors import FenchelError, bad_request
 
@@ -28,6 +29,23 @@ _CROCKFORD = b"0123456789abcdefghjkmnpqrstvwxyz"
 # `b32encode` and `int(…, 32)` take the bits in the same order; only their letters differ.
 _FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _CROCKFORD)
 _TO_DIGITS = bytes.maketrans(_CROCKFORD, b"0123456789abcdefghijklmnopqrstuv")
+# From five bits to their letter.
+_LETTERS = _CROCKFORD + bytes(256 - len(_CROCKFORD))
+
+# Ids of the table numbers from 128 to 16,383, hence of nearly all tables, have 32 letters.
+_USUAL_BYTES = 20
+
+
+def _spreading_steps() -> Iterator[tuple[int, int, int]]:
+    """How to move the 32 groups of five bits of a number each into a byte of its own: five times
+    the upper half of each part moves to the left, (distance, upper halves, lower halves)."""
+    for level in range(5):
+        part_bits, space_bits = 160 >> level, 256 >> level
+        lower = sum(((1 << part_bits // 2) - 1) << space_bits * part for part in range(1 << level))
+        yield (space_bits - part_bits) // 2, lower << part_bits // 2, lower
+
+
+_SPREADING_STEPS = tuple(_spreading_steps())
 
 
 class DocumentId(NamedTuple):
@@ -44,6 +62,8 @@ def encode_document_id(table_number: int, internal_id: bytes) -> str:
     assert len(internal_id) == INTERNAL_ID_BYTES
     body = _encode_vint(table_number) + internal_id
     data = body + (_fletcher16(body) ^ _VERSION).to_bytes(_FOOTER_BYTES, "little")
+    if len(data) == _USUAL_BYTES:
+        return _encode_usual_base32(data)
     return base64.b32encode(data).translate(_FROM_RFC_4648, b"=").decode("ascii")
 
 
@@ -63,6 +83,14 @@ def decode_document_id(text: str) -> DocumentId:
     return DocumentId(table_number, InternalId(body[vint_bytes:]))
 
 
+def _encode_usual_base32(data: bytes) -> str:
+    """As `b32encode`, in a third of its time: 32 letters at once."""
+    bits = int.from_bytes(data, "big")
+    for distance, upper, lower in _SPREADING_STEPS:
+        bits = (bits & upper) << distance | bits & lower
+    return bits.to_bytes(32, "big").translate(_LETTERS).decode("ascii")
+
+
 def _decode_base32(text: str) -> bytes:
     if not _LENGTH_MIN <= len(text) <= _LENGTH_MAX:
         raise _invalid(f"Invalid ID length {len(text)}")
@@ -77,6 +105,7 @@ def _decode_base32(text: str) -> bytes:
     return (number >> filler_bits).to_bytes(byte_count, "big")
 
 
+@lru_cache(maxsize=_REMEMBERED_COUNT)
 def _encode_vint(number: int) -> bytes:
     """Unsigned LEB128: seven bits a byte, lowest first, the high bit says that more follow."""
     encoded = bytearray()
@@ -101,10 +130,13 @@ def _decode_vint(data: bytes) -> tuple[int, int]:
 
 
 def _fletcher16(data: bytes) -> int:
-    """Modulo 256, not 255 as in the textbook (database specification 1.3)."""
-    c0 = sum(data) & 0xFF
-    c1 = sum(accumulate(data)) & 0xFF
-    return c1 << 8 | c0
+    """Modulo 256, not 255 as in the textbook (database specification 1.3).
+
+    Of so few bytes both sums stay below the modulus of Adler-32, which has them with one added to
+    the first, and so the number of bytes to the second.
+    """
+    sums = adler32(data)
+    return ((sums >> 16) - len(data) & 0xFF) << 8 | (sums - 1 & 0xFF)
 
 
 def _invalid(reason: str) -> FenchelError:

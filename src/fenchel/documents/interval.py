@@ -7,7 +7,7 @@ Half-open ranges with one infinity need no special cases: touching ranges merge,
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 
@@ -110,6 +110,15 @@ class IntervalSet:
             return False
         end = self._ends[last - 1]
         return end is None or interval.start < end
+
+    def without_points(self, is_dispensable: Callable[[bytes], bool]) -> IntervalSet:
+        """The members but for the single keys that are dispensable."""
+        rest = IntervalSet()
+        for start, end in zip(self._starts, self._ends, strict=True):
+            if not (is_dispensable(start) and Interval(start, end).is_point):
+                rest._starts.append(start)
+                rest._ends.append(end)
+        return rest
 
     def copy(self) -> IntervalSet:
         other = IntervalSet()

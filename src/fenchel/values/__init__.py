@@ -1,5 +1,6 @@
 """Convex values: types, limits, JSON forms, sizes and order. Pure."""
 
+from fenchel.values.examination import Examined, examine_value
 from fenchel.values.identifier import is_identifier
 from fenchel.values.import_decoding import decode_export_json, decode_plain_json
 from fenchel.values.json_decoding import (
@@ -30,11 +31,9 @@ from fenchel.values.value import (
     UndefinedType,
     Value,
     check_field_name,
-    check_value,
     check_value_size,
     holds_commit_ts,
     resolve_commit_ts,
-    value_nesting,
     value_size,
 )
 
@@ -44,11 +43,11 @@ __all__ = [
     "INT64_MIN",
     "UNDEFINED",
     "CommitTsType",
+    "Examined",
     "UndefinedType",
     "Value",
     "canonical_json",
     "check_field_name",
-    "check_value",
     "check_value_size",
     "compare_values",
     "convert_to_export_json",
@@ -62,6 +61,7 @@ __all__ = [
     "encode_export_json",
     "encode_json",
     "encode_sort_key",
+    "examine_value",
     "has_commit_ts",
     "holds_commit_ts",
     "is_identifier",
@@ -71,6 +71,5 @@ __all__ = [
     "render_value",
     "resolve_commit_ts",
     "resolve_commit_ts_json",
-    "value_nesting",
     "value_size",
 ]

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from fenchel.values.examination import is_special
 from fenchel.values.json_decoding import decode_json
 from fenchel.values.value import (
     COMMIT_TS,
@@ -29,9 +30,12 @@ _pack_float = struct.Struct("<d").pack
 _COMMIT_TS_JSON = '{"$commitTs":null}'
 
 
-def encode_json(value: Value) -> str:
-    """`convex_encoded_json`: the lossless form, read back by `decode_json`."""
-    return _encode(_lossless(value)).decode()
+def encode_json(value: Value, *, is_plain: bool = False) -> str:
+    """`convex_encoded_json`: the lossless form, read back by `decode_json`.
+
+    `is_plain` as `examine_value` has found: nothing has to be converted then.
+    """
+    return _encode(value if is_plain else _lossless(value)).decode()
 
 
 def canonical_json(value: Value, source: str) -> str:
@@ -84,7 +88,7 @@ def _lossless(value: Value) -> Any:
         return value
     if kind is float:
         number = cast("float", value)
-        return {"$float": _base64(_pack_float(number))} if _is_special(number) else number
+        return {"$float": _base64(_pack_float(number))} if is_special(number) else number
     if kind is dict:
         return {name: _lossless(item) for name, item in cast("dict[str, Value]", value).items()}
     if kind is list:
@@ -128,11 +132,6 @@ def _export_scalar(value: Value) -> Any:
     if isinstance(value, bytes):
         return {"$bytes": _base64(value)}
     return _checked(value) if type(value) is int else value
-
-
-def _is_special(number: float) -> bool:
-    """NaN, the infinities and -0.0. Finite numbers differ from themselves by zero."""
-    return number - number != 0 or (number == 0 and math.copysign(1, number) < 0)
 
 
 def _base64(data: bytes) -> str:

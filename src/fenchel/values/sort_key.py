@@ -7,10 +7,12 @@ and every continuation of a complete key starts with a byte below 0xff.
 from __future__ import annotations
 
 import struct
+from typing import cast
 
 from fenchel.values.value import COMMIT_TS, INT64_MAX, UNDEFINED, UndefinedType, Value
 
 _pack_float = struct.Struct(">d").pack
+_pack_tagged_float = struct.Struct(">Bd").pack
 _SIGN_BIT = 1 << 63
 _ALL_BITS = (1 << 64) - 1
 # Widths of an Int64 in bytes, with the tag for a positive and for a negative number.
@@ -20,10 +22,13 @@ _INT_WIDTHS = ((1, 0x09, 0x07), (2, 0x0A, 0x06), (4, 0x0B, 0x05), (8, 0x0C, 0x04
 def encode_sort_key(value: Value | UndefinedType) -> bytes:
     """Key bytes of a value; `UNDEFINED` sorts before everything."""
     # Strings and floats make up nearly all index fields.
-    if type(value) is str:
-        return b"\x10" + _escape(value.encode()) + b"\x00"
-    if type(value) is float:
-        return b"\x0d" + _encode_float(value)
+    kind = type(value)
+    if kind is str:
+        return b"\x10%b\x00" % cast("str", value).encode().replace(b"\x00", b"\x00\xff")
+    if kind is float:
+        number = cast("float", value)
+        # Of a positive number only the sign bit is set: that of its negative.
+        return _pack_tagged_float(0x0D, -number) if number > 0 else b"\x0d" + _encode_float(number)
     if value is UNDEFINED:
         return b"\x01"
     if value is None:

@@ -7,7 +7,6 @@ three, so compare values with `compare_values`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
@@ -67,21 +66,6 @@ def value_size(value: Value) -> int:
     return 1
 
 
-def value_nesting(value: Value) -> int:
-    """Levels of arrays and objects: 0 for a scalar, 1 for an empty array."""
-    if isinstance(value, dict):
-        items: Iterable[Value] = value.values()
-    elif isinstance(value, list):
-        items = value
-    else:
-        return 0
-    deepest = 0
-    for item in items:
-        if isinstance(item, dict | list):
-            deepest = max(deepest, value_nesting(item))
-    return 1 + deepest
-
-
 def holds_commit_ts(value: Value) -> bool:
     """Whether a commit timestamp in the value is still unknown."""
     if isinstance(value, list):
@@ -98,17 +82,6 @@ def resolve_commit_ts(value: Value, ts: int) -> Value:
     if isinstance(value, dict):
         return {name: resolve_commit_ts(item, ts) for name, item in value.items()}
     return ts if value is COMMIT_TS else value
-
-
-def check_value(value: Value) -> int:
-    """The value's size. Checks every limit; decoded values keep all but the total size already.
-
-    Raises: the bad requests of execution specification 4.2.
-    """
-    _check_items(value, 0)
-    size_bytes = value_size(value)
-    check_value_size(size_bytes, VALUE_BYTES_MAX)
-    return size_bytes
 
 
 def check_value_size(size_bytes: int, bytes_max: int) -> None:
@@ -170,24 +143,6 @@ def _field_name_violation(name: str) -> str:
                 "Field names can only contain non-control ASCII characters"
             )
     return f"Field name is too long ({len(name)} > maximum length {FIELD_NAME_LENGTH_MAX})"
-
-
-def _check_items(value: Value, level: int) -> None:
-    if isinstance(value, list):
-        check_array_length(len(value))
-        items = value
-    elif isinstance(value, dict):
-        check_field_count(len(value))
-        for name in value:
-            check_field_name(name)
-        items = list(value.values())
-    else:
-        return
-    if level == VALUE_NESTING_MAX:
-        raise too_nested(level + 1)
-    for item in items:
-        if isinstance(item, dict | list):
-            _check_items(item, level + 1)
 
 
 def _render_bytes(count: int) -> str:
