@@ -19,7 +19,7 @@ npm = node $(node_home)/lib/node_modules/npm/bin/npm-cli.js
 # What is installed in an npm project, as a file to depend on.
 npm_project = $(1)/node_modules/.installed
 TEST_PROJECTS := $(call npm_project,examples/chat) $(call npm_project,tests/end_to_end) $(call npm_project,tests/differential) \
-	$(call npm_project,tests/components)
+	$(call npm_project,tests/components) $(call npm_project,tests/apps)
 JS_SOURCES := $(shell find js -type f -not -path '*/node_modules/*' -not -name '*.tsbuildinfo' 2>/dev/null)
 
 pip_compile := CUSTOM_COMPILE_COMMAND="make lock" .tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \

@@ -151,3 +151,9 @@ class TestAnalysis:
         function = AnalyzedFunction(name="f", udf_type="Query", args='{"type":"nonsense"}')
         with pytest.raises(FenchelError):
             check_analysis({"m.js": AnalyzedModule(functions=(function,))})
+
+    @pytest.mark.parametrize("name", ["größe", "a-b", "_", "1st", "x" * 65])
+    def test_functions_that_no_path_can_name_are_refused(self, name: str) -> None:
+        function = AnalyzedFunction(name=name, udf_type="Query")
+        with pytest.raises(FenchelError, match="InvalidFunctionName"):
+            check_analysis({"m.js": AnalyzedModule(functions=(function,))})

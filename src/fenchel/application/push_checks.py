@@ -14,6 +14,7 @@ from fenchel.application.deploy_messages import (
 from fenchel.definitions import AnalyzedModule, decode_module_path
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import Module, PackagedModule
+from fenchel.values import is_identifier
 
 _MODULES_MAX = 4_096
 _MODULES_WITH_CHUNKS_MAX = 8_192
@@ -73,11 +74,24 @@ def resolve_modules(
 
 
 def check_analysis(analysis: Mapping[str, AnalyzedModule]) -> None:
-    """Validators that cannot be read, and crons that name no mutation or action, are refused."""
-    for module in analysis.values():
+    """Names that no path can hold, validators that cannot be read, and crons that name no mutation
+    or action, are refused.
+    """
+    for path, module in analysis.items():
+        _check_names(path, module)
         module.check_validators()
         for cron in module.cron_specs or ():
             _check_cron(cron.identifier, cron.spec.udf_path, analysis)
+
+
+def _check_names(path: str, module: AnalyzedModule) -> None:
+    for function in module.functions:
+        if not is_identifier(function.name):
+            raise bad_request(
+                "InvalidFunctionName",
+                f"{path} exports a function {function.name!r}, which nobody could call: names are "
+                "1 to 64 ASCII letters, digits and underscores, and do not begin with a digit.",
+            )
 
 
 def _check_cron(identifier: str, udf_path: str, analysis: Mapping[str, AnalyzedModule]) -> None:

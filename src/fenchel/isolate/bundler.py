@@ -203,11 +203,14 @@ def _invalid_modules(errors: str, known_paths: set[str]) -> FenchelError:
     """
     if not errors.strip():
         return internal_error("esbuild failed without a message")
-    for path in _ERROR_PLACE.findall(errors):
+    places = _ERROR_PLACE.findall(errors)
+    for path in places:
         if path not in known_paths and path != _ENTRY:
             return _not_pushed(path)
     if _TOP_LEVEL_AWAIT in errors:
-        return bad_request("InvalidModules", "Top-level awaits in source files are unsupported")
+        where = f": {places[0]}" if places else ""
+        text = "Top-level awaits in source files are unsupported"
+        return bad_request("InvalidModules", text + where)
     return bad_request(
         "InvalidModules",
         f"The modules do not fit together:\n{errors[:_MESSAGE_CHARACTERS_MAX]}",

@@ -1,0 +1,3 @@
+import { query } from "../_generated/server";
+
+export default query({ args: {}, handler: async () => "deep" });

@@ -1,0 +1,3 @@
+export default {
+  providers: [{ domain: process.env.NEVER_SET_DOMAIN, applicationID: "convex" }],
+};

@@ -1,0 +1,6 @@
+import { defineComponent } from "convex/server";
+import two from "../two/convex.config";
+
+const one = defineComponent("one");
+one.use(two);
+export default one;

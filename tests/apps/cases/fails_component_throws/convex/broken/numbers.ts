@@ -1,0 +1,4 @@
+import { query } from "./_generated/server";
+
+throw new Error("on purpose");
+export const list = query({ args: {}, handler: async () => [] });

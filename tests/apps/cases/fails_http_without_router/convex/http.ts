@@ -1,0 +1,3 @@
+import { httpRouter } from "convex/server";
+
+export const http = httpRouter();

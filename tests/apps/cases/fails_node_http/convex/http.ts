@@ -1,0 +1,5 @@
+"use node";
+
+import { httpRouter } from "convex/server";
+
+export default httpRouter();

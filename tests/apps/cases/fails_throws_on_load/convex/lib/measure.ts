@@ -1,0 +1,3 @@
+export function measure(text: string): number {
+  return text.length;
+}

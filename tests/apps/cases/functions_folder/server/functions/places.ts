@@ -1,0 +1,3 @@
+import { query } from "./_generated/server";
+
+export const where = query({ args: {}, handler: async () => "server/functions" });

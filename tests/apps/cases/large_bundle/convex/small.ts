@@ -1,0 +1,3 @@
+import { query } from "./_generated/server";
+
+export const size = query({ args: {}, handler: async () => 0 });

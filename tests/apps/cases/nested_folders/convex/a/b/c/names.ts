@@ -1,0 +1,3 @@
+import { query } from "../../../_generated/server";
+
+export const own = query({ args: {}, handler: async () => "a/b/c" });

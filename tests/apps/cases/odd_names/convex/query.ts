@@ -1,0 +1,3 @@
+import { query as define } from "./_generated/server";
+
+export const query = define({ args: {}, handler: async () => "query" });

@@ -1,0 +1,4 @@
+import { query } from "./_generated/server";
+
+export const one = query({ args: {}, handler: async () => "one" });
+export const two = query({ args: {}, handler: async () => "two" });

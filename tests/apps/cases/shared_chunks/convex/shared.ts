@@ -1,0 +1,1 @@
+export const value = "not a function either";
