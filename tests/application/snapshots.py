@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fenchel.application import ExportService, ImportRequest, ImportService, StoredFiles
+from fenchel.application import (
+    ExportService,
+    ImportRequest,
+    ImportService,
+    StoredFiles,
+    StreamingExports,
+)
 from fenchel.application.exports import ExportWorker
 from fenchel.application.imports import ImportUploads, ImportWorker
+from fenchel.application.listed_snapshots import ListedSnapshots
 from fenchel.auth import KeyBroker
 from fenchel.database import Database, SnapshotReader, Transaction, create_component_tables
 from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
@@ -43,6 +50,8 @@ class Snapshots:
     database: Database
     exports: ExportService
     imports: ImportService
+    streaming: StreamingExports
+    listed: ListedSnapshots
     export_worker: ExportWorker
     import_worker: ImportWorker
     export_storage: FileStorage
@@ -261,6 +270,7 @@ async def _open(
     database = await Database.open(persistence, runtime, VIRTUAL_TABLES)
     uploads = ImportUploads(storage=import_storage, runtime=runtime)
     parts: dict[str, Any] = {"database": database, "runtime": runtime}
+    listed = ListedSnapshots(**parts)
     files = StoredFiles(
         storage=user_storage,
         key_broker=KeyBroker("test-instance", bytes(32)),
@@ -272,6 +282,8 @@ async def _open(
             **parts,
             exports=ExportService(storage=export_storage, **parts),
             imports=ImportService(uploads=uploads, **parts),
+            streaming=StreamingExports(listed=listed, **parts),
+            listed=listed,
             export_worker=ExportWorker(storage=export_storage, user_storage=user_storage, **parts),
             import_worker=ImportWorker(
                 storage=import_storage, uploads=uploads, files=files, **parts

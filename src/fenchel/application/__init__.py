@@ -29,10 +29,12 @@ from fenchel.application.deploy_messages import (
 )
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
+from fenchel.application.export_selection import ExportSelection, decode_selection, select
 from fenchel.application.exports import ExportFile, ExportService
 from fenchel.application.function_log import FunctionLog, FunctionLogPage
 from fenchel.application.imports import ImportRequest, ImportService
 from fenchel.application.stored_files import OpenedFile, StoredFiles
+from fenchel.application.streaming_export import StreamedDocument, StreamingExports
 
 __all__ = [
     "ActionRun",
@@ -48,6 +50,7 @@ __all__ = [
     "EvaluatePushResponse",
     "EvaluateSchemaResponse",
     "ExportFile",
+    "ExportSelection",
     "ExportService",
     "FinishPushRequest",
     "FinishPushResponse",
@@ -67,5 +70,9 @@ __all__ = [
     "StartPushRequest",
     "StartPushResponse",
     "StoredFiles",
+    "StreamedDocument",
+    "StreamingExports",
     "WaitForSchemaRequest",
+    "decode_selection",
+    "select",
 ]

@@ -104,6 +104,7 @@ class Application:
         self.environment, self.deploy = push.environment, push.deploy
         self._snapshots = build_snapshot_services(base, self.files)
         self.exports, self.imports = self._snapshots.exports, self._snapshots.imports
+        self.streaming_exports = self._snapshots.streaming_exports
 
     async def start(self) -> None:
         """Recover what a former process left unfinished, then bring up the background loops."""
@@ -122,6 +123,7 @@ class Application:
             "retention": (await Retention.load(self._database)).run,
             "export worker": self._snapshots.export_worker.run,
             "import worker": self._snapshots.import_worker.run,
+            "listed snapshots": self._snapshots.listed.run,
             "file cleaner": self.files.run,
         }
         for name, loop in loops.items():

@@ -17,11 +17,13 @@ from fenchel.application.function_log import FunctionLog
 from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
 from fenchel.application.inline_queries import InlineQueries
 from fenchel.application.job_executor import JobExecutor
+from fenchel.application.listed_snapshots import ListedSnapshots
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
 from fenchel.application.query_runner import QueryRunner
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.stored_files import StoredFiles
+from fenchel.application.streaming_export import StreamingExports
 from fenchel.application.system_query_runner import SystemQueryRunner
 from fenchel.auth import KeyBroker
 from fenchel.database import Database
@@ -79,6 +81,8 @@ class SnapshotServices:
 
     exports: ExportService
     imports: ImportService
+    streaming_exports: StreamingExports
+    listed: ListedSnapshots
     export_worker: ExportWorker
     import_worker: ImportWorker
 
@@ -188,9 +192,12 @@ def build_push_services(base: Foundation) -> PushServices:
 def build_snapshot_services(base: Foundation, files: StoredFiles) -> SnapshotServices:
     database, runtime = base.database, base.runtime
     uploads = ImportUploads(storage=base.import_storage, runtime=runtime)
+    listed = ListedSnapshots(database=database, runtime=runtime)
     return SnapshotServices(
         exports=ExportService(database=database, storage=base.export_storage, runtime=runtime),
         imports=ImportService(database=database, uploads=uploads, runtime=runtime),
+        streaming_exports=StreamingExports(database=database, runtime=runtime, listed=listed),
+        listed=listed,
         export_worker=ExportWorker(
             database=database,
             storage=base.export_storage,

@@ -1,6 +1,7 @@
 """Transactions, commit, subscriptions: the multi-version database over a persistence."""
 
 from fenchel.database.bulk_insert import BulkInserter, FutureTableNames
+from fenchel.database.change_reader import Change, load_changes
 from fenchel.database.database import Database
 from fenchel.database.in_memory_indexes import InMemoryIndexes
 from fenchel.database.index_backfill import IndexBackfiller
@@ -21,6 +22,7 @@ from fenchel.database.read_set import ReadSet, Token
 from fenchel.database.repeatable_timestamp import RepeatableTimestamp
 from fenchel.database.reservations import Reservation
 from fenchel.database.retention import Retention
+from fenchel.database.schema_checks import NamespaceTableNames
 from fenchel.database.schema_registry import Schema, SchemaState
 from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.schema_validator import SchemaValidator
@@ -38,6 +40,7 @@ from fenchel.database.virtual_tables import VirtualTable
 __all__ = [
     "ROOT",
     "BulkInserter",
+    "Change",
     "Cursor",
     "Database",
     "FutureTableNames",
@@ -46,6 +49,7 @@ __all__ = [
     "IndexDiff",
     "IndexTables",
     "Namespace",
+    "NamespaceTableNames",
     "PageRequest",
     "PageResult",
     "PageStatus",
@@ -78,4 +82,5 @@ __all__ = [
     "encode_cursor",
     "invalid_cursor",
     "is_in_any_table",
+    "load_changes",
 ]

@@ -23,6 +23,7 @@ from fenchel.definitions.function_path import (
     decode_function_path,
     decode_module_path,
 )
+from fenchel.definitions.json_schema import JsonSchema, SchemaWriter, finish_schema
 from fenchel.definitions.module_analysis import (
     AnalyzedCron,
     AnalyzedFunction,
@@ -64,8 +65,10 @@ __all__ = [
     "FunctionPath",
     "HttpRoute",
     "Index",
+    "JsonSchema",
     "OidcProvider",
     "SchemaDefinition",
+    "SchemaWriter",
     "SearchIndex",
     "SourcePosition",
     "TableDefinition",
@@ -86,6 +89,7 @@ __all__ = [
     "decode_validator",
     "encode_analyzed_module",
     "encode_auth_provider",
+    "finish_schema",
     "first_run_ns",
     "instantiate",
     "names_in_parent",

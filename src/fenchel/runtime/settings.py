@@ -176,6 +176,15 @@ class SnapshotSettings:
 
     # Rows that an export holds in memory at once.
     export_page_rows: int = 1_000
+    # Rows that one page of a streaming export looks at: of a snapshot, and of what changed.
+    streaming_snapshot_rows: int = 1_024
+    streaming_change_rows: int = 1_024
+    # Documents per table that a description of its columns looks at.
+    described_rows: int = 1_024
+    # Snapshots that are listed page by page stay readable for so long after the last page. The one
+    # whose last page is the longest ago goes when one too many begins.
+    listed_snapshot_seconds: float = 3_600.0
+    listed_snapshots_max: int = 16
     # How long a finished export can be downloaded, unless the caller sets another time.
     export_seconds_kept: int = 7 * 86_400
     # One transaction of an import: small enough that other requests do not notice its work.

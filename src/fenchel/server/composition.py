@@ -52,6 +52,7 @@ from fenchel.server.routing import Router
 from fenchel.server.shutdown import Shutdown
 from fenchel.server.site import SiteApplication
 from fenchel.server.storage_routes import StorageHandlers
+from fenchel.server.streaming_export_routes import StreamingExportHandlers
 from fenchel.server.sync_socket import SyncSockets
 from fenchel.server.test_mode_routes import SuiteControls, SuiteHandlers, refusal
 
@@ -347,6 +348,11 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
         ExportHandlers(
             exports=application.exports,
             instance_name=engine.key_broker.instance_name,
+            authenticator=authenticator,
+            body_bytes_max=settings.function_body_bytes_max,
+        ).routes,
+        StreamingExportHandlers(
+            exports=application.streaming_exports,
             authenticator=authenticator,
             body_bytes_max=settings.function_body_bytes_max,
         ).routes,

@@ -13,6 +13,7 @@ from fenchel.values.json_decoding import (
 )
 from fenchel.values.json_encoding import (
     canonical_json,
+    convert_to_clean_json,
     convert_to_export_json,
     encode_clean_json,
     encode_export_json,
@@ -50,6 +51,7 @@ __all__ = [
     "check_field_name",
     "check_value_size",
     "compare_values",
+    "convert_to_clean_json",
     "convert_to_export_json",
     "decode_export_json",
     "decode_json",

@@ -81,6 +81,11 @@ def convert_to_export_json(text: str) -> str:
     return encode_export_json(decode_json(text)) if '{"$' in text else text
 
 
+def convert_to_clean_json(text: str) -> str:
+    """`encode_clean_json(decode_json(text))` for a text that `encode_json` made, see above."""
+    return encode_clean_json(decode_json(text)) if '{"$' in text else text
+
+
 def _lossless(value: Value) -> Any:
     """What msgspec writes as lossless JSON. The hottest function here: one call per item."""
     kind = type(value)
