@@ -114,13 +114,13 @@ async def test_an_action_that_computes_does_not_hold_up_later_ones() -> None:
     settings = Settings(isolate=IsolateSettings(worker_count=1))
     async with running_app(Runtime(settings=settings)) as app:
         endless = await start_endless(app, "hostile:computeForever")
-        while not any(worker.is_computing for worker in app.pool._supply.workers()):
+        while not any(worker.is_stalled for worker in app.pool._supply.workers()):
             await app.query("messages:list")
         greeting = await app.action("messages:greet", {"name": "x"})
         assert isinstance(greeting.result, FunctionResult)
         endless.cancel()
         await asyncio.gather(endless, return_exceptions=True)
-        while any(worker.is_computing for worker in app.pool._supply.workers()):
+        while any(worker.is_stalled for worker in app.pool._supply.workers()):
             await app.query("messages:list")
         greeting = await app.action("messages:greet", {"name": "y"})
         assert isinstance(greeting.result, FunctionResult)

@@ -148,7 +148,7 @@ async def test_a_real_worker_is_inside() -> None:
         limits = limits_of(process.pid)
         assert f"Max data size             {SETTINGS.worker_data_bytes_max}" in limits
         assert "Max core file size        0 " in limits
-        assert "Max file size             0 " in limits
+        assert "Max file size             4 " in limits
     finally:
         process.kill("enough")
         await process.wait_dead()

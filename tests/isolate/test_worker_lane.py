@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import cast
@@ -18,6 +19,7 @@ from fenchel.runtime.settings import IsolateSettings
 ANY = Reservation(bundle_key="b")
 ALONE = Reservation(bundle_key="b", is_alone=True)
 AGAIN = Reservation(bundle_key="b", is_again=True)
+LIMITS = IsolateSettings(executions_per_worker_max=2, relief_workers_max=1)
 NESTED = Reservation(bundle_key="b", is_nested=True)
 
 
@@ -29,7 +31,8 @@ class PretendedWorker:
         self.name = name
         self.reservation_count = 0
         self.is_reserved_alone = False
-        self.is_computing = False
+        self.is_stalled = False
+        self.idle_since = 0.0
         self.process = self
         self.loaded = loaded
 
@@ -43,23 +46,30 @@ class PretendedWorker:
 class PretendedSupply:
     def __init__(self) -> None:
         self.taken: list[PretendedWorker] = []
+        self.alive: list[PretendedWorker] = []
         self.on_death: Callable[[Worker], None] | None = None
 
     async def take(self, on_death: Callable[[Worker], None]) -> Worker:
         self.on_death = on_death
         worker = PretendedWorker(len(self.taken), self)
         self.taken.append(worker)
+        self.alive.append(worker)
         return cast(Worker, worker)
 
     def end(self, worker: PretendedWorker) -> None:
         assert self.on_death is not None
+        self.alive.remove(worker)
         self.on_death(cast(Worker, worker))
 
 
-async def lane_of(count: int, **settings: float) -> tuple[WorkerLane, PretendedSupply]:
+async def lane_of(
+    count: int, *, idle_count_min: int = 1, **settings: float
+) -> tuple[WorkerLane, PretendedSupply]:
     supply = PretendedSupply()
-    limits = IsolateSettings(**{"executions_per_worker_max": 2, **settings})  # type: ignore[arg-type]
-    lane = WorkerLane("test", count, cast(WorkerSupply, supply), limits, relief_count_max=1)
+    limits = dataclasses.replace(LIMITS, **settings)  # type: ignore[arg-type]
+    lane = WorkerLane(
+        "test", count, cast(WorkerSupply, supply), limits, idle_count_min=idle_count_min
+    )
     await lane.start()
     return lane, supply
 
@@ -161,7 +171,7 @@ async def test_a_worker_that_computes_gets_nothing_new_and_is_relieved() -> None
     lane, supply = await lane_of(1)
     async with AsyncExitStack() as stack:
         await reserve(lane, stack)
-        supply.taken[0].is_computing = True
+        supply.taken[0].is_stalled = True
         assert [await reserve(lane, stack) for _ in range(2)] == [1, 1]
 
 
@@ -170,7 +180,7 @@ async def test_relief_is_bounded() -> None:
     async with AsyncExitStack() as stack:
         for number in range(2):
             assert await reserve(lane, stack) == number
-            supply.taken[number].is_computing = True
+            supply.taken[number].is_stalled = True
         waiting = asyncio.create_task(reserve(lane, stack))
         await settle()
         assert (len(supply.taken), lane.waiting_count) == (2, 1)
@@ -185,21 +195,86 @@ async def test_who_waits_is_served_once_it_is_known_that_a_worker_computes() -> 
             await reserve(lane, stack)
         waiting = asyncio.create_task(reserve(lane, stack))
         await settle()
-        supply.taken[0].is_computing = True
-        lane.relieve()
+        supply.taken[0].is_stalled = True
+        lane.relieve(0.0)
         assert await waiting == 1
 
 
-async def test_relief_ends_when_it_is_not_needed_any_more() -> None:
+async def test_relief_ends_some_time_after_it_was_needed_last() -> None:
     lane, supply = await lane_of(1)
     async with AsyncExitStack() as stack:
         await reserve(lane, stack)
-        supply.taken[0].is_computing = True
+        supply.taken[0].is_stalled = True
+        lane.relieve(100.0)
         async with AsyncExitStack() as relieved:
             assert await reserve(lane, relieved) == 1
-            supply.taken[0].is_computing = False
-        assert lane.active_count == 1
-        assert [await reserve(lane, stack)] == [0]
+            supply.taken[0].is_stalled = False
+        await settle()
+        lane.retire_idle(100.0 + LIMITS.relief_seconds - 1)
+        assert len(supply.alive) == 2
+        lane.retire_idle(100.0 + LIMITS.relief_seconds)
+        assert supply.alive == [supply.taken[0]]
+
+
+async def test_workers_without_work_end_and_come_back() -> None:
+    lane, supply = await lane_of(3)
+    for now in (599.0, 600.0, 600.5, 601.0):
+        lane.retire_idle(now)
+        await settle()
+    assert len(supply.alive) == 1
+    async with AsyncExitStack() as stack:
+        assert await reserve(lane, stack) == supply.alive[0].name
+        await reserve(lane, stack)
+        await settle()
+        assert len(supply.alive) == 2
+
+
+async def test_a_busy_worker_is_not_idle() -> None:
+    lane, supply = await lane_of(1, idle_count_min=0)
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        lane.retire_idle(10_000.0)
+        assert len(supply.alive) == 1
+
+
+async def test_clients_are_served_in_turn() -> None:
+    lane, _ = await lane_of(1)
+    order: list[str] = []
+
+    async def caller(client: str) -> None:
+        async with lane.reserve(Reservation(bundle_key="b", client=client)):
+            order.append(client)
+
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        await reserve(lane, stack)
+        tasks = [asyncio.create_task(caller("greedy")) for _ in range(500)]
+        await settle()
+        tasks.append(asyncio.create_task(caller("modest")))
+        await settle()
+    await asyncio.gather(*tasks)
+    assert order.index("modest") == 1
+
+
+async def test_in_a_full_queue_the_client_that_has_most_is_refused() -> None:
+    lane, _ = await lane_of(1, queue_count_max=2)
+    greedy, modest = (Reservation(bundle_key="b", client=name) for name in ("greedy", "modest"))
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        await reserve(lane, stack)
+        first, last = (asyncio.create_task(reserve(lane, stack, greedy)) for _ in range(2))
+        await settle()
+        with pytest.raises(FenchelError, match="ExecuteFullError"):
+            await reserve(lane, stack, greedy)
+        late = asyncio.create_task(reserve(lane, stack, modest))
+        with pytest.raises(FenchelError, match="ExecuteFullError"):
+            await last
+        assert not first.done()
+        assert not late.done()
+        for task in (first, late):
+            task.cancel()
+        await asyncio.gather(first, late, return_exceptions=True)
+        assert lane.waiting_count == 0
 
 
 async def test_a_full_queue_is_an_overload() -> None:

@@ -84,8 +84,8 @@ class FunctionRunnerCore:
         await self._module_cache.close()
 
     async def warm(self, code: DeployedCode) -> None:
-        """Put the bundle of `code` into the module cache."""
-        await self._module_cache.get(code)
+        """Put the bundle of `code` into the module cache and into the workers."""
+        await self._pool.warm(await self._module_cache.get(code))
 
     async def run_udf(
         self,

@@ -74,43 +74,52 @@ class ActionCall:
     exchange: HttpExchange | None = None
 
 
-async def run_action_on(worker: Worker, call: ActionCall, settings: IsolateSettings) -> UdfOutcome:
-    """The outcome, with all log lines; each line was also given to `request.on_log_line` at once.
-
-    Raises: WorkerLost; FenchelError for failures of the system. Calls that the action did not await
-    are cancelled when it ends.
+class ActionRun:
+    """One action and the log lines heard so far. Life: `run_on` a worker, on another one only if
+    nothing was heard of it before; `close` ends it.
     """
-    action = _Action(worker, call, settings)
-    deadline = asyncio.timeout(settings.action_seconds_max + settings.hang_grace_seconds)
-    try:
-        async with deadline:
-            return await action.run()
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        return action.outcome_of(timeout_error(settings.action_seconds_max))
 
-
-class _Action:
-    """One conversation with the worker and the log lines heard so far."""
-
-    def __init__(self, worker: Worker, call: ActionCall, settings: IsolateSettings) -> None:
-        self._worker = worker
+    def __init__(self, call: ActionCall, settings: IsolateSettings) -> None:
         self._call = call
         self._settings = settings
         self._syscalls = _ActionSyscalls(call)
+        http = self._syscalls.http
+        self._args_json = http.args_json() if http else call.request.args_json
         self._log_lines: list[LogLine] = []
 
-    async def run(self) -> UdfOutcome:
+    async def run_on(self, worker: Worker, *, is_movable: bool) -> UdfOutcome:
+        """The outcome, with all log lines; each line was also given to `request.on_log_line` at
+        once.
+
+        Raises: WorkerLost, for `is_movable` also with the cause MOVED while nothing was heard of
+        it; FenchelError for failures of the system. Calls that the action did not await are
+        cancelled when it ends.
+        """
+        seconds_max = self._settings.action_seconds_max
+        deadline = asyncio.timeout(seconds_max + self._settings.hang_grace_seconds)
+        try:
+            async with deadline:
+                return await self._run_on(worker, is_movable=is_movable)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return self._outcome_of(timeout_error(seconds_max))
+
+    def close(self) -> None:
+        """End what the action began and did not finish."""
+        self._syscalls.close()
+
+    async def _run_on(self, worker: Worker, *, is_movable: bool) -> UdfOutcome:
         seconds_max = self._settings.action_seconds_max
         request, http = self._call.request, self._syscalls.http
         header = execute_header(request, "httpAction" if http else "action", seconds_max)
-        args_json = http.args_json() if http else request.args_json
-        execution = await self._worker.execute(self._call.bundle, header, args_json, self._syscalls)
+        execution = await worker.execute(
+            self._call.bundle, header, self._args_json, self._syscalls, is_movable=is_movable
+        )
         try:
-            outcome = await self._converse(execution)
+            outcome = await self._converse(worker, execution)
         finally:
-            self._worker.release(execution)
+            worker.release(execution)
         self._add_log_lines(outcome.header.log_lines)
         decoded = decode_result(
             outcome, user_seconds_max=seconds_max, function=request.path.stripped
@@ -118,9 +127,9 @@ class _Action:
         result = function_result(decoded)
         if http and not http.is_routed and isinstance(result, FunctionResult):
             raise FenchelError(ErrorKind.NOT_FOUND, "NoMatchingRoutes", "No matching routes found")
-        return self.outcome_of(result, outcome)
+        return self._outcome_of(result, outcome)
 
-    def outcome_of(
+    def _outcome_of(
         self, result: FunctionResult | JsError, outcome: Outcome | None = None
     ) -> UdfOutcome:
         header = outcome.header if outcome else None
@@ -133,7 +142,7 @@ class _Action:
             http_status=self._syscalls.http.status if self._syscalls.http else None,
         )
 
-    async def _converse(self, execution: Execution) -> Outcome:
+    async def _converse(self, worker: Worker, execution: Execution) -> Outcome:
         loop = asyncio.get_running_loop()
         calls: set[asyncio.Task[None]] = set()
         try:
@@ -147,7 +156,10 @@ class _Action:
                 for syscall in event:
                     task = loop.create_task(
                         self._answer(
-                            execution, syscall, is_refused=len(calls) >= _CONCURRENT_CALLS_MAX
+                            worker,
+                            execution,
+                            syscall,
+                            is_refused=len(calls) >= _CONCURRENT_CALLS_MAX,
                         ),
                         name=f"action-{syscall.op}",
                     )
@@ -157,7 +169,6 @@ class _Action:
             for task in list(calls):
                 task.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
-            self._syscalls.close()
 
     def _add_log_lines(self, lines: list[WorkerLogLine]) -> None:
         room = self._settings.log_lines_max - len(self._log_lines)
@@ -166,12 +177,14 @@ class _Action:
             if self._call.request.on_log_line is not None:
                 self._call.request.on_log_line(line)
 
-    async def _answer(self, execution: Execution, syscall: Syscall, *, is_refused: bool) -> None:
+    async def _answer(
+        self, worker: Worker, execution: Execution, syscall: Syscall, *, is_refused: bool
+    ) -> None:
         if is_refused:
             kind, payload = ResultKind.ERROR, encode_error_payload(_TOO_MANY_CALLS, None)
         else:
             kind, payload = await self._syscalls.run(syscall)
-        await self._worker.send_results(execution, [(syscall.id, kind)], [payload])
+        await worker.send_results(execution, [(syscall.id, kind)], [payload])
 
 
 class _ActionSyscalls:

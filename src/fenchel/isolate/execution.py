@@ -35,13 +35,15 @@ class LossCause(Enum):
     own doing. HUNG, MEMORY: the watchdog ended the worker for silence or for
     memory. REALM: the realm that it shared with earlier executions cannot run it as a fresh one
     would. CRASHED: V8 or the process gave up, as it does when memory ends. BROKEN: the worker
-    broke the protocol or left by itself.
+    broke the protocol or left by itself. MOVED: its worker is well, but held up by the turn of
+    another.
     """
 
     OUTSIDE = "outside"
     ISOLATE = "isolate"
     STARVED = "starved"
     REALM = "realm"
+    MOVED = "moved"
     HUNG = "hung"
     MEMORY = "memory"
     CRASHED = "crashed"
@@ -78,13 +80,24 @@ class Execution:
         "id",
         "is_action",
         "is_done",
+        "is_movable",
         "outstanding",
         "silence_seconds_max",
         "was_sole",
     )
 
-    def __init__(self, id: int, *, is_action: bool, silence_seconds_max: float, now: float) -> None:
+    def __init__(
+        self,
+        id: int,
+        *,
+        is_action: bool,
+        is_movable: bool,
+        silence_seconds_max: float,
+        now: float,
+    ) -> None:
         self.id = id
+        # Whether it may begin anew elsewhere: an action only until something is heard of it.
+        self.is_movable = is_movable
         self.is_action = is_action
         self.is_done = False
         # When its outcome came: whether no other was in the worker.
@@ -112,11 +125,17 @@ class Execution:
             self.is_done = True
         elif isinstance(event, list):
             self.outstanding += len(event)
+        self.is_movable &= not self.is_action
         self._waiting_bytes += size_bytes
         self._events.append((event, size_bytes))
         if len(self._events) > _WAITING_EVENTS_MAX or self._waiting_bytes > _WAITING_BYTES_MAX:
             raise ProtocolError("an execution floods its channel")
         self._wake()
+
+    def move_away(self) -> None:
+        """Have it run elsewhere if it may be running or waiting for its turn here, and can."""
+        if self.is_movable and self.is_suspect and self._lost is None:
+            self.lose(WorkerLost("its worker is held up by another's turn", LossCause.MOVED))
 
     def lose(self, lost: WorkerLost) -> None:
         self._lost = lost

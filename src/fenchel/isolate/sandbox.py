@@ -26,6 +26,8 @@ _PR_GET_SECCOMP = 21
 _LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1, 4, 8
+# The only file that a worker may write, where it says whose turn it is: an id of four bytes.
+MARKER_BYTES = 4
 _DESCRIPTORS_MAX = 256
 
 # Root reads files of others; everything else that it may do goes. Only where Landlock says which.
@@ -67,7 +69,7 @@ class Sandbox:
             "parent": os.getpid(),
             "limits": (
                 (resource.RLIMIT_CORE, 0),
-                (resource.RLIMIT_FSIZE, 0),
+                (resource.RLIMIT_FSIZE, MARKER_BYTES),
                 (resource.RLIMIT_NOFILE, _DESCRIPTORS_MAX),
                 (resource.RLIMIT_DATA, data_bytes_max),
             ),

@@ -35,7 +35,7 @@ _LANDLOCK_RULE_PATH_BENEATH = 1
 # File rights by version of the interface (a bit each); from 4 TCP, from 6 signals and sockets.
 _LANDLOCK_FILE_BITS = {1: 13, 2: 14, 3: 15, 4: 15}
 _LANDLOCK_FILE_BITS_MAX = 16
-_FIRST_FOREIGN_DESCRIPTOR = 5
+_FIRST_FOREIGN_DESCRIPTOR = 6
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -37,6 +37,7 @@ _ALLOWED: dict[str, tuple[int, int | None]] = {
     "statx": (332, 291),
     "lseek": (8, 62),
     "pread64": (17, 67),
+    "pwrite64": (18, 68),
     "readv": (19, 65),
     "writev": (20, 66),
     "openat": (257, 56),

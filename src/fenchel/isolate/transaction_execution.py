@@ -36,7 +36,8 @@ from fenchel.udf import JsError, LogLine, UdfOutcome, UdfRequest, UdfType
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionCall:
     """A query or mutation with everything it runs against. `patience`: how many times its user time
-    a turn may take by the clock. `is_fresh` keeps it out of realms that ran something before.
+    a turn may take by the clock. `is_fresh` keeps it out of realms that ran something before;
+    `is_movable`: it is lost rather than made to wait for another's turn.
     """
 
     bundle: CodeBundle
@@ -46,6 +47,7 @@ class TransactionCall:
     deployment: Deployment
     patience: int = 1
     is_fresh: bool = False
+    is_movable: bool = True
 
 
 class _Mispredicted(Exception):
@@ -137,7 +139,12 @@ class _Run:
             is_fresh=call.is_fresh,
         )
         execution = await worker.execute(
-            call.bundle, header, call.request.args_json, syscalls, answered
+            call.bundle,
+            header,
+            call.request.args_json,
+            syscalls,
+            answered,
+            is_movable=call.is_movable,
         )
         try:
             outcome = await self._answer_until_outcome(execution, syscalls, len(answered), recorder)

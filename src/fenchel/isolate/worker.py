@@ -32,6 +32,7 @@ from fenchel.isolate.messages import (
     load_header,
 )
 from fenchel.isolate.spawn import read_cpu_seconds, read_resident_bytes
+from fenchel.isolate.turn_watch import TurnWatch
 from fenchel.isolate.worker_process import ProcessEnd, WorkerProcess
 from fenchel.runtime import Clock
 from fenchel.runtime.settings import IsolateSettings
@@ -88,11 +89,12 @@ class Worker:
     ) -> None:
         self.reservation_count = 0
         self.is_reserved_alone = False
-        # True while a JavaScript turn goes on and on, which only an action's may: nothing that is
-        # sent here will begin soon. Looked at by `watch`.
-        self.is_computing = False
+        self._turn_watch = TurnWatch()
         # True when another should take its place: see `watch`.
         self.is_worn = False
+        # When the watchdog saw it at work last.
+        self.idle_since = clock.monotonic()
+        self._watched_execution = 0
         self._was_abused = False
         self._started_at = clock.monotonic()
         self._cpu_seconds = self._turn_seconds = 0.0
@@ -145,9 +147,11 @@ class Worker:
         args_json: str,
         sync_calls: SyncCalls,
         answered: Sequence[AnsweredCall] = (),
+        *,
+        is_movable: bool = False,
     ) -> Execution:
         """Announce an execution; the caller must `release` it. `header.bundle` is filled in here.
-        `answered`: calls that it will probably make.
+        `answered`: calls that it will probably make. `is_movable`: its caller can begin anew.
 
         Raises: WorkerLost, FenchelError if the bundle cannot be loaded.
         """
@@ -158,6 +162,7 @@ class Worker:
         execution = Execution(
             self._next_execution,
             is_action=header.kind in ("action", "httpAction"),
+            is_movable=is_movable,
             silence_seconds_max=header.patience * header.user_timeout_ms / 1000
             + settings.hang_grace_seconds,
             now=self._clock.monotonic(),
@@ -189,12 +194,21 @@ class Worker:
     async def send_results(
         self, execution: Execution, meta: list[tuple[int, int]], payloads: list[bytes]
     ) -> None:
-        """Answer system calls; returns when the worker keeps up."""
+        """Answer system calls; returns when the worker keeps up. Raises: WorkerLost for one that
+        should not wait for the turn of another.
+        """
+        if self.is_stalled and execution.id != self._turn_watch.turn_id and execution.is_movable:
+            raise WorkerLost("its worker is held up by another's turn", LossCause.MOVED)
         self.process.send(FrameType.RESULTS, execution.id, encode_result_meta(meta), *payloads)
         execution.answered(len(meta), self._clock.monotonic())
         await self.process.drain()
 
     # Bundles
+
+    async def preload(self, bundle: CodeBundle) -> None:
+        """Return when the bundle is loaded. Raises: FenchelError if it cannot be; WorkerLost."""
+        self._check_alive()
+        await self._load(bundle)
 
     async def _load(self, bundle: CodeBundle) -> _LoadedBundle:
         entry = self._bundles.get(bundle.key)
@@ -296,11 +310,36 @@ class Worker:
         entry = self._executions.get(frame.id)
         if entry is None:
             return False, _UNKNOWN_EXECUTION
+        entry[0].is_movable &= not entry[0].is_action
         try:
             return entry[1].answer_sync_call(op, args)
         except Exception:  # Outermost frame; JavaScript waits for an answer whatever happens.
             logger.exception("synchronous call failed op=%s", op)
             return False, _INTERNAL_ERROR
+
+    # Turns
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a turn that goes on and on holds up whatever else is sent here."""
+        return self._turn_watch.is_stalled and self._turn_watch.last_sign == self._last_sign
+
+    def look(self, now: float) -> None:
+        """Find out whether a turn holds the others up; those who can run elsewhere leave."""
+        if not self.is_alive or not (self._executions or self._turn_watch.is_stalled):
+            return
+        turn_id = self.process.read_marker()
+        self._turn_watch.look(
+            last_sign=self._last_sign,
+            turn_id=turn_id,
+            cpu_seconds=read_cpu_seconds(self.process.pid),
+            now=now,
+            seconds_max=self._settings.shared_turn_seconds_max,
+        )
+        if self._turn_watch.is_stalled:
+            for id, (execution, _) in self._executions.items():
+                if id != turn_id:
+                    execution.move_away()
 
     # Death
 
@@ -318,6 +357,8 @@ class Worker:
             or now - self._started_at > settings.worker_seconds_max
             or self._next_execution > settings.worker_executions_max
         )
+        if self._executions or self._next_execution != self._watched_execution:
+            self.idle_since, self._watched_execution = now, self._next_execution
         self._watch_turn(now)
         if resident_bytes > self._settings.worker_resident_bytes_max:
             self._verdict = LossCause.MEMORY
@@ -325,12 +366,11 @@ class Worker:
         elif self._is_hung(now):
             self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
-        elif self.is_computing and not self._executions:
+        elif self._turn_seconds > _TURN_SECONDS_NORMAL and not self._executions:
             self.process.kill("it computes for nobody")
 
     def _watch_turn(self, now: float) -> None:
-        """Computing is: look after look nothing was said but processor time was used, altogether
-        more than a turn should need."""
+        """How much of its processor time a worker has used since it was silent."""
         cpu_seconds = read_cpu_seconds(self.process.pid)
         is_silent = self._last_sign < self._watched_at
         used_seconds = cpu_seconds - self._cpu_seconds
@@ -338,7 +378,6 @@ class Worker:
             self._turn_seconds += used_seconds
         else:
             self._turn_seconds = 0.0
-        self.is_computing = self._turn_seconds > _TURN_SECONDS_NORMAL
         self._cpu_seconds, self._watched_at = cpu_seconds, now
 
     def _is_hung(self, now: float) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fenchel.errors import overloaded, rejected_before_execution
+from fenchel.errors import FenchelError, overloaded, rejected_before_execution
+from fenchel.isolate.code_bundle import CodeBundle
+from fenchel.isolate.fair_queue import FairQueue
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_supply import WorkerSupply
 from fenchel.runtime.settings import IsolateSettings
@@ -26,9 +27,11 @@ TOO_MANY_REQUESTS = (
 class Reservation:
     """What a caller wants: preferably a worker that has the bundle; alone in it; ahead of the queue
     and above the limit, because an execution that holds a place already is waiting for this one;
-    ahead of the queue and with more patience, because it lost the place that it had."""
+    ahead of the queue and with more patience, because it lost the place that it had. `client`:
+    those who wait are served one of each client in turn."""
 
     bundle_key: str
+    client: str = ""
     is_alone: bool = False
     is_nested: bool = False
     is_again: bool = False
@@ -41,15 +44,15 @@ class _Waiter:
 
 
 class WorkerLane:
-    """Start value: no workers; they are taken from the supply on `start` or at the first
-    reservation.
+    """Start value: no workers; they are taken from the supply on `start`, or when none is idle.
+    Those that stay idle end again, down to `idle_count_min`.
 
-    Waiting is first come, first served: a wish that cannot be met holds back those behind it, so
-    that one who wants a worker alone gets it. Invariant: a worker's `reservation_count` is the
-    number of open `reserve` blocks that hold it.
+    A wish that cannot be met holds back those behind it, so that one who wants a worker alone gets
+    it. When the queue is full, the client that has most in it is refused. Invariant: a worker's
+    `reservation_count` is the number of open `reserve` blocks that hold it.
 
-    Where JavaScript may compute without end, as that of actions, a worker that does so gets nothing
-    new, and up to `relief_count_max` further workers stand in for such ones. At 0 turns are short.
+    A worker that is held up by a long turn gets nothing new, and up to `relief_workers_max` further
+    ones stand in for such workers.
     """
 
     def __init__(
@@ -59,29 +62,60 @@ class WorkerLane:
         supply: WorkerSupply,
         settings: IsolateSettings,
         *,
-        relief_count_max: int = 0,
+        idle_count_min: int = 0,
     ) -> None:
         self._name = name
         self._worker_count = worker_count
-        self._relief_count_max = relief_count_max
+        self._idle_count_min = idle_count_min
+        # Workers wanted without relief: between the minimum and `worker_count`.
+        self._base_count = idle_count_min
+        self._stalled_at = float("-inf")
         self._supply = supply
         self._settings = settings
         self._workers: list[Worker] = []
         self._starts: set[asyncio.Task[None]] = set()
         # Replaced, and ended when the last reservation is given back.
         self._retiring: set[Worker] = set()
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: FairQueue[_Waiter] = FairQueue()
 
     async def start(self) -> None:
         """Return when all workers are ready."""
+        self._base_count = self._worker_count
         self._start_missing()
         await asyncio.gather(*self._starts)
 
-    def relieve(self) -> None:
-        """Start workers beside those that compute, for callers that wait."""
+    async def warm(self, bundle: CodeBundle) -> None:
+        """Return when every worker that is not held up has loaded the bundle. Raises: FenchelError
+        if it cannot be loaded.
+        """
+        free = [worker for worker in self._workers if not worker.is_stalled]
+        await asyncio.gather(*(worker.preload(bundle) for worker in free))
+
+    def relieve(self, now: float) -> None:
+        """Start workers beside those that are held up, for callers that wait. Call it after each
+        look at the workers.
+        """
+        if any(worker.is_stalled for worker in self._workers):
+            self._stalled_at = now
         if self._waiters:
             self._start_missing()
             self._serve_waiters()
+
+    def retire_idle(self, now: float) -> None:
+        """Let go of one worker that relieved others or that nobody needs."""
+        if self._starts or not self._workers:
+            return
+        settings = self._settings
+        idlest = min(self._workers, key=lambda w: (w.reservation_count, w.idle_since))
+        if len(self._workers) > self._wanted_count:
+            if now - self._stalled_at >= settings.relief_seconds:
+                self._retire(idlest)
+            return
+        is_idle = idlest.reservation_count == 0
+        is_long = now - idlest.idle_since >= settings.worker_idle_seconds_max
+        if self._base_count > self._idle_count_min and is_idle and is_long:
+            self._base_count -= 1
+            self._retire(idlest)
 
     def replace_worn(self) -> None:
         """Begin to put a new worker in the place of a worn one; one at a time, and the new one is
@@ -94,16 +128,20 @@ class WorkerLane:
     async def _replace(self, worn: Worker) -> None:
         await self._add_worker()
         if worn in self._workers:
-            self._workers.remove(worn)
-            self._retiring.add(worn)
-            self._end_surplus(worn)
+            self._retire(worn)
+
+    def _retire(self, worker: Worker) -> None:
+        self._workers.remove(worker)
+        self._retiring.add(worker)
+        self._end_retired(worker)
 
     async def close(self) -> None:
         for task in self._starts:
             task.cancel()
         await asyncio.gather(*self._starts, return_exceptions=True)
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter = self._waiters.first
+            self._waiters.remove_first()
             if not waiter.worker.done():
                 waiter.worker.set_exception(overloaded("WorkerOverloaded", "Shutting down."))
 
@@ -127,7 +165,7 @@ class WorkerLane:
         finally:
             _give_back(worker)
             self._serve_waiters()
-            self._end_surplus(worker)
+            self._end_retired(worker)
 
     async def _acquire(self, wish: Reservation) -> Worker:
         self._start_missing()
@@ -135,14 +173,24 @@ class WorkerLane:
             worker = self._pick(wish)
             if worker is not None:
                 return _take(worker, wish)
-        if len(self._waiters) >= self._settings.queue_count_max and not wish.is_again:
-            raise overloaded("ExecuteFullError", TOO_MANY_REQUESTS)
         waiter = _Waiter(wish, asyncio.get_running_loop().create_future())
         if wish.is_nested or wish.is_again:
-            self._waiters.appendleft(waiter)
+            self._waiters.add_ahead(waiter)
         else:
-            self._waiters.append(waiter)
+            self._make_room(wish)
+            self._waiters.add(waiter, wish.client)
         return await self._wait(waiter)
+
+    def _make_room(self, wish: Reservation) -> None:
+        """Raises: overloaded for the newcomer, if no other client has more in a full queue."""
+        if len(self._waiters) < self._settings.queue_count_max:
+            return
+        last = self._waiters.last_of_longest(wish.client)
+        if last is None:
+            raise _full()
+        self._waiters.discard(last, last.wish.client)
+        if not last.worker.done():
+            last.worker.set_exception(_full())
 
     async def _wait(self, waiter: _Waiter) -> Worker:
         settings = self._settings
@@ -162,27 +210,27 @@ class WorkerLane:
 
     def _give_up(self, waiter: _Waiter) -> None:
         """Leave the queue, or give back the place that came too late."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        elif not waiter.worker.cancelled() and waiter.worker.exception() is None:
+        is_served = not self._waiters.discard(waiter, waiter.wish.client)
+        if is_served and not waiter.worker.cancelled() and waiter.worker.exception() is None:
             _give_back(waiter.worker.result())
         self._serve_waiters()
 
     def _serve_waiters(self) -> None:
         while self._waiters:
-            waiter = self._waiters[0]
+            waiter = self._waiters.first
             if waiter.worker.cancelled():
                 return  # Its owner is about to remove it and to serve the others.
             worker = self._pick(waiter.wish)
             if worker is None:
                 return
-            self._waiters.popleft()
+            self._waiters.remove_first()
             waiter.worker.set_result(_take(worker, waiter.wish))
 
     def _pick(self, wish: Reservation) -> Worker | None:
         """The least busy worker that fits; among equals one that has the bundle, then the first."""
         if wish.is_nested:
-            fitting = [w for w in self._workers if not w.is_reserved_alone] or self._workers
+            fitting = [w for w in self._workers if not (w.is_reserved_alone or w.is_stalled)]
+            fitting = fitting or self._workers
         elif wish.is_alone:
             fitting = [w for w in self._workers if w.reservation_count == 0]
         else:
@@ -190,9 +238,7 @@ class WorkerLane:
             fitting = [
                 w
                 for w in self._workers
-                if w.reservation_count < count_max
-                and not w.is_reserved_alone
-                and not (w.is_computing and self._relief_count_max)
+                if w.reservation_count < count_max and not w.is_reserved_alone and not w.is_stalled
             ]
         key = wish.bundle_key
         return min(
@@ -200,6 +246,9 @@ class WorkerLane:
         )
 
     def _start_missing(self) -> None:
+        is_smaller = self._base_count < self._worker_count
+        if is_smaller and not any(worker.reservation_count == 0 for worker in self._workers):
+            self._base_count += 1
         for _ in range(self._wanted_count - len(self._workers) - len(self._starts)):
             self._start(self._add_worker())
 
@@ -211,17 +260,11 @@ class WorkerLane:
     @property
     def _wanted_count(self) -> int:
         """Workers that can begin something, up to the bound on relief."""
-        computing_count = sum(worker.is_computing for worker in self._workers)
-        return self._worker_count + min(computing_count, self._relief_count_max)
+        stalled_count = sum(worker.is_stalled for worker in self._workers)
+        return self._base_count + min(stalled_count, self._settings.relief_workers_max)
 
-    def _end_surplus(self, worker: Worker) -> None:
-        """A worker that was replaced goes when it is idle; so does one that relieved others when
-        they are free again.
-        """
-        if worker.reservation_count > 0:
-            return
-        is_surplus = len(self._workers) > self._wanted_count and worker in self._workers
-        if is_surplus or worker in self._retiring:
+    def _end_retired(self, worker: Worker) -> None:
+        if worker.reservation_count == 0 and worker in self._retiring:
             worker.process.kill("it is not needed any more")
 
     async def _add_worker(self) -> None:
@@ -234,6 +277,10 @@ class WorkerLane:
             self._workers.remove(worker)
         self._retiring.discard(worker)
         self._start_missing()
+
+
+def _full() -> FenchelError:
+    return overloaded("ExecuteFullError", TOO_MANY_REQUESTS)
 
 
 def _take(worker: Worker, wish: Reservation) -> Worker:

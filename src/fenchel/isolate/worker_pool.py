@@ -18,10 +18,11 @@ from typing import TypeVar
 
 from fenchel.database import Transaction
 from fenchel.definitions import AnalyzedModule
-from fenchel.errors import internal_error, overloaded
+from fenchel.errors import FenchelError, internal_error, overloaded
 from fenchel.isolate import evaluators
-from fenchel.isolate.action_execution import ActionCall, run_action_on
+from fenchel.isolate.action_execution import ActionCall, ActionRun
 from fenchel.isolate.anticipation import Anticipations
+from fenchel.isolate.attempts import Attempt
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.host import FunctionNames, UdfHost
@@ -42,49 +43,11 @@ from fenchel.udf import ActionCallbacks, HttpExchange, JsError, UdfOutcome, UdfR
 logger = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 0.5
+_LOOK_SECONDS = 0.01
+_WARM_SECONDS_MAX = 10.0
 _EVALUATIONS_MAX = 4
 
-# Attempts beside others while workers are ended from outside.
-_TOGETHER_MAX = 3
-_NOBODYS_FAULT = frozenset(
-    {LossCause.OUTSIDE, LossCause.ISOLATE, LossCause.STARVED, LossCause.REALM}
-)
-# These are known to be the doing of whoever was the only one in the worker.
-_SOLE_FAULTS = frozenset({LossCause.CRASHED, LossCause.MEMORY})
-# A machine that starves a function gets so many times as long for it, again and again.
-_PATIENCE_FACTOR = 4
-_PATIENCE_MAX = 16
-
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
-    """`number` counts from 1. Alone for the rest once a neighbour or itself may have been the
-    reason; also when signals keep coming, for they may be the kernel's, out of memory. `patience`:
-    time by the clock for each second of processor time.
-    """
-
-    number: int = 1
-    is_alone: bool = False
-    patience: int = 1
-
-    def after(self, lost: WorkerLost) -> _Attempt:
-        is_outside = lost.cause is LossCause.OUTSIDE and self.number < _TOGETHER_MAX
-        is_known = is_outside or lost.cause is LossCause.REALM
-        is_starved = lost.cause is LossCause.STARVED
-        factor = _PATIENCE_FACTOR if is_starved else 1
-        return _Attempt(
-            number=self.number + 1,
-            is_alone=self.is_alone or not (is_known or is_starved),
-            patience=min(self.patience * factor, _PATIENCE_MAX),
-        )
-
-    def is_blamed(self, lost: WorkerLost) -> bool:
-        """Whether this attempt itself must be the reason."""
-        if lost.is_sole and lost.cause in _SOLE_FAULTS:
-            return True
-        return self.is_alone and lost.cause not in _NOBODYS_FAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,22 +86,24 @@ class WorkerPool:
             self._clock,
         )
         count = self._settings.worker_count or len(os.sched_getaffinity(0))
-        self._transactions = WorkerLane("transactions", count, self._supply, self._settings)
+        self._transactions = WorkerLane(
+            "transactions", count, self._supply, self._settings, idle_count_min=1
+        )
         self._actions = WorkerLane(
             "actions",
             count,
             self._supply,
             self._settings,
-            relief_count_max=self._settings.action_relief_workers_max,
         )
         self._egress = Egress(runtime.settings.egress)
         self._anticipations = Anticipations()
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
-        self._watchdog: asyncio.Task[None] | None = None
+        self._watchdogs: tuple[asyncio.Task[None], ...] = ()
         self._active_count = 0
         self._is_closing = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._has_work = asyncio.Event()
 
     async def start(self) -> None:
         """Return when queries and mutations can run. Raises: FenchelError if no worker gets ready
@@ -149,8 +114,10 @@ class WorkerPool:
         if sandbox.missing:
             logger.warning("user code runs without: %s", ", ".join(sandbox.missing))
         self._supply.start()
-        self._watchdog = asyncio.get_running_loop().create_task(
-            self._watch(), name="isolate-watchdog"
+        loop = asyncio.get_running_loop()
+        self._watchdogs = (
+            loop.create_task(self._watch(), name="isolate-watchdog"),
+            loop.create_task(self._look(), name="isolate-turn-watch"),
         )
         try:
             async with asyncio.timeout(self._settings.worker_start_seconds_max):
@@ -169,11 +136,25 @@ class WorkerPool:
             logger.info("closing the isolate pool with running executions=%d", self._active_count)
         await self._transactions.close()
         await self._actions.close()
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            await asyncio.gather(self._watchdog, return_exceptions=True)
+        for task in self._watchdogs:
+            task.cancel()
+        await asyncio.gather(*self._watchdogs, return_exceptions=True)
         await self._supply.close()
         await self._egress.close()
+
+    async def warm(self, bundle: CodeBundle) -> None:
+        """Load a bundle wherever queries and mutations may run next: returns when it is there, or
+        when that takes too long; what cannot be loaded is told to its first caller.
+        """
+        try:
+            async with asyncio.timeout(_WARM_SECONDS_MAX):
+                await asyncio.gather(
+                    self._transactions.warm(bundle),
+                    self._actions.warm(bundle),
+                    self._supply.warm(bundle),
+                )
+        except (TimeoutError, FenchelError, WorkerLost) as error:
+            logger.warning("no bundle ahead key=%s error=%r", bundle.key[:12], error)
 
     # Functions
 
@@ -198,18 +179,18 @@ class WorkerPool:
             host=host,
             deployment=self._deployment,
         )
-        with self._counted():
+        with self._counted(is_new=request.context.is_root and not is_nested):
             outcome = await self._run_to_outcome(
                 lambda attempt: self._run_once(call, attempt, is_nested=is_nested),
-                _Attempt(),
+                Attempt(),
                 request.path.stripped,
             )
         return UdfOutcome(result=outcome) if isinstance(outcome, JsError) else outcome
 
     async def _run_to_outcome(
         self,
-        attempt: Callable[[_Attempt], Awaitable[_T]],
-        first: _Attempt,
+        attempt: Callable[[Attempt], Awaitable[_T]],
+        first: Attempt,
         function: str | None = None,
     ) -> _T | JsError:
         """What an attempt gives. A lost one is repeated until one that was alone is to blame or the
@@ -231,7 +212,7 @@ class WorkerPool:
                 current = current.after(lost)
 
     async def _run_once(
-        self, call: TransactionCall, attempt: _Attempt, *, is_nested: bool
+        self, call: TransactionCall, attempt: Attempt, *, is_nested: bool
     ) -> UdfOutcome:
         """One attempt; what it wrote, and what it counted as read, is gone if its worker dies."""
         is_mutation = call.request.udf_type is UdfType.MUTATION
@@ -245,17 +226,14 @@ class WorkerPool:
             is_alone=attempt.is_alone,
             is_nested=is_nested and not attempt.is_alone,
             is_again=attempt.number > 1,
+            client=call.request.client,
         )
         async with self._transactions.reserve(wish) as worker:
             if is_mutation:
                 call.transaction.begin_subtransaction()
             try:
-                again = replace(call, patience=attempt.patience, is_fresh=True)
                 outcome = await run_in_transaction(
-                    worker,
-                    call if attempt.number == 1 else again,
-                    self._settings,
-                    anticipation,
+                    worker, _call_of(attempt, call), self._settings, anticipation
                 )
             except BaseException as error:
                 if is_mutation:
@@ -304,12 +282,29 @@ class WorkerPool:
             egress=self._egress,
             exchange=exchange,
         )
-        with self._counted():
-            async with self._actions.reserve(Reservation(bundle_key=bundle.key)) as worker:
-                try:
-                    return await run_action_on(worker, call, self._settings)
-                except WorkerLost as lost:
-                    raise internal_error(f"The worker that ran this action died: {lost}") from lost
+        with self._counted(is_new=request.context.is_root):
+            return await self._run_action(ActionRun(call, self._settings), call)
+
+    async def _run_action(self, run: ActionRun, call: ActionCall) -> UdfOutcome:
+        """It begins anew only where nothing of it was heard."""
+        attempt = Attempt()
+        try:
+            while True:
+                wish = Reservation(
+                    bundle_key=call.bundle.key,
+                    is_again=attempt.number > 1,
+                    client=call.request.client,
+                )
+                async with self._actions.reserve(wish) as worker:
+                    try:
+                        return await run.run_on(worker, is_movable=attempt.is_movable)
+                    except WorkerLost as lost:
+                        if lost.cause is not LossCause.MOVED:
+                            message = f"The worker that ran this action died: {lost}"
+                            raise internal_error(message) from lost
+                        attempt = attempt.after(lost)
+        finally:
+            run.close()
 
     # Pushed code
 
@@ -344,7 +339,7 @@ class WorkerPool:
         to be sane.
         """
 
-        async def attempt(_: _Attempt) -> _T | JsError:
+        async def attempt(_: Attempt) -> _T | JsError:
             worker = await self._supply.take(lambda _: None)
             try:
                 return await run(worker, bundle, self._settings)
@@ -353,23 +348,27 @@ class WorkerPool:
 
         with self._counted():
             async with self._evaluations:
-                return await self._run_to_outcome(attempt, _Attempt(is_alone=True))
+                return await self._run_to_outcome(attempt, Attempt(is_alone=True))
 
     # Watching
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """One running request. Raises: WorkerOverloaded if the pool is closing."""
-        if self._is_closing:
+    def _counted(self, *, is_new: bool = True) -> Iterator[None]:
+        """One running request. Raises: WorkerOverloaded if the pool is closing and this is no part
+        of one that runs.
+        """
+        if self._is_closing and is_new:
             raise overloaded("WorkerOverloaded", TOO_MANY_REQUESTS)
         self._active_count += 1
         self._idle.clear()
+        self._has_work.set()
         try:
             yield
         finally:
             self._active_count -= 1
             if self._active_count == 0:
                 self._idle.set()
+                self._has_work.clear()
 
     def statistics(self) -> PoolStatistics:
         """What the pool does at this moment."""
@@ -386,6 +385,29 @@ class WorkerPool:
             now = self._clock.monotonic()
             for worker in self._supply.workers():
                 worker.watch(now)
-            self._actions.relieve()
-            self._transactions.replace_worn()
-            self._actions.replace_worn()
+            for lane in (self._transactions, self._actions):
+                lane.replace_worn()
+                lane.retire_idle(now)
+
+    async def _look(self) -> None:
+        """Closer than `_watch`, and only while something runs."""
+        while True:
+            await self._has_work.wait()
+            await self._clock.sleep(_LOOK_SECONDS)
+            now = self._clock.monotonic()
+            for worker in self._supply.workers():
+                worker.look(now)
+            self._transactions.relieve(now)
+            self._actions.relieve(now)
+
+
+def _call_of(attempt: Attempt, call: TransactionCall) -> TransactionCall:
+    """Who lost a worker for another reason than a neighbour's turn does not run in old realms."""
+    if attempt.number == 1:
+        return call
+    return replace(
+        call,
+        patience=attempt.patience,
+        is_fresh=attempt.number - attempt.moves > 1,
+        is_movable=attempt.is_movable,
+    )

@@ -141,6 +141,12 @@ class WorkerProcess:
             self._transport.write(b"".join(self._outbox))
         self._outbox.clear()
 
+    def read_marker(self) -> int:
+        """Id of the execution whose turn began last, for all that the worker says. The process is
+        alive.
+        """
+        return self._process.read_marker()
+
     async def drain(self) -> None:
         """Return when the worker keeps up with what was sent; at once in the usual case or when it
         is dead.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from fenchel.errors import FenchelError
+from fenchel.isolate.code_bundle import CodeBundle
+from fenchel.isolate.execution import WorkerLost
 from fenchel.isolate.worker import Worker
 from fenchel.runtime import Clock
 
@@ -14,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 _BACKOFF_SECONDS_INITIAL = 0.1
 _BACKOFF_SECONDS_MAX = 5.0
+# Bundles that a new worker gets ahead of its first execution; it keeps one more.
+_WARM_BUNDLES_MAX = 2
 
 StartWorker = Callable[[Callable[[Worker], None]], Awaitable[Worker]]
 
@@ -21,6 +26,8 @@ StartWorker = Callable[[Callable[[Worker], None]], Awaitable[Worker]]
 class WorkerSupply:
     """Start value: empty. `start` begins to make the first spare; `take` hands it out and makes the
     next.
+
+    A spare has loaded the bundles that were warmed last.
 
     Invariant: `_workers` holds every worker that was started and is not known to be dead, spare
     included.
@@ -36,6 +43,7 @@ class WorkerSupply:
         self._refiller: asyncio.Task[None] | None = None
         self._workers: set[Worker] = set()
         self._dying: set[Worker] = set()
+        self._warm: OrderedDict[str, CodeBundle] = OrderedDict()
         self._death_listeners: dict[Worker, Callable[[Worker], None]] = {}
 
     def start(self) -> None:
@@ -53,6 +61,15 @@ class WorkerSupply:
             self._death_listeners[worker] = on_death
             self._refill.set()
             return worker
+
+    async def warm(self, bundle: CodeBundle) -> None:
+        """Load it in the spare, and in all that come. Raises: FenchelError; WorkerLost."""
+        self._warm[bundle.key] = bundle
+        self._warm.move_to_end(bundle.key)
+        if len(self._warm) > _WARM_BUNDLES_MAX:
+            self._warm.popitem(last=False)
+        if self._spare is not None:
+            await self._spare.preload(bundle)
 
     def workers(self) -> list[Worker]:
         """All living workers, for the watchdog."""
@@ -76,8 +93,8 @@ class WorkerSupply:
             await self._clock.sleep(backoff_seconds)
             await self._forget_dead()
             try:
-                worker = await self._start_worker(self._on_death)
-            except FenchelError as error:
+                worker = await self._start_warm()
+            except (FenchelError, WorkerLost) as error:
                 backoff_seconds = min(
                     max(backoff_seconds * 2, _BACKOFF_SECONDS_INITIAL), _BACKOFF_SECONDS_MAX
                 )
@@ -88,10 +105,18 @@ class WorkerSupply:
             backoff_seconds = 0.0
             await self._offer(worker)
 
+    async def _start_warm(self) -> Worker:
+        """Raises: FenchelError; WorkerLost."""
+        worker = await self._start_worker(self._on_death)
+        if worker.is_alive:
+            self._workers.add(worker)
+        for bundle in list(self._warm.values()):
+            await worker.preload(bundle)
+        return worker
+
     async def _offer(self, worker: Worker) -> None:
         if not worker.is_alive:
             return
-        self._workers.add(worker)
         async with self._spare_ready:
             self._spare = worker
             self._refill.clear()

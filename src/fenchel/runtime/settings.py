@@ -96,6 +96,8 @@ class IsolateSettings:
     worker_resident_bytes_worn: int = 512 * MEBIBYTE
     worker_seconds_max: float = 86_400.0
     worker_executions_max: int = 1_000_000
+    # One that had nothing to do for so long ends; the last one for queries and mutations stays.
+    worker_idle_seconds_max: float = 600.0
     # Contexts served by one isolate before its garbage costs more than a new isolate.
     contexts_per_isolate_max: int = 50
     contexts_ahead: int = 3
@@ -107,9 +109,13 @@ class IsolateSettings:
     hang_grace_seconds: float = 1.0
     # JavaScript of one worker runs on one thread; more than this only keeps isolates alive.
     executions_per_worker_max: int = 16
-    # Further workers for actions while the JavaScript of others keeps theirs computing; beyond it
-    # new actions are refused as overload.
-    action_relief_workers_max: int = 4
+    # Processor time of a turn after which those who share its worker go elsewhere and nothing new
+    # comes (decision 0032).
+    shared_turn_seconds_max: float = 0.015
+    # Further workers while such turns hold up theirs, for queries and mutations and for actions
+    # each, and how long they stay after the last one; beyond these all wait.
+    relief_workers_max: int = 4
+    relief_seconds: float = 60.0
     queue_count_max: int = 2_000
     queue_wait_seconds_max: float = 5.0
     argument_bytes_max: int = 16 * MEBIBYTE

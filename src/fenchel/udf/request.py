@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from fenchel.auth import Anonymous, Identity, is_admin
+from fenchel.auth import Anonymous, Identity, User, is_admin
 from fenchel.definitions import FunctionPath
 from fenchel.udf.http_action import OpenedFile
 from fenchel.udf.log_line import LogLine
@@ -60,6 +60,15 @@ class UdfRequest:
     journal: QueryJournal = field(default_factory=QueryJournal)
     on_log_line: Callable[[LogLine], None] | None = None
     component_args: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def client(self) -> str:
+        """Who shares a place in the queues with this request: a user by the token, everyone else by
+        the address, and work that no client asked for.
+        """
+        if isinstance(self.identity, User):
+            return self.identity.user.token_identifier
+        return self.context.client_ip or ""
 
     def identity_for(self, callee: FunctionPath) -> Identity:
         """Whom a function that this one calls sees: between components nobody, unless the caller

@@ -19,6 +19,7 @@ import type {
 import { IsolateLost, TurnTimeout } from "./realm_context.ts";
 import type { CallArgument, HostCallHandler, RealmContext } from "./realm_context.ts";
 import type { SyncChannel } from "./sync_channel.ts";
+import type { TurnMarker } from "./turn_marker.ts";
 import { DamagedRealm, readTurnOutput } from "./turn_output.ts";
 
 /** Sends one frame of this execution to the backend. */
@@ -27,6 +28,7 @@ export type Send = (type: number, fields: readonly (string | Buffer)[]) => void;
 export interface Wiring {
   send: Send;
   syncChannel: SyncChannel;
+  marker: TurnMarker;
   /** The execution is over; its id may be forgotten. */
   onEnd: () => void;
   /** The execution made its isolate run out of memory: all others in it are lost. */
@@ -125,6 +127,7 @@ export class Execution {
 
   #turn(command: number, ...args: CallArgument[]): void {
     if (this.#isOver) return;
+    this.#wiring.marker.show(this.#id);
     const start = threadMs();
     const timeoutMs = this.#budgetMs();
     let output: string | undefined;

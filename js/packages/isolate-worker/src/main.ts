@@ -8,10 +8,12 @@ import type { Frame } from "./frames.ts";
 import { MessageType, PROTOCOL_VERSION } from "./protocol.ts";
 import { runtimeDigest } from "./snapshot.ts";
 import { SyncChannel } from "./sync_channel.ts";
+import { TurnMarker } from "./turn_marker.ts";
 import { Worker } from "./worker.ts";
 
 const ASYNC_FD = 3;
 const SYNC_FD = 4;
+const MARKER_FD = 5;
 
 setEngineFlags();
 
@@ -20,20 +22,38 @@ const decoder = new FrameDecoder();
 const outbox: Buffer[] = [];
 let isPreparing = false;
 
-const worker = new Worker((type, id, fields) => {
+function send(type: number, id: number, fields: readonly (string | Buffer)[]): void {
   if (outbox.length === 0) queueMicrotask(flush);
   outbox.push(encodeFrame(type, id, fields));
-}, new SyncChannel(SYNC_FD));
+}
+
+const worker = new Worker(send, new SyncChannel(SYNC_FD), new TurnMarker(MARKER_FD));
 
 /** Sends the frames of this turn in one write. */
 function flush(): void {
+  if (outbox.length === 0) return;
   const frames = outbox.splice(0);
   socket.write(frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames));
 }
 
 function handle(frame: Frame): void {
   if (frame.type === MessageType.Shutdown) process.exit(0);
+  // What is done must not wait for the turn of another, which may be long.
+  flush();
   worker.handle(frame);
+}
+
+/** Without the turns of those who left meanwhile, as they do while another's turn is long. */
+function stillWanted(frames: Frame[]): Frame[] {
+  if (frames.length === 1) return frames;
+  const left = new Set(
+    frames.filter(({ type }) => type === MessageType.Cancel).map(({ id }) => id),
+  );
+  return frames.filter(({ type, id }) => !(isTurn(type) && left.has(id)));
+}
+
+function isTurn(type: number): boolean {
+  return type === MessageType.Execute || type === MessageType.Results;
 }
 
 function schedulePreparation(): void {
@@ -49,7 +69,7 @@ function prepare(): void {
 }
 
 socket.on("data", (chunk) => {
-  for (const frame of decoder.push(chunk)) handle(frame);
+  for (const frame of stillWanted(decoder.push(chunk))) handle(frame);
   schedulePreparation();
 });
 socket.on("end", () => process.exit(0));

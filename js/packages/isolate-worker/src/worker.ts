@@ -12,6 +12,7 @@ import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
 import type { AheadMeta, BundleHeader, CallAhead, ExecuteHeader, ResultsMeta } from "./protocol.ts";
 import type { SyncChannel } from "./sync_channel.ts";
+import type { TurnMarker } from "./turn_marker.ts";
 import { WarmBudget } from "./warm/warm_realms.ts";
 
 export type SendFrame = (type: number, id: number, fields: readonly (string | Buffer)[]) => void;
@@ -19,13 +20,15 @@ export type SendFrame = (type: number, id: number, fields: readonly (string | Bu
 export class Worker {
   readonly #send: SendFrame;
   readonly #syncChannel: SyncChannel;
+  readonly #marker: TurnMarker;
   readonly #bundles = new Map<number, Bundle>();
   readonly #warmBudget = new WarmBudget();
   readonly #executions = new Map<number, Execution>();
 
-  constructor(send: SendFrame, syncChannel: SyncChannel) {
+  constructor(send: SendFrame, syncChannel: SyncChannel, marker: TurnMarker) {
     this.#send = send;
     this.#syncChannel = syncChannel;
+    this.#marker = marker;
   }
 
   /** Handles one message. Raises FrameError when the backend broke the protocol. */
@@ -89,9 +92,11 @@ export class Worker {
       this.#send(MessageType.Outcome, frame.id, [JSON.stringify(outcome), result]);
       return;
     }
+    this.#marker.show(frame.id);
     const execution = new Execution(frame.id, header, bundle, {
       send: (type, fields) => this.#send(type, frame.id, fields),
       syncChannel: this.#syncChannel,
+      marker: this.#marker,
       onEnd: () => this.#executions.delete(frame.id),
       onIsolateLost: (generation) => this.#loseAll(generation),
     });

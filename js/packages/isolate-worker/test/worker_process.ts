@@ -2,6 +2,8 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import type { Duplex } from "node:stream";
+import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import type { LogLine } from "../../udf-runtime/src/host_interface.ts";
 import { FrameDecoder, encodeFrame } from "../src/frames.ts";
@@ -69,6 +71,14 @@ function fieldsAhead(turns: CallAhead[][]): string[] {
   return [JSON.stringify(meta), ...turns.flat().flatMap((call) => [call.argsJson, call.payload])];
 }
 
+/** A file without a name, as the backend passes it: where the worker says whose turn it is. */
+function openMarker(): number {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "marker-"));
+  const descriptor = fs.openSync(path.join(folder, "turn"), "w+");
+  fs.rmSync(folder, { recursive: true });
+  return descriptor;
+}
+
 export class WorkerProcess {
   readonly child: ChildProcess;
   ready: Record<string, unknown> = {};
@@ -80,6 +90,7 @@ export class WorkerProcess {
   #nextId = 1;
 
   private constructor() {
+    const marker = openMarker();
     this.child = spawn(
       process.execPath,
       [...WORKER_FLAGS, path.join(BUNDLED, "isolate-worker.cjs")],
@@ -90,10 +101,12 @@ export class WorkerProcess {
           process.env["WORKER_STDERR"] === undefined ? "ignore" : "inherit",
           "pipe",
           "pipe",
+          marker,
         ],
         env: { TZ: "UTC" },
       },
     );
+    fs.closeSync(marker);
     this.#socket = this.child.stdio[3] as unknown as Duplex;
     this.#socket.on("data", (chunk: Buffer) => {
       for (const frame of this.#decoder.push(chunk)) this.#receive(frame);
