@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -21,7 +20,6 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import (
-    ActionCallbacks,
     ExecutionContext,
     FileAccess,
     FunctionResult,
@@ -441,106 +439,6 @@ receive()
     async with bench(tmp_path, body, settings) as b:
         outcomes = await asyncio.gather(b.run(), b.run())
         assert [outcome.result for outcome in outcomes] == [FunctionResult("1")] * 2
-
-
-SPIN = """
-def spin(id):
-    os.pwrite(5, id.to_bytes(4, "little"), 0)
-    while True:
-        pass
-"""
-UNHURRIED = dataclasses.replace(SETTINGS, user_time_seconds_max=60.0, action_seconds_max=60.0)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    clock = Runtime().clock
-    while not is_so():
-        await clock.sleep(0)
-
-
-async def first_of(*tasks: asyncio.Task[UdfOutcome]) -> asyncio.Task[UdfOutcome]:
-    """The one that has an outcome first; the others are given up."""
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    (first,) = done
-    return first
-
-
-@pytest.mark.parametrize("udf_type", [UdfType.QUERY, UdfType.MUTATION])
-async def test_who_waits_for_the_endless_turn_of_another_runs_elsewhere(
-    tmp_path: Path, udf_type: UdfType
-) -> None:
-    body = f"""{COUNT_STARTS}{SPIN}
-first = await_execution()
-if count_start() == 1:
-    await_execution()
-    spin(first)
-outcome(first, b'2')
-receive()
-"""
-    async with bench(tmp_path, body, UNHURRIED) as b:
-        endless, other = (asyncio.create_task(b.run(udf_type)) for _ in range(2))
-        assert await first_of(endless, other) is other
-        assert other.result().result == FunctionResult("2")
-
-
-async def test_who_gets_an_answer_while_another_computes_runs_elsewhere(tmp_path: Path) -> None:
-    body = f"""{COUNT_STARTS}{SPIN}
-calling = await_execution()
-if count_start() == 1:
-    send(67, calling, [[1, "1.0/runUdf"]], {{"udfType": "query", "name": "m:f", "args": {{}}}})
-    spin(await_execution())
-outcome(calling, b'2')
-receive()
-"""
-    async with bench(tmp_path, body, UNHURRIED) as b:
-        calling = asyncio.create_task(b.run())
-        await b.host.nested_has_begun.wait()
-        endless = asyncio.create_task(b.run())
-        (worker,) = b.pool._transactions._workers
-        await until(lambda: worker.is_stalled)
-        assert not calling.done()
-        b.host.nested_may_end.set()
-        assert await first_of(endless, calling) is calling
-        assert calling.result().result == FunctionResult("2")
-
-
-async def test_an_action_runs_elsewhere_only_if_nothing_was_heard_of_it(tmp_path: Path) -> None:
-    line = '{"level": "LOG", "messages": ["x"], "timestampMs": 1}'
-    body = f"""{COUNT_STARTS}{SPIN}
-first = await_execution()
-if count_start() == 1:
-    heard, unheard = await_execution(), await_execution()
-    send(68, heard, [{line}])
-    spin(first)
-outcome(first, b'2')
-receive()
-"""
-    async with bench(tmp_path, body, UNHURRIED) as b:
-        tasks = [
-            asyncio.create_task(
-                b.pool.run_action(
-                    BUNDLE, b.request(UdfType.ACTION), cast(ActionCallbacks, None), b.host
-                )
-            )
-            for _ in range(3)
-        ]
-        assert await first_of(*tasks) is tasks[2]
-
-
-async def test_workers_beside_endless_turns_are_bounded(tmp_path: Path) -> None:
-    settings = dataclasses.replace(UNHURRIED, relief_workers_max=1, executions_per_worker_max=1)
-    async with bench(tmp_path, f"{SPIN}\nspin(await_execution())", settings) as b:
-        tasks = [asyncio.create_task(b.run()) for _ in range(4)]
-        lane = b.pool._transactions
-        await until(lambda: [w.is_stalled for w in lane._workers] == [True, True])
-        statistics = b.pool.statistics()
-        assert (statistics.running_transactions, statistics.waiting) == (2, 2)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_closing_pool_lets_work_end_and_refuses_more(tmp_path: Path) -> None:
