@@ -101,8 +101,7 @@ async def load_state(
         persistence=persistence,
         memory=memory,
         counts=TableCounts(await persistence.load_summaries(), ts),
-        latest_documents_bytes_max=runtime.settings.database.latest_documents_bytes_max,
-        recent_seconds=runtime.settings.database.recent_snapshot_seconds,
+        settings=runtime.settings.database,
         older=OlderIndexes(ts, persistence, older_indexes),
     )
     return LoadedState(snapshots=snapshots, is_fresh=stored is None)

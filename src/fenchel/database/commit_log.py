@@ -13,7 +13,7 @@ import msgspec
 
 from fenchel.database.index_write_log import IndexWriteLog
 from fenchel.database.read_set import IndexWrite, ReadSet
-from fenchel.documents import Timestamp
+from fenchel.documents import IntervalSet, Timestamp
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime.settings import DatabaseSettings
 
@@ -95,6 +95,23 @@ class CommitLog:
             if earlier is not None:
                 found, through_ts = earlier, Timestamp(earlier.ts - 1)
         return found
+
+    def is_quiet(
+        self,
+        index_id: bytes,
+        intervals: IntervalSet,
+        *,
+        after_ts: Timestamp,
+        through_ts: Timestamp,
+    ) -> bool:
+        """Whether surely no write in (after_ts, through_ts] touches the intervals of the index.
+
+        Cheap: it gives up where looking would cost more than loading the intervals again.
+        """
+        if after_ts < self.start_ts:
+            return False
+        log = self._by_index.get(index_id)
+        return log is None or log.is_quiet(intervals, after_ts=after_ts, through_ts=through_ts)
 
     def trim(self, now_ns: int) -> Timestamp:
         """Forget what is too old, or old enough in a log that is too large. Returns `start_ts`."""

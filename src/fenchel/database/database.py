@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, asynccontextmanager
 
 from fenchel.database.bootstrap import create_system_tables, load_state
 from fenchel.database.commit import prepare_bump, prepare_commit
-from fenchel.database.commit_log import CommitLog
 from fenchel.database.committer import Committer
 from fenchel.database.in_memory_indexes import InMemoryIndexes
 from fenchel.database.metadata import Metadata
@@ -43,7 +42,7 @@ class Database:
         self.runtime = runtime
         self._virtual_tables = virtual_tables
         self.snapshots = snapshots
-        self._log = CommitLog(snapshots.latest_ts, settings)
+        self._log = snapshots.log
         self._subscriptions = SubscriptionManager(
             self._log, count_max=settings.subscription_count_max
         )

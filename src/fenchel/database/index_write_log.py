@@ -16,6 +16,8 @@ from fenchel.database.read_set import IndexWrite, touches
 from fenchel.documents import IntervalSet, Timestamp
 
 _RUN_LENGTH: Final = 128
+# What `is_quiet` looks at: about as long as loading a page takes.
+_QUIET_RUNS_MAX: Final = 8
 
 
 def keys_of(write: IndexWrite) -> Iterator[bytes]:
@@ -125,6 +127,28 @@ class IndexWriteLog:
                 if after_ts < write.ts <= through_ts and touches(intervals, write):
                     return write
         return None
+
+    def is_quiet(
+        self, intervals: IntervalSet, *, after_ts: Timestamp, through_ts: Timestamp
+    ) -> bool:
+        """Whether surely no write in (after_ts, through_ts] touches the intervals; False, too, if
+        there were so many writes that it takes long to tell.
+        """
+        if self.last_ts <= after_ts:
+            return True
+        first = bisect_right(self._runs, after_ts, key=_last_ts)
+        if len(self._runs) - first > _QUIET_RUNS_MAX:
+            return False
+        for run in islice(self._runs, first, None):
+            if not run.may_touch(intervals):
+                continue
+            writes = run.writes
+            for place in range(bisect_right(writes, after_ts, key=_write_ts), len(writes)):
+                if writes[place].ts > through_ts:
+                    return True
+                if touches(intervals, writes[place]):
+                    return False
+        return True
 
     def discard_after(self, ts: Timestamp) -> None:
         """Remove the writes behind `ts`."""

@@ -13,7 +13,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from fenchel.database.commit import DocumentChange
+from fenchel.database.commit_log import CommitLog
 from fenchel.database.in_memory_indexes import OlderIndexes
+from fenchel.database.index_pages import IndexPages, PageKey
 from fenchel.database.latest_documents import LatestDocuments
 from fenchel.database.metadata import Index, Metadata, Table
 from fenchel.database.snapshot_bounds import SnapshotBounds
@@ -26,6 +28,7 @@ from fenchel.persistence import (
     SummaryRow,
     WriteBatch,
 )
+from fenchel.runtime.settings import DatabaseSettings
 
 
 class _MetadataVersion(NamedTuple):
@@ -103,6 +106,7 @@ class Snapshot:
     counts: TableCounts
     bounds: SnapshotBounds
     latest: LatestDocuments
+    pages: IndexPages
     older: OlderIndexes
 
     async def load_document(
@@ -117,7 +121,7 @@ class Snapshot:
             if found is not None:
                 self.bounds.check(self.ts)
                 return found
-        page = await self.load_index_page(table, by_id, interval, is_descending=False, limit=1)
+        page = await self._load_page(table, PageKey(by_id.index_id, interval, False, 1))
         if not page.revisions:
             return None
         revision = page.revisions[0]
@@ -131,17 +135,31 @@ class Snapshot:
     ) -> IndexPage:
         """Committed documents of the interval in scan order, at most `limit`.
 
-        Raises: OutOfRetention if the snapshot was given up before the read had ended.
+        Callers share the page and leave it as it is. Raises: OutOfRetention if the snapshot was
+        given up before the read had ended.
         """
+        key = PageKey(index.index_id, interval, is_descending, limit)
+        if table.is_in_memory:
+            return await self._load_page(table, key)
+        page = self.pages.find(key, self.ts)
+        if page is not None:
+            self.bounds.check(self.ts)
+            return page
+        page = await self._load_page(table, key)
+        self.pages.add(key, page, self.ts)
+        return page
+
+    async def _load_page(self, table: Table, key: PageKey) -> IndexPage:
+        index_id, interval, is_descending, limit = key
         if table.is_in_memory and self.ts >= self.memory.min_ts:
             self.bounds.check(self.ts)
             return self.memory.load_page(
-                index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
+                index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
             )
         source = self.older if table.is_in_memory else self.persistence
         try:
             page = await source.load_index_page(
-                index.index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
+                index_id, interval, ts=self.ts, is_descending=is_descending, limit=limit
             )
         except Exception:
             # An index entry may lead to a document that was deleted under the reader.
@@ -174,8 +192,7 @@ class SnapshotManager:
         persistence: Persistence,
         memory: MemoryStore,
         counts: TableCounts,
-        latest_documents_bytes_max: int,
-        recent_seconds: float,
+        settings: DatabaseSettings,
         older: OlderIndexes,
     ) -> None:
         self.latest_ts = ts
@@ -185,9 +202,12 @@ class SnapshotManager:
         self._history = [_MetadataVersion(ts, metadata)]
         self._persistence = persistence
         self._memory = memory
-        self._recent_ns = int(recent_seconds * 1e9)
+        self._recent_ns = int(settings.recent_snapshot_seconds * 1e9)
         self._older = older
-        self._latest_documents = LatestDocuments(latest_documents_bytes_max, ts)
+        self._latest_documents = LatestDocuments(settings.latest_documents_bytes_max, ts)
+        # What the committer appends to: it knows of every commit before it is published.
+        self.log = CommitLog(ts, settings)
+        self._pages = IndexPages(settings.index_pages_bytes_max, self.log)
         # The snapshot at `latest_ts`, once somebody has asked for it.
         self._newest: Snapshot | None = None
 
@@ -209,6 +229,7 @@ class SnapshotManager:
             counts=self.counts,
             bounds=self.bounds,
             latest=self._latest_documents,
+            pages=self._pages,
             older=self._older,
         )
         if ts == self.latest_ts:
@@ -256,4 +277,5 @@ class SnapshotManager:
         assert all(a.ts < b.ts for a, b in pairwise(self._history))
         self._memory.check_invariants()
         self._latest_documents.check_invariants()
+        self._pages.check_invariants()
         self.bounds.check_invariants()

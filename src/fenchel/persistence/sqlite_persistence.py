@@ -37,6 +37,8 @@ _FILE_NAME: Final = "fenchel.sqlite3"
 _LAYOUT_VERSION: Final = 1
 # The longest time the reader waits for the writer's checkpoint or recovery.
 _BUSY_MILLISECONDS: Final = 10_000
+# SQLite's own 2 MiB hold the index of few thousand documents; beyond it each page is a system call.
+_READER_CACHE_KIBIBYTES: Final = 32 << 10
 
 # Database specification 9.1; size and creation time stand beside the value so that reading needs no
 # decoding. WITHOUT ROWID: each table is its primary key's tree, no second look-up.
@@ -126,6 +128,7 @@ class SqlitePersistence:
             writer = _open_writer(path)
             reader = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
             reader.set_busy_timeout(_BUSY_MILLISECONDS)
+            reader.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIBIBYTES}")
         except apsw.Error as error:
             lock.release()
             raise not_writable(directory, str(error)) from error

@@ -68,6 +68,8 @@ class DatabaseSettings:
     document_cache_bytes_max: int = 128 * MEBIBYTE
     # Of those the ones that a get finds without looking into an index; mostly the same objects.
     latest_documents_bytes_max: int = 64 * MEBIBYTE
+    # Index pages with their documents, mostly the same objects too.
+    index_pages_bytes_max: int = 64 * MEBIBYTE
     # Live read sets; beyond it, SubscriptionsWorkerFullError.
     subscription_count_max: int = 1_000_000
 
