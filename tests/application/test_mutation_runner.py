@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from fenchel.application import SessionRequest
 from fenchel.errors import ConflictError, FenchelError
@@ -280,9 +281,9 @@ class TestSessionRequests:
 
 async def test_an_unusable_path_is_a_bad_request(backend: Backend) -> None:
     with pytest.raises(FenchelError, match="BadConvexFunctionIdentifier"):
-        await backend.application.run_mutation(replace(call("increment"), path="a-b:c"))
+        await backend.application.run_mutation(structs.replace(call("increment"), path="a-b:c"))
 
 
 async def test_components_are_not_found(backend: Backend) -> None:
     with pytest.raises(FenchelError, match="ComponentPathNotFound"):
-        await backend.application.run_mutation(replace(call("increment"), component="hits"))
+        await backend.application.run_mutation(structs.replace(call("increment"), component="hits"))

@@ -139,7 +139,7 @@ async def test_watching_a_table_changes_with_every_change_of_it(backend: Backend
     await backend.mutate("patch", {"id": id_text, "text": "b"})
     assert not subscription.is_valid
     second = await backend.application.run_query(watch)
-    assert second.fingerprint != first.fingerprint
+    assert second.read_fingerprint() != first.read_fingerprint()
 
 
 async def test_functions_are_described(backend: Backend) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from fenchel.database import Transaction
 from fenchel.isolate.anticipation import Anticipation, Turn

@@ -6,9 +6,9 @@ import asyncio
 import itertools
 import os
 import signal
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime, Settings

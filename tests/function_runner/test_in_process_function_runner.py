@@ -4,11 +4,12 @@ it.
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fenchel.auth.identity import Unknown, User, UserIdentity
 from fenchel.function_runner import AllowedVisibility
@@ -296,7 +297,7 @@ class TestPush:
         await app.runner.run_udf(request, transaction, app.host)
         token = app.database.token(transaction)
         changed = tuple(
-            replace(module, source=module.source.replace('"hidden"', '"changed"'))
+            dataclasses.replace(module, source=module.source.replace('"hidden"', '"changed"'))
             for module in bundled_app()
         )
         await deploy(app, changed)

@@ -102,7 +102,7 @@ class FakeApplication:
             ts=LATEST_TS,
             token=token,
             journal=None,
-            fingerprint=b"",
+            read_fingerprint=bytes,
             is_identity_free=True,
             repeat=self.repeat,
         )

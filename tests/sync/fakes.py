@@ -40,7 +40,7 @@ def query_run(
         ts=Timestamp(ts),
         token=token(ts),
         journal=journal,
-        fingerprint=value_json.encode(),
+        read_fingerprint=value_json.encode,
         is_identity_free=is_identity_free,
     )
 

@@ -157,7 +157,7 @@ class Application:
             ts=ts,
             token=query.token,
             journal=self._runners.queries.seal_journal(query.outcome.journal),
-            fingerprint=query.fingerprint,
+            read_fingerprint=lambda: query.fingerprint,
             is_identity_free=not query.outcome.observed_identity,
             repeat=answer.repeat if is_present else None,
         )

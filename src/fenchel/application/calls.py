@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from fenchel.auth import Identity
 from fenchel.database import Token
 from fenchel.documents import Timestamp
@@ -27,8 +29,7 @@ class FunctionCaller(Enum):
     ACTION = "Action"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionCall:
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call from outside.
 
     `path` is the text of the client (`messages:list`); `component` is "" for the root. `args_json`
@@ -79,8 +80,7 @@ class SessionRequest:
     request_id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientResult:
+class ClientResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the client may see of one execution, already redacted.
 
     `value_json` is Value JSON of the result, "" after a failure. `error_message` is the complete
@@ -95,12 +95,11 @@ class ClientResult:
     log_lines: tuple[LogLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryRun:
+class QueryRun(msgspec.Struct, frozen=True, kw_only=True):
     """A query's result at `ts`, valid as long as `token` can be refreshed.
 
-    `journal` is an opaque text to hand in at the next run. `fingerprint` is the SHA-256 of result
-    and log lines without the request id: equal fingerprints need not be sent again. `repeat` comes
+    `journal` is an opaque text to hand in at the next run. `read_fingerprint` gives the SHA-256 of
+    result and log lines without the request id, whose equals need not be sent again. `repeat` comes
     with a cached result of the present: it says whether an equal call by a caller as entitled may
     be given the same result now, and then counts as that call.
     `is_identity_free`: it would be the same for every other caller with the same rights.
@@ -110,13 +109,12 @@ class QueryRun:
     ts: Timestamp
     token: Token
     journal: str | None
-    fingerprint: bytes
+    read_fingerprint: Callable[[], bytes]
     is_identity_free: bool
     repeat: Callable[[], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MutationRun:
+class MutationRun(msgspec.Struct, frozen=True, kw_only=True):
     """`ts` is the commit timestamp; None if nothing was committed because the function failed."""
 
     result: ClientResult

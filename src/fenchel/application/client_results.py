@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fenchel.application.calls import ClientResult, HttpActionError
 from fenchel.errors import ErrorKind, FenchelError

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from fenchel.application.calls import FunctionCall, FunctionCaller, HttpActionCall
 from fenchel.application.function_log import (
@@ -33,8 +34,7 @@ from fenchel.udf import (
 _HTTP_ROUTER = FunctionPath("", "http.js", "default")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded call: what to run and for whom, independent of the attempt.
 
     `args_json` is JSON text of an array with one object. `scheduled_job` is the job that this call,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from fenchel.application.calls import FunctionCaller
 from fenchel.application.waiting import wait_for_event
@@ -33,8 +33,7 @@ class FunctionLogPage(msgspec.Struct, rename="camel", frozen=True, kw_only=True)
     new_cursor: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """Which function ran, for whom, and when it began; common to all its log entries.
 
     `identifier` is the stripped path; `parent_execution_id` names the action that called it.
@@ -51,8 +50,7 @@ class Execution:
     start_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """How an execution ended. `error` is the full text, never redacted; `conflict` explains an
     attempt that was, or would have been, run again.
     """

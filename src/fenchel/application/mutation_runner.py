@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 from fenchel.application.calls import SessionRequest
 from fenchel.application.executions import Executions, Invocation
@@ -22,8 +25,7 @@ from fenchel.udf import FunctionResult, JsError, UdfOutcome, UdfRequest, UdfType
 from fenchel.values import resolve_commit_ts_json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MutationOutcome:
+class MutationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """`ts` is None if nothing was committed because the function failed."""
 
     outcome: UdfOutcome

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import force_setattr, replace
+
+from fenchel.application.client_results import fingerprint
 from fenchel.database import Database, Token
 from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError
@@ -40,15 +44,26 @@ class QueryKey(NamedTuple):
         return QueryKey(self.path, self.args_json, None, self.journal, self.is_internal_allowed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedQuery:
-    """One outcome, the same at every timestamp in [original_ts, token.ts]."""
+class CachedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome, the same at every timestamp in [original_ts, token.ts].
+
+    `_fingerprint` is filled at the first use of `fingerprint`, which few callers look at.
+    """
 
     outcome: UdfOutcome
     original_ts: Timestamp
     token: Token
-    fingerprint: bytes
     created_seconds: float
+    _fingerprint: bytes | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Equal for outcomes between which no client can tell a difference."""
+        found = self._fingerprint
+        if found is None:
+            found = fingerprint(self.outcome)
+            force_setattr(self, "_fingerprint", found)
+        return found
 
     @property
     def size_bytes(self) -> int:
@@ -58,8 +73,7 @@ class CachedQuery:
         return _ENTRY_OVERHEAD_BYTES + value_bytes + lines
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheAnswer:
+class CacheAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`is_hit` is False for the caller on whose behalf the query ran."""
 
     query: CachedQuery

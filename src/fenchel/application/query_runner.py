@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fenchel.application.client_results import fingerprint
+import msgspec
+
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.function_log import Completion, Execution
 from fenchel.application.query_cache import CachedQuery, QueryCache, QueryKey
@@ -48,8 +49,7 @@ class Repetition:
         return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryAnswer:
+class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`repeat` comes with a success out of the cache."""
 
     query: CachedQuery
@@ -131,7 +131,6 @@ class QueryRunner:
             outcome=outcome,
             original_ts=ts,
             token=self.database.token(transaction),
-            fingerprint=fingerprint(outcome),
             created_seconds=created_seconds,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fenchel.application.client_results import fingerprint
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.executions import Invocation
 from fenchel.application.query_cache import CachedQuery
@@ -44,7 +43,6 @@ class SystemQueryRunner:
             outcome=outcome,
             original_ts=ts,
             token=self.database.token(transaction),
-            fingerprint=fingerprint(outcome),
             created_seconds=self.runtime.clock.monotonic(),
         )
 

@@ -68,8 +68,7 @@ class Limit:
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """One interval of one index, in one direction."""
 
     table: Table
@@ -78,8 +77,7 @@ class Scan:
     is_descending: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryPlan:
+class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`scan` None: the table does not exist, so the query is empty. Operators apply in list
     order."""
 

@@ -7,9 +7,10 @@ specification 7.3). Only rows that were handed on, with the filtered ones before
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from fenchel.database.index_scanner import IndexScanner, present
 from fenchel.database.query_plan import Filter, Limit, QueryPlan, Scan
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from fenchel.database.virtual_tables import VirtualTable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPage:
+class StreamPage(msgspec.Struct, frozen=True, kw_only=True):
     """Documents for the user. `is_done`: the stream ends behind the last of them."""
 
     documents: list[Document]

@@ -8,7 +8,6 @@ question for many read sets at once through interval maps.
 from __future__ import annotations
 
 from collections.abc import ItemsView
-from dataclasses import dataclass
 
 import msgspec
 
@@ -113,8 +112,7 @@ class ReadSet:
             intervals.check_invariants()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A promise: what was computed from `reads` is right at `ts`."""
 
     reads: ReadSet

@@ -8,9 +8,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
+
+import msgspec
 
 from fenchel.database.commit import DocumentChange
 from fenchel.database.commit_log import CommitLog
@@ -95,8 +96,7 @@ class TableCounts:
             history.prune(before_ts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The database at `ts`. Reads of one snapshot never see another (architecture, invariant 1)."""
 
     ts: Timestamp

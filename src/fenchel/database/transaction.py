@@ -7,7 +7,8 @@ over at the end. Source: database specification 7.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from fenchel.database.metadata import (
     Index,
@@ -45,8 +46,7 @@ _DAY_NS = 86_400_000_000_000
 _NANOSECONDS_PER_MILLISECOND = 1e6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Level:
+class _Level(msgspec.Struct, frozen=True, kw_only=True):
     """What a rollback restores beside the writes."""
 
     metadata: Metadata
@@ -56,8 +56,7 @@ class _Level:
     scheduled_args_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadMark:
+class ReadMark(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction had read at a moment when it had written nothing in its level."""
 
     reads: ReadSet

@@ -4,9 +4,11 @@ runs.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, FunctionPath
@@ -284,7 +286,7 @@ class FunctionRunnerCore:
 
     async def _build_bundle(self, code: DeployedCode) -> CodeBundle:
         bundle = await self._bundler.bundle(await self.code_source.fetch_inputs(code))
-        return replace(bundle, snapshot=await self._snapshot_builder.build(bundle))
+        return dataclasses.replace(bundle, snapshot=await self._snapshot_builder.build(bundle))
 
 
 class _NestingHost:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from fenchel.isolate.execution import LossCause, WorkerLost
 
@@ -20,8 +21,7 @@ _PATIENCE_MAX = 16
 _MOVES_MAX = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """`number` counts from 1. Alone for the rest once a neighbour or itself may have been the
     reason; also when signals keep coming, for they may be the kernel's, out of memory. `patience`:
     time by the clock for each second of processor time. `moves`: attempts that the long turn of

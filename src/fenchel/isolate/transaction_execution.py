@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+
+import msgspec
 
 from fenchel.database import Transaction
 from fenchel.errors import FenchelError, internal_error
@@ -33,8 +34,7 @@ from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import JsError, LogLine, UdfOutcome, UdfRequest, UdfType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionCall:
+class TransactionCall(msgspec.Struct, frozen=True, kw_only=True):
     """A query or mutation with everything it runs against. `patience`: how many times its user time
     a turn may take by the clock. `is_fresh` keeps it out of realms that ran something before;
     `is_movable`: it is lost rather than made to wait for another's turn.
@@ -233,7 +233,7 @@ def _finish(
         if not error.is_developer_error:
             raise
         result = JsError(message=f"Uncaught Error: {error.message}")
-    lines = (decode_log_line(line) for line in header.log_lines)
+    lines = [decode_log_line(line) for line in header.log_lines]
     return UdfOutcome(
         result=function_result(result),
         log_lines=merge_log_lines(lines, syscalls.nested_log_lines, settings.log_lines_max),
@@ -270,8 +270,10 @@ def execute_header(
 
 
 def merge_log_lines(
-    own: Iterable[LogLine], nested: Iterable[LogLine], count_max: int
+    own: Sequence[LogLine], nested: Sequence[LogLine], count_max: int
 ) -> tuple[LogLine, ...]:
     """All lines in the order in which they were written, the first `count_max` of them."""
+    if not own and not nested:
+        return ()
     merged = heapq.merge(own, nested, key=lambda line: line.timestamp_ms)
     return tuple(line for line, _ in zip(merged, range(count_max), strict=False))

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from fenchel.errors import FenchelError, overloaded, rejected_before_execution
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.fair_queue import FairQueue
@@ -23,8 +25,7 @@ TOO_MANY_REQUESTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants: preferably a worker that has the bundle; alone in it; ahead of the queue
     and above the limit, because an execution that holds a place already is waiting for this one;
     ahead of the queue and with more patience, because it lost the place that it had. `client`:

@@ -19,8 +19,7 @@ _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """`error_code` and `function` are for the request log only. With `repeat` the response may be
     sent again to an equal request whenever that says True.
 

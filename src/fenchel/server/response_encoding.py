@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 
 import brotli  # type: ignore[import-untyped]
 import zstandard
+from msgspec.structs import replace
 
 from fenchel.server.response import Response
 

@@ -347,7 +347,7 @@ def _answered(key: QueryKey, run: QueryRun, identity_key: str) -> SharedResult:
             journal=run.journal, identity_key=None if run.is_identity_free else identity_key
         ),
         modification=encode_result(run.result, run.journal),
-        fingerprint=run.fingerprint,
+        fingerprint=run.read_fingerprint(),
         token=run.token,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class LogLevel(Enum):
@@ -14,8 +15,7 @@ class LogLevel(Enum):
     LOG = "LOG"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """`messages` are the rendered arguments; together, joined by spaces, at most 32,768 bytes.
 
     `udf_path` and `component_path` are set on lines of sub-functions only; `system_code` on

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from fenchel.udf.log_line import LogLine
 
@@ -31,8 +33,7 @@ class JsError:
         return "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryJournal:
+class QueryJournal(msgspec.Struct, frozen=True, kw_only=True):
     """Decisions of a query that a re-run repeats. Law: same timestamp, arguments and own journal
     give the same result and the same journal. `end_cursor` is the sealed cursor text at which its
     page ended.
@@ -41,15 +42,13 @@ class QueryJournal:
     end_cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionResult:
+class FunctionResult(msgspec.Struct, frozen=True):
     """Value JSON text of what the function returned."""
 
     value_json: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UdfOutcome:
+class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """`result` and everything observed on the way; caching follows from the observed_* facts.
 
     `http_status` is what an HTTP action sent, None if it came to no response.
@@ -57,7 +56,7 @@ class UdfOutcome:
 
     result: FunctionResult | JsError
     log_lines: tuple[LogLine, ...] = ()
-    journal: QueryJournal = field(default_factory=QueryJournal)
+    journal: QueryJournal = QueryJournal()
     observed_time: bool = False
     observed_randomness: bool = False
     observed_identity: bool = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
+
+import msgspec
 
 from fenchel.auth import Anonymous, Identity, User, is_admin
 from fenchel.definitions import FunctionPath
@@ -24,8 +25,7 @@ class UdfType(Enum):
     HTTP_ACTION = "HttpAction"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionContext:
+class ExecutionContext(msgspec.Struct, frozen=True, kw_only=True):
     """Ids that follow a request through everything it causes.
 
     `request_id`: 16 lower-case hex digits, inherited by children. `execution_id`: UUID, new for
@@ -41,8 +41,7 @@ class ExecutionContext:
     user_agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UdfRequest:
+class UdfRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the outcome may depend on, besides code and snapshot.
 
     `args_json`: JSON text of an array with one encoded object. `seed`: 32 bytes. `unix_ms`: the
@@ -57,9 +56,9 @@ class UdfRequest:
     context: ExecutionContext
     seed: bytes
     unix_ms: int
-    journal: QueryJournal = field(default_factory=QueryJournal)
+    journal: QueryJournal = QueryJournal()
     on_log_line: Callable[[LogLine], None] | None = None
-    component_args: Mapping[str, str] = field(default_factory=dict)
+    component_args: Mapping[str, str] = {}
 
     @property
     def client(self) -> str:

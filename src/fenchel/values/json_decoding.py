@@ -98,16 +98,17 @@ def decode_patch(parsed: Any) -> dict[str, Value | UndefinedType]:
 
 def may_hold_escapes(text: str | bytes) -> bool:
     """False if no field name can start with `$`, spelled as itself or as `\\u0024`."""
-    if isinstance(text, str):
-        return '"$' in text or "\\u0024" in text
-    return b'"$' in text or b"\\u0024" in text
+    if isinstance(text, bytes):
+        return (b"$" in text or b"\\" in text) and (b'"$' in text or b"\\u0024" in text)
+    # One character is found a hundred times faster than two, and most texts have neither.
+    return ("$" in text or "\\" in text) and ('"$' in text or "\\u0024" in text)
 
 
 def may_hold_commit_ts(text: str | bytes) -> bool:
     """False if the text spells no `$commitTs`, with or without escapes of characters."""
-    if isinstance(text, str):
-        return "$commitTs" in text or "\\u" in text
-    return b"$commitTs" in text or b"\\u" in text
+    if isinstance(text, bytes):
+        return (b"$" in text or b"\\" in text) and (b"$commitTs" in text or b"\\u" in text)
+    return ("$" in text or "\\" in text) and ("$commitTs" in text or "\\u" in text)
 
 
 def _has_only_good_names(text: str | bytes) -> bool:

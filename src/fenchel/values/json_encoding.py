@@ -44,7 +44,8 @@ def canonical_json(value: Value, source: str) -> str:
     JavaScript writes 17 for 17.0. A text without $-forms holds no scalar that needs one, so
     nothing has to be converted before it is written again.
     """
-    return encode_json(value) if '"$' in source else _encode(value).decode()
+    may_hold_escapes = "$" in source and '"$' in source
+    return encode_json(value) if may_hold_escapes else _encode(value).decode()
 
 
 def has_commit_ts(text: str) -> bool:
@@ -52,7 +53,7 @@ def has_commit_ts(text: str) -> bool:
 
     Inside of strings the quote would have a backslash, and no field name begins with `$`.
     """
-    return _COMMIT_TS_JSON in text
+    return "$" in text and _COMMIT_TS_JSON in text
 
 
 def resolve_commit_ts_json(text: str, ts: int) -> str:
@@ -78,7 +79,7 @@ def convert_to_export_json(text: str) -> str:
     The two forms differ in Int64 and in -0.0 only, and inside of strings the quote of `{"$` would
     have a backslash: most texts are in the other form already.
     """
-    return encode_export_json(decode_json(text)) if '{"$' in text else text
+    return encode_export_json(decode_json(text)) if "$" in text and '{"$' in text else text
 
 
 def convert_to_clean_json(text: str) -> str:
