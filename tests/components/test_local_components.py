@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.error
 import urllib.request
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from convex import ConvexClient
 
 from tests.components.apps import HERE, wait_for
 from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer
+from tests.end_to_end.watching_cli import watching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,6 +184,80 @@ def documents_of(archive: Path) -> dict[str, bytes]:
             for name in opened.namelist()
             if name.endswith("documents.jsonl")
         }
+
+
+def http(url: str, data: object = None, **headers: str) -> tuple[int, str]:
+    """Status and text; a POST if there is data."""
+    body = None if data is None else json.dumps(data).encode()
+    request = urllib.request.Request(url, data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("origin", ["site", "api"])
+def test_http_actions_of_components_answer_below_their_prefix(
+    app: ConvexApp, client: ConvexClient, server: FenchelServer, origin: str
+) -> None:
+    site = f"http://127.0.0.1:{server.site_port}"
+    root = site if origin == "site" else f"{app.url}/http"
+    account = f"http {origin}"
+    assert http(f"{root}/books/first/entries", entry(account, 4.0)) == (200, "4")
+    assert client.query("ledgers:totals", {"account": account}) == [4.0, 0.0]
+    client.mutation("ledgers:add", entry(account))
+    status, notes = http(f"{root}/books/first/archive/")
+    assert (status, f"added to {account}" in json.loads(notes)) == (200, True)
+    assert http(f"{root}/books/first/own") == (200, "of the app")
+
+    token = {"Authorization": "Bearer of-the-app"}
+    status, seen = http(f"{root}/books/first/whoami/x?y=1", **token)
+    assert status == 200
+    assert json.loads(seen) == {
+        "url": f"{root.removesuffix('/http')}/books/first/whoami/x?y=1",
+        "site": f"{site}/books/first",
+        "word": json.loads(seen)["word"],
+        "user": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "path", ["/entries", "/books/first", "/books/first/unknown", "/books/second/entries", "/"]
+)
+def test_other_paths_have_no_http_action(app: ConvexApp, server: FenchelServer, path: str) -> None:
+    status, text = http(f"http://127.0.0.1:{server.site_port}{path}", entry("nobody"))
+    assert (status, text) == (404, "No matching routes found")
+
+
+def test_logs_name_the_component(
+    app: ConvexApp, client: ConvexClient, server: FenchelServer
+) -> None:
+    http(f"http://127.0.0.1:{server.site_port}/books/first/entries", entry("logged"))
+    client.mutation("ledgers:addLater", entry("logged later"))
+    wait_for(client, "ledgers:totals", lambda found: found[1] == 1.0, {"account": "logged later"})
+    with watching(app, "logs", "--history", "1000", "--jsonl", "--success") as logs:
+        logs.until('"identifier":"POST /entries"')
+        logs.until("\n")
+        client.query("ledgers:notes")
+        logs.until('"identifier":"ledgers:notes"')
+    lines = [json.loads(line) for line in logs.output.splitlines() if line.startswith("{")]
+    runs = {(e["componentPath"], e["identifier"], e.get("caller")) for e in lines}
+    assert {
+        ("first", "POST /entries", "HttpEndpoint"),
+        ("first", "POST /entries", None),
+        ("first", "entries:addInternally", "Action"),
+        ("second", "entries:addInternally", "Scheduler"),
+        ("second", "entries:addInternally", "Cron"),
+    } <= runs
+    (line,) = {
+        tuple(message["messages"])
+        for e in lines
+        if e["identifier"] == "POST /entries"
+        for message in e["logLines"]
+        if "logged" in message["messages"][0]
+    }
+    assert line == ("'adding to logged'",)
 
 
 def test_clients_reach_no_component(app: ConvexApp, client: ConvexClient) -> None:

@@ -13,6 +13,7 @@ from fenchel.definitions import (
     decode_component_definition,
     instantiate,
     names_in_parent,
+    place_site_url,
 )
 from fenchel.errors import FenchelError
 
@@ -46,6 +47,49 @@ def test_one_definition_makes_many_instances() -> None:
         ("two", "counter"),
         ("two/inner", "store"),
     ]
+
+
+def mounting(
+    prefixes: dict[str, str], *uses: dict[str, Any], http_prefix: str | None = None
+) -> ComponentDefinition:
+    """`prefixes` by the names of children."""
+    return msgspec.structs.replace(
+        definition(*uses),
+        http_mounts={
+            prefix: f"_reference/childComponent/{name}" for name, prefix in prefixes.items()
+        },
+        http_prefix=http_prefix,
+    )
+
+
+def test_http_prefixes_add_up_as_long_as_every_component_is_mounted() -> None:
+    app = instantiate(
+        {
+            "": mounting({"one": "/x/"}, use("one", "c"), use("two", "c"), http_prefix="/api/"),
+            "c": mounting({"inner": "/y/z/"}, use("inner", "s")),
+            "s": definition(),
+        }
+    )
+    assert {i.path: (i.http_prefix, i.http_path, i.mounts) for i in app.walk()} == {
+        "": ("/api/", "/api", ("/x/",)),
+        "one": ("/x/", "/x", ("/y/z/",)),
+        "one/inner": ("/y/z/", "/x/y/z", ()),
+        "two": (None, "", ("/y/z/",)),
+        "two/inner": ("/y/z/", "", ()),
+    }
+
+
+@pytest.mark.parametrize("prefix", ["x/", "/x", ""])
+def test_http_prefixes_have_slashes(prefix: str) -> None:
+    with pytest.raises(FenchelError, match="HTTP prefix"):
+        instantiate({"": mounting({"one": prefix}, use("one", "c")), "c": definition()})
+
+
+def test_the_site_url_of_a_component_is_where_it_is_mounted() -> None:
+    system = {"CONVEX_CLOUD_URL": "http://c", "CONVEX_SITE_URL": "http://s"}
+    assert place_site_url(system, "/x") == {**system, "CONVEX_SITE_URL": "http://s/x"}
+    assert place_site_url(system, "") == system
+    assert place_site_url({}, "/x") == {}
 
 
 def test_variables_are_bound_to_texts_and_to_those_of_the_parent() -> None:

@@ -67,9 +67,10 @@ class ActionRunner:
         """
         routed = invocation
 
-        def name_route(route: str) -> None:
+        def name_route(component: str, route: str) -> None:
             nonlocal routed
-            routed = replace(invocation, route=route)
+            path = replace(invocation.path, component=component)
+            routed = replace(invocation, path=path, route=route)
 
         def stream_line(line: LogLine) -> None:
             self.executions.record_progress(routed, request, (line,))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.database import ROOT, Transaction
-from fenchel.definitions import ComponentInstance, bind_environment
+from fenchel.definitions import ComponentInstance, bind_environment, place_site_url
 from fenchel.function_runner import DeployedCode
 from fenchel.model import (
     SourcePackage,
@@ -22,12 +22,19 @@ def name_code(
     config: UdfConfig,
     variables: Mapping[str, str],
     urls: CanonicalUrls,
+    *,
+    http_path: str,
 ) -> DeployedCode:
-    """The code of a package under the variables that its component sees."""
+    """The code of a package under the variables that its component sees, whose HTTP actions begin
+    there.
+    """
     return DeployedCode(
         package_digest=package.sha256.hex(),
         storage_key=package.storage_key,
-        environment_variables={**urls.environment_variables, **variables},
+        environment_variables={
+            **place_site_url(urls.environment_variables, http_path),
+            **variables,
+        },
         import_seed=config.import_phase_rng_seed,
         import_unix_ms=config.import_unix_ms,
     )
@@ -44,7 +51,8 @@ def name_instance_code(
     pending: list[tuple[ComponentInstance, Mapping[str, str]]] = [(app, variables)]
     while pending:
         instance, own = pending.pop()
-        code = name_code(*packages[instance.definition_path], own, urls)
+        package, config = packages[instance.definition_path]
+        code = name_code(package, config, own, urls, http_path=instance.http_path)
         codes[code.key] = code
         pending += [
             (child, bind_environment(child.environment, own)) for child in instance.children
@@ -68,6 +76,6 @@ async def name_deployed_code(
         package = await get_source_package(tx, namespace=namespace)
         config = await get_udf_config(tx, namespace=namespace)
         if package is not None and config is not None:
-            code = name_code(package[1], config, own, urls)
+            code = name_code(package[1], config, own, urls, http_path=config.http_path)
             codes[code.key] = code
     return list(codes.values())

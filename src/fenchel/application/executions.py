@@ -234,8 +234,8 @@ class Executions:
     def _describe(self, invocation: Invocation, request: UdfRequest) -> Execution:
         return Execution(
             udf_type=request.udf_type,
-            identifier=invocation.route or request.path.stripped,
-            component=request.path.component,
+            identifier=invocation.route or invocation.path.stripped,
+            component=invocation.path.component,
             caller=invocation.caller,
             identity=request.identity,
             request_id=request.context.request_id,

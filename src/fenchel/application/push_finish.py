@@ -106,7 +106,8 @@ async def _deploy(
     package_id = await replace_source_package(tx, definition.package, namespace=component)
     rows = _module_rows(definition, package_id)
     module_diff = await replace_modules(tx, rows, namespace=component)
-    previous = await set_udf_config(tx, definition.udf_config, namespace=component)
+    config = msgspec.structs.replace(definition.udf_config, http_path=instance.http_path)
+    previous = await set_udf_config(tx, config, namespace=component)
     crons = [cron for m in definition.analysis.values() for cron in m.cron_specs or ()]
     cron_diff = await replace_crons(tx, crons, now_ns=now_ns, namespace=component)
     return {

@@ -106,7 +106,7 @@ def _encode_component(push: EvaluatedPush, instance: ComponentInstance) -> dict[
             "mounts": list(instance.mounts),
         },
         "exports": encode_instance_exports(exports, instance.path),
-        "httpPrefix": None,
+        "httpPrefix": instance.http_prefix,
         "env": {},
     }
 

@@ -16,6 +16,7 @@ from fenchel.definitions.component_definition import (
     decode_component_definition,
     instantiate,
     names_in_parent,
+    place_site_url,
 )
 from fenchel.definitions.cron_schedule import check_cron_schedule, first_run_ns, run_after
 from fenchel.definitions.function_path import (
@@ -93,6 +94,7 @@ __all__ = [
     "first_run_ns",
     "instantiate",
     "names_in_parent",
+    "place_site_url",
     "render_validator",
     "run_after",
 ]

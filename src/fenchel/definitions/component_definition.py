@@ -14,6 +14,7 @@ from fenchel.errors import FenchelError, bad_request
 from fenchel.values import is_identifier
 
 _INSTANCES_MAX = 512
+_SITE_URL = "CONVEX_SITE_URL"
 
 
 class ValueBinding(msgspec.Struct, frozen=True, tag_field="type", tag="value"):
@@ -58,6 +59,7 @@ class ComponentDefinition(msgspec.Struct, rename="camel", frozen=True, kw_only=T
     definition_type: _DefinitionType
     child_components: tuple[ChildDefinition, ...] = ()
     http_mounts: dict[str, str] = {}
+    http_prefix: str | None = None
     env_vars: tuple[tuple[str, VariableDeclaration], ...] | None = None
 
     @property
@@ -66,12 +68,20 @@ class ComponentDefinition(msgspec.Struct, rename="camel", frozen=True, kw_only=T
         declared = self.env_vars or ()
         return sorted(name for name, declaration in declared if not declaration.optional)
 
+    def prefix_of(self, child: str) -> str | None:
+        """Where the HTTP actions of a child are mounted; None if they are not."""
+        reference = f"_reference/childComponent/{child}"
+        return next((p for p, mounted in self.http_mounts.items() if mounted == reference), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentInstance:
     """One mounted component and what it was given; the app is the root, its path and name empty.
 
     `args` are Value JSON texts by name. `mounts` are the path prefixes of children's HTTP actions.
+    `http_prefix` is the instance's own below its parent, or that of the app's own routes; both
+    begin and end with a slash. `http_path` is where its HTTP actions begin on the site, "" if they
+    are not mounted.
     """
 
     path: str
@@ -81,6 +91,8 @@ class ComponentInstance:
     environment: Mapping[str, EnvironmentBinding]
     mounts: tuple[str, ...]
     children: tuple[ComponentInstance, ...]
+    http_prefix: str | None = None
+    http_path: str = ""
 
     def walk(self) -> Iterator[ComponentInstance]:
         """This instance and all below it, parents first."""
@@ -108,7 +120,15 @@ def instantiate(definitions: Mapping[str, ComponentDefinition]) -> ComponentInst
     """
     builder = _TreeBuilder(definitions)
     app = ChildDefinition(name="", path="")
-    return builder.build(app, parent_path=None, parent_variables=frozenset())
+    return builder.build(app, None)
+
+
+def place_site_url(system_variables: Mapping[str, str], http_path: str) -> dict[str, str]:
+    """The variables of the system for a component with HTTP actions there (execution 3.9)."""
+    placed = dict(system_variables)
+    if http_path and _SITE_URL in placed:
+        placed[_SITE_URL] += http_path
+    return placed
 
 
 def bind_environment(
@@ -132,6 +152,18 @@ def names_in_parent(bindings: Mapping[str, EnvironmentBinding]) -> list[str]:
     return [b.name for b in bindings.values() if isinstance(b, VariableBinding)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parent:
+    """What an instance must know of the one that uses it. `mount` is where children's HTTP actions
+    can be mounted below on the site, without a slash at its end; None if they cannot be reached.
+    """
+
+    path: str
+    definition: ComponentDefinition
+    variables: frozenset[str]
+    mount: str | None
+
+
 class _TreeBuilder:
     """Counts instances, because a few definitions can multiply to very many."""
 
@@ -139,26 +171,25 @@ class _TreeBuilder:
         self._definitions = definitions
         self._count = 0
 
-    def build(
-        self, use: ChildDefinition, *, parent_path: str | None, parent_variables: frozenset[str]
-    ) -> ComponentInstance:
+    def build(self, use: ChildDefinition, parent: _Parent | None) -> ComponentInstance:
         self._count += 1
         if self._count > _INSTANCES_MAX:
             raise _mismatch(f"The app has more than {_INSTANCES_MAX} components.")
-        path = f"{parent_path}/{use.name}" if parent_path else use.name
+        path = f"{parent.path}/{use.name}" if parent and parent.path else use.name
         definition = self._definitions.get(use.path)
         if definition is None:
             raise _mismatch(f'Component "{path}" uses {use.path!r}, which was not pushed.')
         environment = dict(use.env or ())
         declared = dict(definition.env_vars or ())
-        if parent_path is not None:
+        if parent is not None:
             _check_name(use.name)
-            _check_environment(path, environment, declared, parent_variables)
+            _check_environment(path, environment, declared, parent.variables)
         _check_names(path, definition)
-        children = [
-            self.build(child, parent_path=path, parent_variables=frozenset(declared))
-            for child in definition.child_components
-        ]
+        _check_prefixes(path, definition)
+        prefix = definition.http_prefix if parent is None else parent.definition.prefix_of(use.name)
+        mount = "" if parent is None else _mount_below(parent.mount, prefix)
+        here = _Parent(path=path, definition=definition, variables=frozenset(declared), mount=mount)
+        children = [self.build(child, here) for child in definition.child_components]
         return ComponentInstance(
             path=path,
             definition_path=use.path,
@@ -167,6 +198,8 @@ class _TreeBuilder:
             environment=environment,
             mounts=tuple(definition.http_mounts),
             children=tuple(children),
+            http_prefix=prefix,
+            http_path=(prefix or "").rstrip("/") if parent is None else mount or "",
         )
 
 
@@ -185,6 +218,20 @@ def _check_names(path: str, definition: ComponentDefinition) -> None:
                 f'{_place(path)} uses two components with the name "{name}". Give one of them '
                 "another name: `use(component, { name })`."
             )
+
+
+def _check_prefixes(path: str, definition: ComponentDefinition) -> None:
+    prefixes = [*definition.http_mounts, *filter(None, [definition.http_prefix])]
+    for prefix in prefixes:
+        if not (prefix.startswith("/") and prefix.endswith("/")):
+            raise _mismatch(
+                f'{_place(path)} has the HTTP prefix "{prefix}", which does not begin and end with '
+                "a slash."
+            )
+
+
+def _mount_below(parent: str | None, prefix: str | None) -> str | None:
+    return None if parent is None or prefix is None else parent + prefix.rstrip("/")
 
 
 def _check_environment(

@@ -16,6 +16,7 @@ from fenchel.definitions import (
     FunctionPath,
     bind_environment,
     names_in_parent,
+    place_site_url,
 )
 from fenchel.file_storage import FileStorage
 from fenchel.isolate import BundleInputs, ModuleSource
@@ -103,7 +104,10 @@ class CodeSource:
         return DeployedCode(
             package_digest=package[1].sha256.hex(),
             storage_key=package[1].storage_key,
-            environment_variables={**self._system_environment, **variables},
+            environment_variables={
+                **place_site_url(self._system_environment, config.http_path),
+                **variables,
+            },
             import_seed=config.import_phase_rng_seed,
             import_unix_ms=config.import_unix_ms,
             component_args=component_args,

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, FunctionPath
-from fenchel.errors import ErrorKind, FenchelError, bad_request
+from fenchel.errors import bad_request
 from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.function_names import DeployedFunctionNames
+from fenchel.function_runner.http_routing import find_http_target
 from fenchel.function_runner.inline_query import bundle_inline_query, find_inline_query
 from fenchel.function_runner.limit_warnings import (
     size_warnings,
@@ -53,7 +54,6 @@ from fenchel.udf import (
 _CALL_DEPTH_TEXT = (
     "Cross component call depth limit exceeded. Do you have an infinite loop in your app?"
 )
-_NO_HTTP_ACTIONS = "This Convex deployment does not have HTTP actions enabled."
 
 
 class FunctionRunnerCore:
@@ -160,14 +160,23 @@ class FunctionRunnerCore:
         exchange: HttpExchange,
         callbacks: ActionCallbacks,
     ) -> UdfOutcome:
-        """The router of `http.js`, with the code of the transaction's snapshot."""
+        """The router of the app's `http.js` or of a component's that is mounted at the path, with
+        the code of the transaction's snapshot.
+        """
         assert request.udf_type is UdfType.HTTP_ACTION
         start = self._clock.monotonic()
-        found = await self._code_lookup.find(transaction, request.path)
-        if found.module is None or found.module.http_routes is None:
-            raise FenchelError(ErrorKind.NOT_FOUND, "HttpActionsNotEnabled", _NO_HTTP_ACTIONS)
-        assert found.code is not None, "a module is deployed, so a package is"
-        bundle = await self._module_cache.get(found.code)
+        head = exchange.head
+        target = await find_http_target(
+            transaction, self._code_lookup, method=head.method, path=head.path
+        )
+        request = replace(
+            request,
+            path=target.function,
+            identity=request.identity_for(target.function),
+            component_args=target.code.component_args,
+        )
+        exchange = replace(exchange, head=replace(head, path=target.path))
+        bundle = await self._module_cache.get(target.code)
         outcome = await self._pool.run_action(bundle, request, callbacks, self.names, exchange)
         self._metrics.record_outcome(request.udf_type, outcome, self._clock.monotonic() - start)
         return outcome

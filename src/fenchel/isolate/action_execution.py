@@ -199,7 +199,12 @@ class _ActionSyscalls:
         self._streams = ByteStreams(count_max=call.egress.settings.streams_per_action_max)
         self._network = NetworkSyscalls(call.egress, self._streams)
         self._files = FileSyscalls(call.request, call.callbacks, self._streams)
-        self.http = HttpSyscalls(call.exchange, self._streams) if call.exchange else None
+        component = call.request.path.component
+        self.http = (
+            HttpSyscalls(call.exchange, self._streams, component=component)
+            if call.exchange
+            else None
+        )
 
     def close(self) -> None:
         """End what the action began and did not finish."""

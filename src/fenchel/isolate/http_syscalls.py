@@ -42,10 +42,11 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class HttpSyscalls:
     """Life: not routed, routed, then at most once a response. `status` is None until then."""
 
-    def __init__(self, exchange: HttpExchange, streams: ByteStreams) -> None:
+    def __init__(self, exchange: HttpExchange, streams: ByteStreams, *, component: str) -> None:
         self.status: int | None = None
         self.is_routed = False
         self._exchange = exchange
+        self._component = component
         self._streams = streams
         self._handlers: dict[str, Callable[[bytes], Awaitable[Result]]] = {
             "fenchel/respond": self._respond,
@@ -74,7 +75,7 @@ class HttpSyscalls:
         route = decode_args(_Route, text, "http").route
         if not self.is_routed:
             self.is_routed = True
-            self._exchange.on_route(route)
+            self._exchange.on_route(self._component, route)
 
     async def _wait_disconnect(self, text: bytes) -> Result:
         await self._exchange.client.wait_gone()

@@ -10,6 +10,7 @@ from fenchel.model.components import (
     get_definition_path,
     list_active_namespaces,
     list_components,
+    list_http_mounts,
     parent_paths,
     replace_components,
 )
@@ -224,6 +225,7 @@ __all__ = [
     "list_environment_variable_documents",
     "list_environment_variables",
     "list_exports",
+    "list_http_mounts",
     "list_import_documents",
     "list_modules",
     "list_unfinished",

@@ -26,7 +26,9 @@ ComponentChange = Literal["create", "modify", "unmount", "remount"]
 class Component(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """`path` names the component's tables; `parent` is a row's id, None for the app.
 
-    `args` are Value JSON texts by name. `definition_id` is None if only an import has named it.
+    `http_prefix` begins and ends with a slash: the path of a child's HTTP actions below its
+    parent's, or of the app's own. `args` are Value JSON texts by name. `definition_id` is None if
+    only an import has named it.
     """
 
     definition_id: str | None
@@ -36,6 +38,7 @@ class Component(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     args: dict[str, str]
     env: dict[str, EnvironmentBinding]
     state: Literal["active", "unmounted"]
+    http_prefix: str | None = None
 
     @property
     def parent_path(self) -> str:
@@ -71,6 +74,16 @@ async def list_components(tx: Transaction) -> list[StoredComponent]:
     """All rows, ascending by path; the app is the first once anything was pushed."""
     rows = await tx.system().query(_COMPONENTS, "by_path")
     return [StoredComponent(id_text=r.id_text, row=decode_stable_row(r, Component)) for r in rows]
+
+
+async def list_http_mounts(tx: Transaction, path: str) -> list[tuple[str, str]]:
+    """Paths of a component's mounted children that have a prefix for HTTP actions, and it."""
+    parents = await tx.system().query(_COMPONENTS, "by_path", [path], limit=1)
+    if not parents:
+        return []
+    rows = await tx.system().query(_COMPONENTS, "by_parent_and_name", [parents[0].id_text])
+    children = [decode_stable_row(row, Component) for row in rows]
+    return [(c.path, c.http_prefix) for c in children if c.is_active and c.http_prefix is not None]
 
 
 async def list_active_namespaces(tx: Transaction) -> list[Namespace]:
@@ -147,6 +160,7 @@ async def _put(
         args=dict(instance.args),
         env=dict(instance.environment),
         state="active",
+        http_prefix=instance.http_prefix,
     )
     stored = existing.get(instance.path)
     if stored is None:

@@ -14,14 +14,16 @@ _TABLE = "_udf_config"
 
 class UdfConfig(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """`import_phase_rng_seed` is 32 bytes; `import_phase_unix_timestamp` is in nanoseconds.
+    `http_path` is where the component's HTTP actions begin on the site, without a slash at its end.
 
-    Both are chosen at a push and kept while `server_version` stays, so that module-level values
-    survive further pushes (execution 3.2, deploy-protocol 2.5).
+    Seed and time are chosen at a push and kept while `server_version` stays, so that module-level
+    values survive further pushes (execution 3.2, deploy-protocol 2.5).
     """
 
     server_version: str
     import_phase_rng_seed: bytes
     import_phase_unix_timestamp: int
+    http_path: str = ""
 
     @property
     def import_unix_ms(self) -> int:

@@ -67,11 +67,13 @@ class HttpClient(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpExchange:
-    """`on_route` is called once, before user code of the action runs, with `GET /path`."""
+    """`on_route` is called once, before user code of the action runs, with the component that has
+    the route and `GET /path`.
+    """
 
     head: HttpRequestHead
     client: HttpClient
-    on_route: Callable[[str], None]
+    on_route: Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

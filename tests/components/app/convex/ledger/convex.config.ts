@@ -3,6 +3,6 @@ import { v } from "convex/values";
 import archive from "../archive/convex.config";
 
 const component = defineComponent("ledger", { env: { WORD: v.optional(v.string()) } });
-component.use(archive);
+component.use(archive, { httpPrefix: "/archive/" });
 
 export default component;
