@@ -58,8 +58,14 @@ def test_a_conflict_names_the_table_and_the_writer():
     assert not error.is_developer_error
     assert error.source.write_ts == 7
     assert 'the "messages" table changed' in error.message
-    assert 'A call to "messages:send" changed it.' in error.message
-    assert "A call to" not in conflict(write_source=None).message
+    assert 'A call to "messages:send" changed the document with ID "id". See ' in error.message
+    assert "call to" not in conflict(write_source=None).message
+    assert "call to" not in conflict(document_id=None).message
+
+
+def test_a_conflict_with_the_same_function_says_so():
+    message = conflict(is_own_function=True).message
+    assert 'Another call to this mutation changed the document with ID "id". See ' in message
 
 
 def test_a_conflict_in_a_system_table_does_not_name_it():

@@ -70,13 +70,27 @@ class FenchelError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictSource:
-    """The commit that invalidated a transaction: what it wrote, when, and which function did it."""
+    """The commit that invalidated a transaction: what it wrote, when, and which function did it.
+
+    `is_own_function`: another call to the very function whose transaction was invalidated.
+    """
 
     table_name: str
     document_id: str | None
     write_ts: int
     write_source: str | None
     is_system_table: bool
+    is_own_function: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Who changed what, as far as it is known; ends with a space then."""
+        if self.write_source is None or self.document_id is None:
+            return ""
+        call = "Another call to this mutation"
+        if not self.is_own_function:
+            call = f'A call to "{self.write_source}"'
+        return f'{call} changed the document with ID "{self.document_id}". '
 
 
 class ConflictError(FenchelError):
@@ -89,12 +103,10 @@ class ConflictError(FenchelError):
                 "Consider reducing the amount of data read by it. See https://docs.convex.dev/error#1"
             )
         else:
-            name = source.write_source
-            writer = f'A call to "{name}" changed it. ' if name else ""
             message = (
                 f'Documents read from or written to the "{source.table_name}" table changed while '
                 "this mutation was being run and on every subsequent retry. "
-                f"{writer}See https://docs.convex.dev/error#1"
+                f"{source.sentence}See https://docs.convex.dev/error#1"
             )
         super().__init__(ErrorKind.OCC, "OptimisticConcurrencyControlFailure", message)
         self.source = source

@@ -222,6 +222,25 @@ class TestBulkInsert:
             "with `db.patch` or `db.replace`.",
         )
 
+    async def test_an_id_that_an_active_table_had_once_is_not_taken_again(
+        self, database: Database
+    ) -> None:
+        (id_text,) = await insert(database, "t", {"n": 1})
+        tx = database.begin()
+        await tx.user().delete(id_text)
+        await database.commit(tx)
+        tx = database.begin()
+        table = TableAdmin(tx).find("t")
+        assert table is not None
+        inserter = BulkInserter(tx, table, FutureTableNames(tx, hidden=[], gone=[]))
+        with pytest.raises(FenchelError) as caught:
+            await inserter.insert({"_id": id_text})
+        assert (caught.value.code, caught.value.message) == (
+            "DocumentDeleted",
+            f"Cannot recreate document with _id {id_text} that was deleted. Try to insert it "
+            "without an _id or insert into another table.",
+        )
+
     @pytest.mark.parametrize("id_value", ["nonsense", 5.0])
     async def test_nonsense_is_no_id(self, database: Database, id_value: Value) -> None:
         hidden = await create_hidden(database, "t", 20_000)

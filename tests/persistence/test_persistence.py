@@ -288,6 +288,20 @@ class TestTheLog:
         (row,), has_more = await persistence.load_log_page(START, through_ts=50, limit=5)
         assert (row.document, row.prev_ts, row.previous, has_more) == (second, 10, None, False)
 
+    async def test_deletions_are_known_by_id_until_they_expire(
+        self, persistence: Persistence
+    ) -> None:
+        kept, gone = document(1, "kept"), document(2, "gone")
+        await persistence.write(batch(10, kept))
+        await persistence.write(batch(20, gone))
+        ids = [(TABLET, kept.internal_id), (TABLET, gone.internal_id)]
+        assert [await persistence.was_deleted(*each) for each in ids] == [False, False]
+        await persistence.write(deletion(30, (20, gone)))
+        assert [await persistence.was_deleted(*each) for each in ids] == [False, True]
+        assert not await persistence.was_deleted(b"another tablet!!", gone.internal_id)
+        await persistence.write(WriteBatch(expired_documents=[(30, TABLET, gone.internal_id)]))
+        assert not await persistence.was_deleted(TABLET, gone.internal_id)
+
     async def test_index_rows_show_all_versions_until_they_expire(
         self, persistence: Persistence
     ) -> None:

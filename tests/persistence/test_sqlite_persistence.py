@@ -15,7 +15,7 @@ import pytest
 from fenchel.database import Database
 from fenchel.errors import ErrorKind
 from fenchel.persistence import NotStoredError, SqlitePersistence, WriteBatch
-from fenchel.persistence.sqlite_persistence import _is_surely_not_stored
+from fenchel.persistence.sqlite_persistence import _SELECT_DELETION, _is_surely_not_stored
 from fenchel.runtime import Runtime
 from tests.database.helpers import insert, query, scan
 
@@ -78,6 +78,25 @@ async def test_a_database_at_its_size_limit_refuses(tmp_path: Path) -> None:
     assert await persistence.load_globals() == {}
     await persistence.write(WriteBatch(global_values={"key": "small"}))
     assert await persistence.load_globals() == {"key": "small"}
+    await persistence.close()
+
+
+async def test_data_of_an_older_version_learns_its_deletions(tmp_path: Path) -> None:
+    database = await Database.open(SqlitePersistence.open(tmp_path), Runtime())
+    (id_text,) = await insert(database, "items", {"n": 1.0})
+    tx = database.begin()
+    deleted = await tx.user().delete(id_text)
+    await database.commit(tx)
+    await database.close()
+    connection = apsw.Connection(str(tmp_path / "fenchel.sqlite3"))
+    connection.execute("DROP INDEX deletions")
+    connection.close()
+    persistence = SqlitePersistence.open(tmp_path)
+    assert await persistence.was_deleted(deleted.tablet_id, deleted.internal_id)
+    plan = persistence._reader.execute(
+        f"EXPLAIN QUERY PLAN {_SELECT_DELETION}", (b"", b"")
+    ).fetchall()
+    assert "deletions" in str(plan)
     await persistence.close()
 
 

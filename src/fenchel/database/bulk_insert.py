@@ -78,8 +78,8 @@ class BulkInserter:
         """Insert a document and give its size in bytes. What it lacks of system fields is drawn.
 
         Raises: ImportConflict if its id belongs to another table number, DuplicateId if it came
-        before, DocumentExists if the table had it already, InvalidId, the document rules of
-        database specification 3.4, SchemaEnforcementError.
+        before, DocumentExists if the table has it already, DocumentDeleted if it had it, InvalidId,
+        the document rules of database specification 3.4, SchemaEnforcementError.
         """
         internal_id = await self._internal_id(value.get(ID_FIELD))
         full = {
@@ -118,6 +118,7 @@ class BulkInserter:
 
     async def _check_absent(self, id_text: str, internal_id: InternalId) -> None:
         if await self._tx.load_document(self._table, internal_id) is None:
+            await self._check_not_deleted(id_text, internal_id)
             return
         is_own = self._tx.writes.get(self._table.tablet_id, internal_id) is not None
         if self._is_sole_writer or is_own:
@@ -129,3 +130,12 @@ class BulkInserter:
             f"Cannot create document with _id {id_text} that already exists. Try to update it with "
             "`db.patch` or `db.replace`.",
         )
+
+    async def _check_not_deleted(self, id_text: str, internal_id: InternalId) -> None:
+        """An id stands for one document: who has kept it must not find another one there."""
+        if not self._is_sole_writer and await self._tx.was_deleted(self._table, internal_id):
+            raise bad_request(
+                "DocumentDeleted",
+                f"Cannot recreate document with _id {id_text} that was deleted. Try to insert it "
+                "without an _id or insert into another table.",
+            )

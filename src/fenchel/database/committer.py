@@ -263,7 +263,7 @@ class Committer:
             commit.reads, after_ts=commit.begin_ts, through_ts=self._last_ts
         )
         if conflict is not None:
-            raise self._conflict_error(conflict)
+            raise self._conflict_error(conflict, commit)
 
     def _must_wait(self, request: _Request) -> bool:
         """Whether the commit would make somebody lose in his turn; it has a place in the line
@@ -351,7 +351,7 @@ class Committer:
         self._last_trim_ns = now_ns
         self._log.trim(now_ns)
 
-    def _conflict_error(self, write: IndexWrite) -> ConflictError:
+    def _conflict_error(self, write: IndexWrite, loser: PreparedCommit) -> ConflictError:
         table = self._pending_metadata.tables.get(TabletId(write.tablet_id))
         return ConflictError(
             ConflictSource(
@@ -361,6 +361,7 @@ class Committer:
                 write_ts=write.ts,
                 write_source=write.write_source,
                 is_system_table=table is None or not table.is_user,
+                is_own_function=write.write_source == loser.write_source,
             )
         )
 

@@ -130,6 +130,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
             self.latest.add(stored, self.ts)
         return stored
 
+    async def was_deleted(self, table: Table, internal_id: InternalId) -> bool:
+        """Whether a document of that id was deleted, as far back as the log goes."""
+        return await self.persistence.was_deleted(table.tablet_id, internal_id)
+
     async def load_index_page(
         self, table: Table, index: Index, interval: Interval, *, is_descending: bool, limit: int
     ) -> IndexPage:

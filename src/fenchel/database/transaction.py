@@ -221,6 +221,11 @@ class Transaction:
             return StoredDocument(Timestamp(pending.old.ts if pending.old else 0), pending.new)
         return await self._snapshot.load_document(table, index, internal_id, interval)
 
+    async def was_deleted(self, table: Table, internal_id: InternalId) -> bool:
+        """Whether a document of that id, which this transaction does not find, was deleted before,
+        as far back as the log goes (database specification 7.5). The caller has looked for it."""
+        return await self._snapshot.was_deleted(table, internal_id)
+
     def document_count(self, table: Table) -> int:
         """Live documents of the table; depends on all of them."""
         self.record(table, self.metadata.by_id_index(table.tablet_id), ALL_KEYS)

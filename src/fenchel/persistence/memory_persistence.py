@@ -27,6 +27,8 @@ class MemoryPersistence:
     def __init__(self) -> None:
         self._store = MemoryStore(keeps_history=True)
         self._log: SortedDict[RevisionKey, DocumentRow] = SortedDict()
+        # Timestamps of the deletions in the log, by table and document.
+        self._deletions: dict[tuple[bytes, bytes], int] = {}
         self._summaries: dict[bytes, SummaryRow] = {}
         self._globals: dict[str, str] = {}
 
@@ -40,8 +42,12 @@ class MemoryPersistence:
         self._store.apply(batch)
         for row in batch.documents:
             self._log[row.ts, row.tablet_id, row.internal_id] = row
-        for position in batch.expired_documents:
-            self._log.pop(position, None)
+            if row.document is None:
+                self._deletions[row.tablet_id, row.internal_id] = row.ts
+        for ts, *ids in batch.expired_documents:
+            self._log.pop((ts, *ids), None)
+            if self._deletions.get((ids[0], ids[1])) == ts:
+                del self._deletions[ids[0], ids[1]]
         for summary in batch.summaries:
             self._summaries[summary.tablet_id] = summary
         self._globals.update(batch.global_values)
@@ -57,6 +63,9 @@ class MemoryPersistence:
         positions = self._log.irange(after, (through_ts + 1,), inclusive=(False, False))
         rows = [self._log_row(self._log[position]) for position in islice(positions, limit + 1)]
         return LogPage(rows[:limit], len(rows) > limit)
+
+    async def was_deleted(self, tablet_id: bytes, internal_id: bytes) -> bool:
+        return (tablet_id, internal_id) in self._deletions
 
     async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
         return self._store.load_rows(index_id, limit)

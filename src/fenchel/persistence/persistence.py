@@ -169,6 +169,10 @@ class Persistence(Protocol):
         of (timestamp, tablet id, internal id): at most `limit` and some MiB of them."""
         ...
 
+    async def was_deleted(self, tablet_id: bytes, internal_id: bytes) -> bool:
+        """Whether the log has a deletion of that document."""
+        ...
+
     async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
         """The first rows of the index by key and timestamp: all versions, deletions too."""
         ...

@@ -69,6 +69,12 @@ CREATE TABLE fenchel.persistence_globals (key text PRIMARY KEY, json_value text 
 CREATE TABLE fenchel.lease (epoch bigint NOT NULL, layout_version bigint NOT NULL);
 INSERT INTO fenchel.lease VALUES (0, {LAYOUT_VERSION});
 """
+# Few documents are deletions, and these must be found by id: an index of them alone costs other
+# writes nothing. Databases of older versions get it when they are opened.
+HAS_DELETIONS: Final = "SELECT to_regclass('fenchel.deletions') IS NOT NULL"
+CREATE_DELETIONS: Final = """
+CREATE INDEX IF NOT EXISTS deletions ON fenchel.documents (table_id, id) WHERE deleted
+"""
 # One at a time may create the layout: "if not exists" alone fails when two do. The number is ours.
 LOCK_LAYOUT: Final = "SELECT pg_advisory_xact_lock(7311704253914407)"
 HAS_LAYOUT: Final = "SELECT to_regclass('fenchel.lease') IS NOT NULL"
@@ -176,6 +182,9 @@ SELECT index_id, key_prefix || key_suffix, ts, deleted, table_id, document_id FR
 WHERE index_id = $1 ORDER BY key_prefix, key_suffix, ts LIMIT $2
 """
 
+HAS_DELETION: Final = """
+SELECT EXISTS (SELECT FROM fenchel.documents WHERE table_id = $1 AND id = $2 AND deleted)
+"""
 HAS_DOCUMENT: Final = """
 SELECT EXISTS (SELECT FROM fenchel.documents WHERE ts = $1 AND table_id = $2 AND id = $3)
 """

@@ -60,6 +60,9 @@ class PostgresLease:
                 raise _too_new(address, version)
             epoch = cast("int", await connection.fetchval(layout.TAKE_LEASE))
             await connection.execute(layout.NOTIFY_TAKEN)
+        # Of a large database of an older version it may take its time.
+        if not await connection.fetchval(layout.HAS_DELETIONS):
+            await connection.execute(layout.CREATE_DELETIONS)
         return cls(address, clock, epoch)
 
     async def retake(self, connection: Any) -> None:

@@ -139,6 +139,10 @@ class PostgresPersistence:
             page_bytes += sum(found.size_bytes for found in (document, previous) if found)
         return LogPage(rows, len(rows) == limit or page_bytes > PAGE_BYTES_MAX)
 
+    async def was_deleted(self, tablet_id: bytes, internal_id: bytes) -> bool:
+        records = await self._fetch(layout.HAS_DELETION, tablet_id, internal_id)
+        return cast("bool", records[0][0])
+
     async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
         records = await self._fetch(layout.SELECT_INDEX_ROWS, index_id, limit)
         return [IndexRow(*record) for record in records]

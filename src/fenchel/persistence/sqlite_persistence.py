@@ -60,6 +60,12 @@ CREATE TABLE table_summaries (
 CREATE TABLE persistence_globals (key TEXT PRIMARY KEY, json_value TEXT NOT NULL) WITHOUT ROWID;
 """
 
+# Few documents are deletions, and these must be found by id: an index of them alone costs other
+# writes nothing. Data of older versions gets it when it is opened.
+_CREATE_DELETIONS: Final = """
+CREATE INDEX IF NOT EXISTS deletions ON documents (table_id, id) WHERE deleted = 1
+"""
+
 _INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_INDEX_ROW: Final = "INSERT OR REPLACE INTO indexes VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_SUMMARY: Final = "INSERT OR REPLACE INTO table_summaries VALUES (?, ?, ?)"
@@ -89,6 +95,9 @@ FROM documents AS new LEFT JOIN documents AS old
     ON old.ts = new.prev_ts AND old.table_id = new.table_id AND old.id = new.id
 WHERE (new.ts, new.table_id, new.id) > (?, ?, ?) AND new.ts <= ?
 ORDER BY new.ts, new.table_id, new.id LIMIT ?
+"""
+_SELECT_DELETION: Final = """
+SELECT EXISTS (SELECT 1 FROM documents WHERE table_id = ? AND id = ? AND deleted = 1)
 """
 _SELECT_INDEX_ROWS: Final = """
 SELECT index_id, key, ts, deleted, table_id, document_id FROM indexes
@@ -186,6 +195,12 @@ class SqlitePersistence:
         finally:
             cursor.close()
         return LogPage(rows, len(rows) == limit)
+
+    async def was_deleted(self, tablet_id: bytes, internal_id: bytes) -> bool:
+        rows: list[Any] = self._reader.execute(
+            _SELECT_DELETION, (tablet_id, internal_id)
+        ).fetchall()
+        return bool(rows[0][0])
 
     async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
         rows: list[Any] = self._reader.execute(_SELECT_INDEX_ROWS, (index_id, limit)).fetchall()
@@ -293,6 +308,7 @@ def _open_writer(path: str) -> apsw.Connection:
         )
     if version == 0:
         writer.execute(f"BEGIN; {_LAYOUT} PRAGMA user_version = {_LAYOUT_VERSION}; COMMIT")
+    writer.execute(_CREATE_DELETIONS)
     return writer
 
 

@@ -167,6 +167,10 @@ class FaultyPersistence:
         await self._read()
         return await self._disk.content.load_log_page(after, through_ts=through_ts, limit=limit)
 
+    async def was_deleted(self, tablet_id: bytes, internal_id: bytes) -> bool:
+        await self._read()
+        return await self._disk.content.was_deleted(tablet_id, internal_id)
+
     async def load_index_rows(self, index_id: bytes, *, limit: int) -> list[IndexRow]:
         await self._read()
         return await self._disk.content.load_index_rows(index_id, limit=limit)

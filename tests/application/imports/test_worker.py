@@ -208,6 +208,19 @@ class TestModes:
             assert row.error_code == "DocumentExists"
             assert await snapshots.field("t", "n") == [0.0]
 
+    async def test_ids_of_deleted_documents_come_back_with_their_table_only(self) -> None:
+        async with running_snapshots() as snapshots:
+            (id_text,) = await snapshots.insert("t", {"n": 0.0})
+            archive = await snapshots.export()
+            tx = snapshots.database.begin()
+            await tx.user().delete(id_text)
+            await snapshots.database.commit(tx)
+            row = await snapshots.import_file(archive, mode="append")
+            assert row.error_code == "DocumentDeleted"
+            assert await snapshots.field("t", "n") == []
+            await snapshots.must_import(archive, mode="replace")
+            assert await snapshots.field("t", "_id") == [id_text]
+
     async def test_replace_leaves_other_tables_alone(self) -> None:
         async with running_snapshots() as snapshots:
             await snapshots.insert("t", {"n": 0})
