@@ -143,18 +143,33 @@ async def test_equal_queries_at_once_run_once() -> None:
         assert runner.runs == {"slow": 1}
 
 
-async def test_a_shared_run_survives_the_cancellation_of_its_first_caller() -> None:
+async def test_who_waits_runs_the_query_if_the_first_caller_is_cancelled() -> None:
     runner = FakeFunctionRunner()
     gate = Gate(runner)
     async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
         first = group.create_task(backend.query("slow"))
         await gate.entered.wait()
-        second = group.create_task(backend.query("slow"))
+        others = [group.create_task(backend.query("slow")) for _ in range(3)]
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.wait([first])
         gate.leave.set()
-        assert await second == "done"
+        assert await asyncio.gather(*others) == ["done"] * 3
+        assert runner.runs == {"slow": 2}
+
+
+async def test_who_waits_may_leave() -> None:
+    runner = FakeFunctionRunner()
+    gate = Gate(runner)
+    async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
+        first = group.create_task(backend.query("slow"))
+        await gate.entered.wait()
+        second, third = (group.create_task(backend.query("slow")) for _ in range(2))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait([second])
+        gate.leave.set()
+        assert await first == await third == "done"
         assert runner.runs == {"slow": 1}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from fenchel.application.client_results import fingerprint
 from fenchel.database import Database, Token
 from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError
-from fenchel.runtime import BackgroundTasks, Runtime
+from fenchel.runtime import Deadlines, Runtime
 from fenchel.udf import FunctionResult, UdfOutcome
 
 # Bookkeeping of one entry beyond its texts: objects, read set, map slots.
@@ -80,17 +79,32 @@ class CacheAnswer(msgspec.Struct, frozen=True, kw_only=True):
     is_hit: bool
 
 
-@dataclass(slots=True)
 class _Flight:
-    """A run in progress. `waiter_count` starts at 0; the last waiter to leave cancels the run.
+    """A run at `ts` that goes on in the task of its first caller.
 
-    All waiters have the run's deadline; `is_overdue` turns True when it has passed.
+    `_landed` comes with the first other caller who waits. It gets the outcome or what the run
+    raised; None if the first caller left, so that somebody else must run the query.
     """
 
-    ts: Timestamp
-    task: asyncio.Task[CachedQuery]
-    waiter_count: int = 0
-    is_overdue: bool = False
+    __slots__ = ("_landed", "ts")
+
+    def __init__(self, ts: Timestamp) -> None:
+        self.ts = ts
+        self._landed: asyncio.Future[CachedQuery | None] | None = None
+
+    async def wait(self) -> CachedQuery | None:
+        """Raises what the run raises."""
+        if self._landed is None:
+            self._landed = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._landed)
+
+    def land(self, query: CachedQuery | None) -> None:
+        if self._landed is not None:
+            self._landed.set_result(query)
+
+    def fail(self, error: Exception) -> None:
+        if self._landed is not None:
+            self._landed.set_exception(error)
 
 
 class QueryCache:
@@ -98,14 +112,14 @@ class QueryCache:
     limit.
     """
 
-    def __init__(self, database: Database, runtime: Runtime, tasks: BackgroundTasks) -> None:
+    def __init__(self, database: Database, runtime: Runtime) -> None:
         self._database = database
         self._clock = runtime.clock
-        self._tasks = tasks
         self._bytes_max = runtime.settings.application.query_cache_bytes_max
         self._age_seconds_max = runtime.settings.application.query_cache_time_dependent_seconds_max
         isolate = runtime.settings.isolate
-        self._wait_seconds_max = isolate.user_time_seconds_max + isolate.system_time_seconds_max
+        self._run_seconds_max = isolate.execution_seconds_max
+        self._deadlines = Deadlines(self._run_seconds_max)
         self._entries: OrderedDict[QueryKey, CachedQuery] = OrderedDict()
         self._flights: dict[QueryKey, _Flight] = {}
         self._size_bytes = 0
@@ -128,8 +142,10 @@ class QueryCache:
             flight = self._flights.get(key)
             is_first = flight is None or flight.ts > ts
             if flight is None or is_first:
-                flight = self._start(key, ts, run)
-            query = self._at(await self._join(key, flight), ts)
+                landed: CachedQuery | None = await self._fly(key, ts, run)
+            else:
+                landed = await flight.wait()
+            query = None if landed is None else self._at(landed, ts)
             if query is not None:
                 return CacheAnswer(query=query, is_hit=not is_first)
 
@@ -161,56 +177,34 @@ class QueryCache:
         assert self._size_bytes == total, f"{self._size_bytes} != {total}"
         assert total <= self._bytes_max
 
-    def _start(
+    async def _fly(
         self, key: QueryKey, ts: Timestamp, run: Callable[[], Awaitable[CachedQuery]]
-    ) -> _Flight:
-        task = self._tasks.spawn(f"query {key.path}", self._run(key, run))
-        flight = _Flight(ts, task)
-        self._flights[key] = flight
-        loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self._wait_seconds_max, self._expire, key, flight)
-
-        def on_done(_: asyncio.Task[CachedQuery]) -> None:
-            deadline.cancel()
-            self._land(key, flight)
-
-        task.add_done_callback(on_done)
-        return flight
-
-    def _expire(self, key: QueryKey, flight: _Flight) -> None:
-        flight.is_overdue = True
-        flight.task.cancel()
-        self._land(key, flight)
-
-    async def _run(self, key: QueryKey, run: Callable[[], Awaitable[CachedQuery]]) -> CachedQuery:
-        entry = await run()
+    ) -> CachedQuery:
+        """Run, for everybody who asks for the same meanwhile."""
+        flight = self._flights[key] = _Flight(ts)
+        deadline = self._deadlines.start()
+        try:
+            with deadline:
+                entry = await run()
+        except Exception as error:
+            if deadline.has_expired and isinstance(error, TimeoutError):
+                error = self._overdue(key)
+            flight.fail(error)
+            raise error
+        except BaseException:
+            flight.land(None)
+            raise
+        finally:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+        flight.land(entry)
         if isinstance(entry.outcome.result, FunctionResult):
             self._store(key, entry)
         return entry
 
-    async def _join(self, key: QueryKey, flight: _Flight) -> CachedQuery:
-        """Wait for a shared run; the caller's cancellation ends it only if nobody else waits."""
-        flight.waiter_count += 1
-        try:
-            return await asyncio.shield(flight.task)
-        except asyncio.CancelledError as error:
-            waiter = asyncio.current_task()
-            if not flight.is_overdue or (waiter is not None and waiter.cancelling()):
-                raise
-            raise FenchelError(
-                ErrorKind.OVERLOADED,
-                "QueryTimedOut",
-                f"{key.path} took longer than {self._wait_seconds_max:g} s. Try again later.",
-            ) from error
-        finally:
-            flight.waiter_count -= 1
-            if flight.waiter_count == 0 and not flight.task.done():
-                flight.task.cancel()
-                self._land(key, flight)
-
-    def _land(self, key: QueryKey, flight: _Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    def _overdue(self, key: QueryKey) -> FenchelError:
+        text = f"{key.path} took longer than {self._run_seconds_max:g} s. Try again later."
+        return FenchelError(ErrorKind.OVERLOADED, "QueryTimedOut", text)
 
     def _at(self, entry: CachedQuery, ts: Timestamp) -> CachedQuery | None:
         """The entry as seen at `ts`, or None if it does not hold there.

@@ -97,7 +97,7 @@ def build_runners(
     queries = QueryRunner(
         database=database,
         function_runner=function_runner,
-        cache=QueryCache(database, runtime, tasks),
+        cache=QueryCache(database, runtime),
         executions=executions,
         key_broker=base.key_broker,
         services=services,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fenchel.database import Database, Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
+from fenchel.errors import FenchelError
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
 from fenchel.function_runner.metrics import FunctionRunnerMetrics
 from fenchel.function_runner.runner import AllowedVisibility, TransactionHost
@@ -69,8 +70,11 @@ class InProcessFunctionRunner:
         *,
         visibility: AllowedVisibility = AllowedVisibility.PUBLIC_ONLY,
     ) -> UdfOutcome:
-        with self._metrics.rejections():
+        try:
             return await self._core.run_udf(request, transaction, host, visibility=visibility)
+        except FenchelError as error:
+            self._metrics.record_failure(error)
+            raise
 
     async def run_action(
         self,
@@ -80,17 +84,23 @@ class InProcessFunctionRunner:
         visibility: AllowedVisibility = AllowedVisibility.PUBLIC_ONLY,
     ) -> UdfOutcome:
         transaction = self._database.begin()
-        with self._metrics.rejections():
+        try:
             return await self._core.run_action(
                 request, transaction, callbacks, visibility=visibility
             )
+        except FenchelError as error:
+            self._metrics.record_failure(error)
+            raise
 
     async def run_http_action(
         self, request: UdfRequest, exchange: HttpExchange, callbacks: ActionCallbacks
     ) -> UdfOutcome:
         transaction = self._database.begin()
-        with self._metrics.rejections():
+        try:
             return await self._core.run_http_action(request, transaction, exchange, callbacks)
+        except FenchelError as error:
+            self._metrics.record_failure(error)
+            raise
 
     async def run_inline_query(
         self,
@@ -99,8 +109,11 @@ class InProcessFunctionRunner:
         transaction: Transaction,
         host: TransactionHost,
     ) -> UdfOutcome:
-        with self._metrics.rejections():
+        try:
             return await self._core.run_inline_query(module, request, transaction, host)
+        except FenchelError as error:
+            self._metrics.record_failure(error)
+            raise
 
     async def find_function(
         self, transaction: Transaction, path: FunctionPath

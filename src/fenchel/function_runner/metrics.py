@@ -4,8 +4,7 @@ registry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -96,15 +95,10 @@ class FunctionRunnerMetrics:
     def record_rejection(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
 
-    @contextmanager
-    def rejections(self) -> Iterator[None]:
-        """Count refusals: errors that say that the function never started."""
-        try:
-            yield
-        except FenchelError as error:
-            if error.kind in (ErrorKind.OVERLOADED, ErrorKind.REJECTED_BEFORE_EXECUTION):
-                self.record_rejection(error.code)
-            raise
+    def record_failure(self, error: FenchelError) -> None:
+        """Count it if it is a refusal: an error that says that the function never started."""
+        if error.kind in (ErrorKind.OVERLOADED, ErrorKind.REJECTED_BEFORE_EXECUTION):
+            self.record_rejection(error.code)
 
     def record_module_cache(self, *, is_hit: bool) -> None:
         (self._module_cache_hits if is_hit else self._module_cache_misses).inc()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections.abc import Sequence
 
@@ -30,6 +29,7 @@ from fenchel.isolate.outcomes import (
 )
 from fenchel.isolate.syscalls import TransactionSyscalls
 from fenchel.isolate.worker import Worker
+from fenchel.runtime import Deadlines
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import JsError, LogLine, UdfOutcome, UdfRequest, UdfType
 
@@ -58,6 +58,7 @@ async def run_in_transaction(
     worker: Worker,
     call: TransactionCall,
     settings: IsolateSettings,
+    deadlines: Deadlines,
     anticipation: Anticipation | None,
 ) -> UdfOutcome:
     """The outcome; reads and writes stay in the transaction. With `anticipation`, a mutation's
@@ -66,15 +67,15 @@ async def run_in_transaction(
     Raises: WorkerLost; FenchelError for failures of the system. Cancellation stops the JavaScript
     too.
     """
-    deadline = asyncio.timeout(settings.execution_seconds_max)
+    deadline = deadlines.start()
     try:
-        async with deadline:
+        with deadline:
             run = _Run(worker, call, settings)
             if anticipation is None:
                 return await run.execute()
             return await run.execute_anticipating(anticipation)
     except TimeoutError:
-        if not deadline.expired():
+        if not deadline.has_expired:
             raise
         return UdfOutcome(result=system_timeout_error())
 

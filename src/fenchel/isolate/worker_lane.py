@@ -50,7 +50,7 @@ class WorkerLane:
 
     A wish that cannot be met holds back those behind it, so that one who wants a worker alone gets
     it. When the queue is full, the client that has most in it is refused. Invariant: a worker's
-    `reservation_count` is the number of open `reserve` blocks that hold it.
+    `reservation_count` is the number of reservations that hold it.
 
     A worker that is held up by a long turn gets nothing new, and up to `relief_workers_max` further
     ones stand in for such workers.
@@ -160,15 +160,14 @@ class WorkerLane:
         """A place on a worker. Raises: overloaded if the queue is full, rejected if the wait is too
         long.
         """
-        worker = await self._acquire(wish)
+        worker = await self.acquire(wish)
         try:
             yield worker
         finally:
-            _give_back(worker)
-            self._serve_waiters()
-            self._end_retired(worker)
+            self.release(worker)
 
-    async def _acquire(self, wish: Reservation) -> Worker:
+    async def acquire(self, wish: Reservation) -> Worker:
+        """As `reserve`, for those who `release` it themselves."""
         self._start_missing()
         if not self._waiters or wish.is_nested:
             worker = self._pick(wish)
@@ -181,6 +180,11 @@ class WorkerLane:
             self._make_room(wish)
             self._waiters.add(waiter, wish.client)
         return await self._wait(waiter)
+
+    def release(self, worker: Worker) -> None:
+        _give_back(worker)
+        self._serve_waiters()
+        self._end_retired(worker)
 
     def _make_room(self, wish: Reservation) -> None:
         """Raises: overloaded for the newcomer, if no other client has more in a full queue."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -38,7 +37,7 @@ from fenchel.isolate.transaction_execution import TransactionCall, run_in_transa
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane
 from fenchel.isolate.worker_supply import WorkerSupply
-from fenchel.runtime import Runtime
+from fenchel.runtime import Deadlines, Runtime
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import ActionCallbacks, HttpExchange, JsError, UdfOutcome, UdfRequest, UdfType
 
@@ -97,6 +96,7 @@ class WorkerPool:
             self._supply,
             self._settings,
         )
+        self._deadlines = Deadlines(self._settings.execution_seconds_max)
         self._egress = Egress(runtime.settings.egress)
         self._anticipations = Anticipations()
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
@@ -181,12 +181,15 @@ class WorkerPool:
             host=host,
             deployment=self._deployment,
         )
-        with self._counted(is_new=request.context.is_root and not is_nested):
+        self._begin(is_new=request.context.is_root and not is_nested)
+        try:
             outcome = await self._run_to_outcome(
                 lambda attempt: self._run_once(call, attempt, is_nested=is_nested),
                 Attempt(),
                 request.path.stripped,
             )
+        finally:
+            self._end()
         return UdfOutcome(result=outcome) if isinstance(outcome, JsError) else outcome
 
     async def _run_to_outcome(
@@ -230,22 +233,24 @@ class WorkerPool:
             is_again=attempt.number > 1,
             client=call.request.client,
         )
-        async with self._transactions.reserve(wish) as worker:
+        worker = await self._transactions.acquire(wish)
+        if is_mutation:
+            call.transaction.begin_subtransaction()
+        try:
+            outcome = await run_in_transaction(
+                worker, _call_of(attempt, call), self._settings, self._deadlines, anticipation
+            )
+        except BaseException as error:
             if is_mutation:
-                call.transaction.begin_subtransaction()
-            try:
-                outcome = await run_in_transaction(
-                    worker, _call_of(attempt, call), self._settings, anticipation
-                )
-            except BaseException as error:
-                if is_mutation:
-                    call.transaction.rollback_subtransaction()
-                if isinstance(error, WorkerLost):
-                    usage.documents_read, usage.bytes_read = documents_read, bytes_read
-                raise
-            if is_mutation:
-                call.transaction.commit_subtransaction()
-            return outcome
+                call.transaction.rollback_subtransaction()
+            if isinstance(error, WorkerLost):
+                usage.documents_read, usage.bytes_read = documents_read, bytes_read
+            raise
+        finally:
+            self._transactions.release(worker)
+        if is_mutation:
+            call.transaction.commit_subtransaction()
+        return outcome
 
     def _blame(self, lost: WorkerLost, function: str | None) -> JsError:
         """The function took its worker with it: by time or by memory. Raises: FenchelError
@@ -284,8 +289,11 @@ class WorkerPool:
             egress=self._egress,
             exchange=exchange,
         )
-        with self._counted(is_new=request.context.is_root):
+        self._begin(is_new=request.context.is_root)
+        try:
             return await self._run_action(ActionRun(call, self._settings), call)
+        finally:
+            self._end()
 
     async def _run_action(self, run: ActionRun, call: ActionCall) -> UdfOutcome:
         """It begins anew only where nothing of it was heard."""
@@ -348,29 +356,30 @@ class WorkerPool:
             finally:
                 worker.process.kill("its evaluation has ended")
 
-        with self._counted():
+        self._begin()
+        try:
             async with self._evaluations:
                 return await self._run_to_outcome(attempt, Attempt(is_alone=True))
+        finally:
+            self._end()
 
     # Watching
 
-    @contextmanager
-    def _counted(self, *, is_new: bool = True) -> Iterator[None]:
-        """One running request. Raises: WorkerOverloaded if the pool is closing and this is no part
-        of one that runs.
+    def _begin(self, *, is_new: bool = True) -> None:
+        """One more running request, until `_end`. Raises: WorkerOverloaded if the pool is closing
+        and this is no part of one that runs.
         """
         if self._is_closing and is_new:
             raise overloaded("WorkerOverloaded", TOO_MANY_REQUESTS)
         self._active_count += 1
         self._idle.clear()
         self._has_work.set()
-        try:
-            yield
-        finally:
-            self._active_count -= 1
-            if self._active_count == 0:
-                self._idle.set()
-                self._has_work.clear()
+
+    def _end(self) -> None:
+        self._active_count -= 1
+        if self._active_count == 0:
+            self._idle.set()
+            self._has_work.clear()
 
     def statistics(self) -> PoolStatistics:
         """What the pool does at this moment."""

@@ -2,6 +2,7 @@
 
 from fenchel.runtime.background_tasks import BackgroundTasks
 from fenchel.runtime.clock import Clock, SystemClock
+from fenchel.runtime.deadlines import Deadline, Deadlines
 from fenchel.runtime.faults import FaultPoints
 from fenchel.runtime.randomness import (
     Randomness,
@@ -16,6 +17,8 @@ from fenchel.runtime.shifting_clock import ShiftingClock
 __all__ = [
     "BackgroundTasks",
     "Clock",
+    "Deadline",
+    "Deadlines",
     "FaultPoints",
     "Randomness",
     "Runtime",

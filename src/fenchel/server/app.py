@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from fenchel.errors import FenchelError, internal_error, overloaded
-from fenchel.runtime import Runtime
+from fenchel.runtime import Deadlines, Runtime
 from fenchel.server.answer_cache import AnswerCache
 from fenchel.server.cors import cors_headers, is_preflight, preflight_response
 from fenchel.server.http_actions import HttpActions, is_http_action_path
@@ -44,10 +42,12 @@ class ApiApplication:
         self._sync_sockets = sync_sockets
         self._runtime = runtime
         self._settings = runtime.settings.server
+        self._deadlines = Deadlines(self._settings.request_seconds_max)
         self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.running_count = 0
+        REQUESTS_RUNNING.set_function(lambda: self.running_count)
         self.answers = AnswerCache(runtime.clock, bytes_max=self._settings.answer_cache_bytes_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,8 +77,11 @@ class ApiApplication:
         """No headers of ours, no compression, no time limit: the app decides."""
         start = self._runtime.clock.monotonic()
         try:
-            with self._counted():
+            self._begin()
+            try:
                 status, response = await self._http_actions.serve(request, send)
+            finally:
+                self._end()
         except FenchelError as error:
             response = error_response(error, request.request_id)
             status = response.status
@@ -112,33 +115,30 @@ class ApiApplication:
             return error_response(internal_error(repr(error)), request.request_id)
 
     async def _handle(self, request: Request) -> Response:
-        with self._counted():
+        self._begin()
+        try:
             handler = self._router.find(request.method, request.path)
-            try:
-                async with asyncio.timeout(self._settings.request_seconds_max) as deadline:
-                    request.deadline = deadline
-                    return await handler(request)
-            except TimeoutError as error:
-                if not deadline.expired():
-                    raise
-                raise overloaded("SystemTimeoutError", "The request took too long.") from error
+            with self._deadlines.start() as request.deadline:
+                return await handler(request)
+        except TimeoutError as error:
+            if request.deadline is None or not request.deadline.has_expired:
+                raise
+            raise overloaded("SystemTimeoutError", "The request took too long.") from error
+        finally:
+            self._end()
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Raises: TooManyConcurrentRequests."""
+    def _begin(self) -> None:
+        """One more running request, until `_end`. Raises: TooManyConcurrentRequests."""
         if self._is_draining or self.running_count >= self._settings.concurrent_requests_max:
             REQUESTS_REFUSED.inc()
             raise overloaded("TooManyConcurrentRequests", "The server is busy. Try again later.")
         self.running_count += 1
         self._idle.clear()
-        REQUESTS_RUNNING.inc()
-        try:
-            yield
-        finally:
-            REQUESTS_RUNNING.dec()
-            self.running_count -= 1
-            if self.running_count == 0:
-                self._idle.set()
+
+    def _end(self) -> None:
+        self.running_count -= 1
+        if self.running_count == 0:
+            self._idle.set()
 
     def _report(self, request: Request, response: Response, seconds: float) -> None:
         REQUEST_SECONDS.observe(request.method, response.status, seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from fenchel.errors import ErrorKind, FenchelError, bad_request
-from fenchel.runtime import Runtime
+from fenchel.runtime import Deadline, Runtime
 from fenchel.server.answer_cache import AnswerKey
 from fenchel.server.body_encoding import decode_body
 from fenchel.server.http_protocol import ANSWER_KEY, CONNECTION, RESPOND, Connection, Respond
@@ -50,8 +49,7 @@ class Request:
         self.respond: Respond = scope["state"].pop(RESPOND)
         self.connection: Connection = scope["state"].pop(CONNECTION)
         # Set while a handler runs; the body of an upload moves it.
-        self.deadline: asyncio.Timeout | None = None
-        self._seconds_max = runtime.settings.server.request_seconds_max
+        self.deadline: Deadline | None = None
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         given_id = self.headers.get("convex-request-id", "")
@@ -62,7 +60,7 @@ class Request:
     def extend_deadline(self) -> None:
         """Give the handler the full time again: for long bodies that keep arriving."""
         if self.deadline is not None:
-            self.deadline.reschedule(asyncio.get_running_loop().time() + self._seconds_max)
+            self.deadline.extend()
 
     async def read_body(self, bytes_max: int, *, code: str = "BadJsonBody") -> bytes:
         """The body as it was sent. Raises: `code` if it is longer than `bytes_max`;
