@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ class ActionRunner:
 
         def name_route(component: str, route: str) -> None:
             nonlocal routed
-            path = replace(invocation.path, component=component)
+            path = dataclasses.replace(invocation.path, component=component)
             routed = replace(invocation, path=path, route=route)
 
         def stream_line(line: LogLine) -> None:

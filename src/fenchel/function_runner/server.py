@@ -175,7 +175,8 @@ class FunctionRunnerCore:
             identity=request.identity_for(target.function),
             component_args=target.code.component_args,
         )
-        exchange = replace(exchange, head=replace(head, path=target.path))
+        head = dataclasses.replace(head, path=target.path)
+        exchange = dataclasses.replace(exchange, head=head)
         bundle = await self._module_cache.get(target.code)
         outcome = await self._pool.run_action(bundle, request, callbacks, self.names, exchange)
         self._metrics.record_outcome(request.udf_type, outcome, self._clock.monotonic() - start)
