@@ -26,6 +26,7 @@ from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.executions import Invocation, decode_call, decode_http_call
 from fenchel.application.function_log import FunctionLog
 from fenchel.application.query_runner import QueryAnswer
+from fenchel.application.table_shapes import TableShapes
 from fenchel.application.waiting import backoff_seconds
 from fenchel.application.wiring import (
     Foundation,
@@ -105,6 +106,7 @@ class Application:
         self._snapshots = build_snapshot_services(base, self.files)
         self.exports, self.imports = self._snapshots.exports, self._snapshots.imports
         self.streaming_exports = self._snapshots.streaming_exports
+        self.table_shapes = TableShapes(database=database)
 
     async def start(self) -> None:
         """Recover what a former process left unfinished, then bring up the background loops."""

@@ -49,6 +49,7 @@ from fenchel.server.log_routes import LogHandlers
 from fenchel.server.metrics_routes import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
 from fenchel.server.routing import Router
+from fenchel.server.shape_routes import ShapeHandlers
 from fenchel.server.shutdown import Shutdown
 from fenchel.server.site import SiteApplication
 from fenchel.server.storage_routes import StorageHandlers
@@ -380,6 +381,7 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
             authenticator=authenticator,
             body_bytes_max=settings.function_body_bytes_max,
         ).routes,
+        ShapeHandlers(application=application, authenticator=authenticator).routes,
     )
 
 
