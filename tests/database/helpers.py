@@ -90,7 +90,8 @@ def is_invalidated(database: Database, tx: Transaction) -> bool:
 
 
 def schema(tables: dict[str, Any], *, validation: bool = True) -> str:
-    """Schema JSON; each table gives `indexes` by name, `staged` ones, and a `type` (validator)."""
+    """Schema JSON; each table gives `indexes` by name, `staged` ones, a `type` (validator)
+    and a `staged_type`."""
     encoded = [
         {
             "tableName": name,
@@ -99,6 +100,7 @@ def schema(tables: dict[str, Any], *, validation: bool = True) -> str:
             "searchIndexes": [],
             "vectorIndexes": [],
             "documentType": table.get("type", {"type": "any"}),
+            "stagedDocumentType": table.get("staged_type"),
         }
         for name, table in tables.items()
     ]

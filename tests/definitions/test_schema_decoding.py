@@ -12,6 +12,7 @@ from fenchel.definitions import (
     SearchIndex,
     VectorIndex,
     decode_schema,
+    decode_validator,
     render_validator,
 )
 from fenchel.errors import FenchelError
@@ -266,10 +267,16 @@ def test_the_fivetran_names_are_an_exception():
     schema(table(indexes=[index("_fivetran_key", "a")]))
 
 
-def test_a_staged_document_type_changes_nothing_yet_and_must_be_one():
+def test_a_staged_document_type_refuses_nothing_and_must_be_one():
     staged = {"type": "object", "value": {"a": {"fieldType": {"type": "number"}}}}
-    decoded = schema(table("t", stagedDocumentType=staged))
-    assert decoded == schema(table("t"))
+    decoded = schema(table("t", stagedDocumentType=staged)).tables["t"]
+    assert decoded.document_type is None
+    assert decoded.staged_type == decode_validator(staged)
+    same = {"value": staged["value"], "type": "object"}
+    assert (
+        schema(table("t", stagedDocumentType=same)).tables["t"].staged_hash == decoded.staged_hash
+    )
+    assert schema(table("t")).tables["t"].staged_hash is None
     error = error_of(table("t", stagedDocumentType={"type": "string"}))
     assert error.code == "InvalidTopLevelTypeInSchemaError"
     assert 'table "t"' in error.message

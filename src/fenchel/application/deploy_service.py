@@ -111,6 +111,10 @@ class DeployService:
     async def evaluate_push(self, request: StartPushRequest) -> EvaluatePushResponse:
         """What the push would change about indexes; nothing is written (2.8)."""
         evaluated = await self._evaluate(request)
+        tx = self._database.begin()
+        for instance in evaluated.app.walk():
+            definition = evaluated.definition_of(instance)
+            await SchemaTables(tx, instance.path).check_staged(definition.schema)
         index_diffs = await self._diff_indexes(evaluated, is_trial=True)
         schema_ids = dict.fromkeys(index_diffs)
         return EvaluatePushResponse(

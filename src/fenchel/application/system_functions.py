@@ -16,6 +16,7 @@ from fenchel.database import (
     Namespace,
     PageRequest,
     SchemaTables,
+    StagedTypes,
     TableAdmin,
     Transaction,
     decode_cursor,
@@ -135,6 +136,14 @@ async def _get_schemas(call: SystemCall) -> Value:
         found["active"] = active.schema_json
     if pending is not None:
         found["inProgress"] = pending.schema_json
+    staged = StagedTypes(call.transaction, call.component)
+    validations = [] if active is None else await staged.list(active.id_text)
+    if validations:
+        # Our own: how the documents compare with what the active schema stages.
+        found["staged"] = [
+            {"tableName": v.table_name, "state": v.state.value, "error": v.error}
+            for v in validations
+        ]
     return found
 
 

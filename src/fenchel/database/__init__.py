@@ -27,6 +27,7 @@ from fenchel.database.schema_registry import Schema, SchemaState
 from fenchel.database.schema_tables import SchemaTables
 from fenchel.database.schema_validator import SchemaValidator
 from fenchel.database.snapshot_reader import SnapshotReader, TableSize
+from fenchel.database.staged_types import StagedTypes
 from fenchel.database.subscription import Subscription
 from fenchel.database.system_access import SystemTables, is_in_any_table
 from fenchel.database.table_admin import TableAdmin
@@ -64,6 +65,7 @@ __all__ = [
     "SchemaTables",
     "SchemaValidator",
     "SnapshotReader",
+    "StagedTypes",
     "StreamPage",
     "Subscription",
     "SystemTables",

@@ -1,5 +1,5 @@
-"""Checking written documents: against the active schema, which refuses, and the pending one, which
-fails.
+"""Checking written documents: against the active schema, which refuses, the pending one, which
+fails, and what both of them stage.
 
 Source: database specification 5.4 and 5.6.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fenchel.database.metadata import Metadata, Table
 from fenchel.database.schema_registry import Schema, SchemaState
+from fenchel.database.staged_types import StagedTypes
 from fenchel.database.system_tables import SCHEMAS
 from fenchel.database.types import Namespace
 from fenchel.database.virtual_tables import VirtualTables, find_by_physical_name
@@ -65,6 +66,23 @@ async def check_against_schemas(
         if detail is not None:
             message = f'New document in table "{table.name}" does not match the schema: {detail}'
             await fail_schema(tx, table.namespace, schemas.pending, table.name, message)
+    for schema in (schemas.active, schemas.pending):
+        if schema is not None:
+            await _check_staged(tx, schema, table, value, names)
+
+
+async def _check_staged(
+    tx: Transaction, schema: Schema, table: Table, value: dict[str, Value], names: TableNames
+) -> None:
+    """Whatever a schema stages refuses nothing, but is no longer what all documents are."""
+    definition = schema.definition.tables.get(table.name)
+    if definition is None or definition.staged_type is None:
+        return
+    detail = definition.check_staged(value, names)
+    if detail is not None:
+        message = f'New document in table "{table.name}" does not match the schema: {detail}'
+        staged = StagedTypes(tx, table.namespace)
+        await staged.mark_failed(schema.id_text, table.name, message)
 
 
 async def fail_schema(

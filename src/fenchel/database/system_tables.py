@@ -22,6 +22,7 @@ INDEXES: Final = "_index"
 SCHEMAS: Final = "_schemas"
 INDEX_BACKFILLS: Final = "_index_backfills"
 SCHEMA_VALIDATION_PROGRESS: Final = "_schema_validation_progress"
+SCHEMA_VALIDATIONS: Final = "_schema_validations"
 
 TABLES_BY_NAME: Final = "by_name"
 TABLES_BY_NUMBER: Final = "by_number"
@@ -128,6 +129,13 @@ _ALL: Final = (
         component=True,
     ),
     _table("_scheduled_job_args", 38, component=True),
+    _table(
+        SCHEMA_VALIDATIONS,
+        42,
+        {"by_schema_id_and_table": ("schemaId", "tableName")},
+        memory=True,
+        component=True,
+    ),
 )
 
 SYSTEM_TABLES: Final[Mapping[str, SystemTable]] = {table.name: table for table in _ALL}

@@ -13,6 +13,7 @@ from fenchel.database.index_tables import encode_index_state
 from fenchel.database.metadata import Index, IndexKind, IndexState, Table, TableState
 from fenchel.database.schema_checks import fail_schema
 from fenchel.database.schema_registry import Schema
+from fenchel.database.staged_types import fail_references
 from fenchel.database.system_tables import (
     INDEXES,
     TABLES,
@@ -116,6 +117,7 @@ class TableAdmin:
         """
         self._record_all(TABLES)
         await self._set_state(table, TableState.DELETING)
+        await fail_references(self._tx, self._namespace, table.name)
         for index in self._tx.metadata.indexes.get(table.tablet_id, ()):
             await self._rows.delete(INDEXES, index.id_text)
 

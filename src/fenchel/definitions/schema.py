@@ -63,16 +63,24 @@ Index: TypeAlias = DatabaseIndex | SearchIndex | VectorIndex
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableDefinition:
     """`indexes` holds every kind, staged ones too, by name. `document_type` None means any
-    document; otherwise it says nothing about `_id` and `_creationTime`."""
+    document; otherwise it says nothing about `_id` and `_creationTime`. `staged_type` is compared
+    with documents and refuses none; `staged_hash` names it."""
 
     name: str
     indexes: Mapping[str, Index]
     document_type: Validator | None
+    staged_type: Validator | None = None
+    staged_hash: str | None = None
 
     @property
     def referenced_tables(self) -> frozenset[str]:
         """The tables whose ids its documents may hold, as far as the schema says so."""
         return frozenset() if self.document_type is None else referenced_tables(self.document_type)
+
+    @property
+    def staged_references(self) -> frozenset[str]:
+        """As `referenced_tables`, of the staged type."""
+        return frozenset() if self.staged_type is None else referenced_tables(self.staged_type)
 
     @property
     def optional_fields(self) -> frozenset[str]:
@@ -85,12 +93,19 @@ class TableDefinition:
             return None
         return check_validator(self.document_type, without_system_fields(value), tables)
 
-    def accepts_all_of(self, other: TableDefinition | None) -> bool:
-        """True only if every document that `other` (None: any schema or none) accepts matches."""
-        if self.document_type is None:
-            return True
-        enforced = None if other is None else other.document_type
-        return is_subset(enforced or Scalar.ANY, self.document_type)
+    def check_staged(self, value: dict[str, Value], tables: TableNames) -> str | None:
+        """As `check_document`, with the staged type."""
+        if self.staged_type is None:
+            return None
+        return check_validator(self.staged_type, without_system_fields(value), tables)
+
+    def accepts_all_of(self, other: Validator | None) -> bool:
+        """True only if every document that `other` (None: any) accepts matches."""
+        return self.document_type is None or is_subset(other or Scalar.ANY, self.document_type)
+
+    def stages_all_of(self, other: Validator | None) -> bool:
+        """As `accepts_all_of`, with the staged type."""
+        return self.staged_type is None or is_subset(other or Scalar.ANY, self.staged_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +123,11 @@ class SchemaDefinition:
         if table is None or not self.schema_validation:
             return None
         return table.check_document(value, tables)
+
+    def enforced_type(self, table_name: str) -> Validator | None:
+        """What every document of the table obeys while this schema is active; None: anything."""
+        table = self.tables.get(table_name)
+        return None if table is None or not self.schema_validation else table.document_type
 
 
 EMPTY_SCHEMA = SchemaDefinition(tables={}, schema_validation=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ class _TableJson(msgspec.Struct, rename="camel"):
     vector_indexes: list[_VectorIndexJson] | None = None
     staged_vector_indexes: list[_VectorIndexJson] | None = None
     document_type: Any = None
-    # The validator to come (npm 1.48), which nothing is checked against yet.
+    # The validator to come (npm 1.48), which refuses nothing.
     staged_document_type: Any = None
 
 
@@ -111,13 +112,18 @@ def _decode_table(table: _TableJson) -> TableDefinition:
     indexes = _decode_indexes(table)
     _check_index_names(table.table_name, indexes)
     _check_indexes_differ(table.table_name, indexes)
-    # A staged type that could never be enforced is a mistake of this push, not of a later one.
-    _decode_document_type(table.table_name, table.staged_document_type)
+    staged = table.staged_document_type
     return TableDefinition(
         name=table.table_name,
         indexes={index.name: index for index in indexes},
         document_type=_decode_document_type(table.table_name, table.document_type),
+        staged_type=_decode_document_type(table.table_name, staged),
+        staged_hash=None if staged is None else _hash_type(staged),
     )
+
+
+def _hash_type(parsed: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(parsed, order="deterministic")).hexdigest()
 
 
 def _decode_document_type(table_name: str, parsed: Any) -> Validator | None:
