@@ -17,6 +17,7 @@ from fenchel.application import (
     ImportService,
     StoredFiles,
     StreamingExports,
+    UsageTracker,
 )
 from fenchel.application.exports import ExportWorker
 from fenchel.application.imports import ImportUploads, ImportWorker
@@ -275,6 +276,7 @@ async def _open(
         storage=user_storage,
         key_broker=KeyBroker("test-instance", bytes(32)),
         cloud_url="http://127.0.0.1:3210",
+        usage=UsageTracker(database, runtime),
         **parts,
     )
     try:

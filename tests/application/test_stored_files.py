@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fenchel.application import StoredFiles
+from fenchel.application import StoredFiles, UsageTracker
 from fenchel.auth import KeyBroker
 from fenchel.database import Database
 from fenchel.errors import ErrorKind, FenchelError
@@ -73,6 +73,7 @@ async def opened() -> AsyncIterator[Bench]:
         storage=storage,
         key_broker=KeyBroker("test-instance", bytes(32)),
         cloud_url="http://127.0.0.1:3210",
+        usage=UsageTracker(database, runtime),
         runtime=runtime,
     )
     try:

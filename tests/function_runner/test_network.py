@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -37,6 +38,15 @@ async def test_redirects_are_followed_in_the_realm(app: App, server: LocalServer
 
 async def test_bodies_stream_both_ways(app: App, server: LocalServer) -> None:
     assert await run(app, "upload", url=f"{server.url}/echo", megabytes=3) == 3 * 1024 * 1024
+
+
+async def test_what_leaves_is_counted(app: App, server: LocalServer) -> None:
+    uploaded = await app.action("network:upload", {"url": f"{server.url}/echo", "megabytes": 1})
+    assert uploaded.egress_bytes == 1 << 20
+    posted = await app.action("network:postForm", {"url": f"{server.url}/echo"})
+    length = re.search(r"content-length: (\d+)", server.requests[-1], re.IGNORECASE)
+    assert length is not None
+    assert posted.egress_bytes == int(length[1])
 
 
 async def test_a_body_that_is_left_is_left_to_the_server(app: App, server: LocalServer) -> None:

@@ -35,6 +35,7 @@ from fenchel.application.function_log import FunctionLog, FunctionLogPage
 from fenchel.application.imports import ImportRequest, ImportService
 from fenchel.application.stored_files import OpenedFile, StoredFiles
 from fenchel.application.streaming_export import StreamedDocument, StreamingExports
+from fenchel.application.usage import UsageTracker
 
 __all__ = [
     "ActionRun",
@@ -72,6 +73,7 @@ __all__ = [
     "StoredFiles",
     "StreamedDocument",
     "StreamingExports",
+    "UsageTracker",
     "WaitForSchemaRequest",
     "decode_selection",
     "select",

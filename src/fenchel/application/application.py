@@ -23,10 +23,16 @@ from fenchel.application.client_results import (
     encode_http_error,
 )
 from fenchel.application.deploy_messages import CanonicalUrls
-from fenchel.application.executions import Invocation, decode_call, decode_http_call
+from fenchel.application.executions import (
+    Executions,
+    Invocation,
+    decode_call,
+    decode_http_call,
+)
 from fenchel.application.function_log import FunctionLog
 from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.table_shapes import TableShapes
+from fenchel.application.usage import UsageTracker
 from fenchel.application.waiting import backoff_seconds
 from fenchel.application.wiring import (
     Foundation,
@@ -97,8 +103,10 @@ class Application:
         self._runtime = runtime
         self._tasks = BackgroundTasks()
         self.function_log = FunctionLog(runtime)
-        self.files = build_stored_files(base)
-        self._runners = build_runners(base, self.function_log, self.files, self._tasks)
+        self.usage = UsageTracker(database, runtime)
+        self.files = build_stored_files(base, self.usage)
+        executions = Executions(runtime, self.function_log, self.usage)
+        self._runners = build_runners(base, executions, self.files, self._tasks)
         self.inline_queries = self._runners.inline_queries
         self._executors = build_executors(base, self._runners, self._tasks)
         push = build_push_services(base)
@@ -127,6 +135,7 @@ class Application:
             "import worker": self._snapshots.import_worker.run,
             "listed snapshots": self._snapshots.listed.run,
             "file cleaner": self.files.run,
+            "usage": self.usage.run,
         }
         for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))
@@ -134,6 +143,7 @@ class Application:
     async def close(self) -> None:
         """Cancel all that runs; the next start finds scheduled actions among it failed."""
         await self._tasks.close()
+        await self.usage.close()
 
     async def run_query(
         self, call: FunctionCall, *, ts: Timestamp | None = None, journal: str | None = None

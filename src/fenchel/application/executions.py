@@ -14,6 +14,7 @@ from fenchel.application.function_log import (
     Execution,
     FunctionLog,
 )
+from fenchel.application.usage import UsageTracker
 from fenchel.auth import Identity, is_admin
 from fenchel.database import Transaction
 from fenchel.definitions import FunctionPath, decode_function_path
@@ -124,11 +125,12 @@ def wrap_args(args_json: str) -> str:
 
 
 class Executions:
-    """Makes requests with fresh seed, time and execution id, and records their ends."""
+    """Makes requests with fresh seed, time and execution id, and records their ends and usage."""
 
-    def __init__(self, runtime: Runtime, function_log: FunctionLog) -> None:
+    def __init__(self, runtime: Runtime, function_log: FunctionLog, usage: UsageTracker) -> None:
         self._runtime = runtime
         self._function_log = function_log
+        self._usage = usage
 
     def begin(
         self,
@@ -192,6 +194,7 @@ class Executions:
             return_bytes=_return_bytes(outcome),
         )
         self._function_log.record_completion(execution, completion, outcome.log_lines)
+        self._record_hit(execution, completion)
         return execution, completion
 
     def record_repetition(
@@ -200,6 +203,7 @@ class Executions:
         """Log the same answer under new ids."""
         ids = self._runtime.randomness.token_bytes(REPETITION_ID_BYTES)
         self._function_log.record_completion(execution, completion, lines, repetition_ids=ids)
+        self._record_hit(execution, completion)
 
     def record_outcome(
         self,
@@ -215,10 +219,19 @@ class Executions:
         """Log a finished attempt. Lines of actions went out as progress already."""
         is_action = request.udf_type in {UdfType.ACTION, UdfType.HTTP_ACTION}
         elapsed_ns = self._runtime.clock.now_ns() - request.unix_ms * 1_000_000
+        seconds = max(elapsed_ns, 0) / 1e9
+        execution = self._describe(invocation, request)
+        self._usage.record_run(
+            (execution.component, execution.identifier, request.udf_type.value),
+            outcome,
+            transaction,
+            seconds=seconds,
+            is_final=not will_retry,
+        )
         self._function_log.record_completion(
-            self._describe(invocation, request),
+            execution,
             Completion(
-                execution_seconds=max(elapsed_ns, 0) / 1e9,
+                execution_seconds=seconds,
                 user_seconds=outcome.user_seconds,
                 error=conflict.message if conflict else _error_text(outcome),
                 return_bytes=_return_bytes(outcome),
@@ -230,6 +243,10 @@ class Executions:
             ),
             () if is_action else outcome.log_lines,
         )
+
+    def _record_hit(self, execution: Execution, completion: Completion) -> None:
+        key = (execution.component, execution.identifier, execution.udf_type.value)
+        self._usage.record_hit(key, completion.return_bytes or 0)
 
     def _describe(self, invocation: Invocation, request: UdfRequest) -> Execution:
         return Execution(

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import msgspec
 
 from fenchel.application.transactions import run_transaction
+from fenchel.application.usage import UsageTracker
 from fenchel.auth import KeyBroker
 from fenchel.database import Database, Namespace, Transaction
 from fenchel.errors import ErrorKind, FenchelError, bad_request
@@ -67,12 +68,14 @@ class StoredFiles:
         storage: FileStorage,
         key_broker: KeyBroker,
         cloud_url: str,
+        usage: UsageTracker,
         runtime: Runtime,
     ) -> None:
         self._database = database
         self._storage = storage
         self._key_broker = key_broker
         self._cloud_url = cloud_url
+        self._usage = usage
         self._runtime = runtime
         self._recent: dict[str, float] = {}
         self._lock = asyncio.Lock()
@@ -94,16 +97,23 @@ class StoredFiles:
         return f"{self._cloud_url}/api/storage/{file.row.storage_id}{suffix}"
 
     async def store(
-        self, content: bytes, *, content_type: str | None, sha256: bytes | None
+        self,
+        content: bytes,
+        component: Namespace,
+        *,
+        content_type: str | None,
+        sha256: bytes | None,
     ) -> StoredFileRow:
         """The row to insert for content that is durable now. Raises: Sha256Mismatch."""
         digest = hashlib.sha256(content).digest()
         _check_digest(digest, sha256)
         await self._hold(digest.hex())
         key = await self._storage.store(content)
+        self._usage.record_file(component, "storage.store", written_bytes=len(content))
         return self._row(key, digest, len(content), content_type)
 
-    async def load(self, file: StoredFile) -> bytes:
+    async def load(self, file: StoredFile, component: Namespace) -> bytes:
+        self._usage.record_file(component, "storage.get", read_bytes=file.row.size)
         return await self._storage.load(file.row.storage_key)
 
     def open_token(self, token: str) -> Namespace:
@@ -141,9 +151,11 @@ class StoredFiles:
         async def insert(tx: Transaction) -> str:
             return await insert_stored_file(tx, row, namespace=component)
 
-        return await run_transaction(
+        storage_id = await run_transaction(
             self._database, self._runtime, insert, write_source="_system/storage_upload"
         )
+        self._usage.record_file(component, "upload", written_bytes=row.size)
+        return storage_id
 
     async def store_chunks(
         self, chunks: AsyncIterable[bytes], *, content_type: str | None, sha256: bytes | None
@@ -163,6 +175,10 @@ class StoredFiles:
             key = await blob.finish()
         return self._row(key, digest.digest(), size, content_type)
 
+    def record_download(self, component: Namespace, sent_bytes: int) -> None:
+        """Count a file, or a part of it, that is sent to somebody who has its URL."""
+        self._usage.record_file(component, "download", read_bytes=sent_bytes)
+
     async def open(self, storage_uuid: str, component: Namespace) -> OpenedFile:
         """Raises: InvalidStoragePath, FileNotFound."""
         if not is_storage_uuid(storage_uuid):
@@ -179,7 +195,10 @@ class StoredFiles:
         """By document id or UUID; None if the file was deleted. Raises: InvalidStorageId."""
         tx = self._database.begin()
         file = await find_stored_file(tx, storage_id, namespace=component)
-        return None if file is None else await self._open(file)
+        if file is None:
+            return None
+        self._usage.record_file(component, "storage.get", read_bytes=file.row.size)
+        return await self._open(file)
 
     async def _open(self, file: StoredFile) -> OpenedFile:
         return OpenedFile(file=await self._storage.open(file.row.storage_key), row=file.row)
@@ -257,14 +276,17 @@ class TransactionFiles:
         await delete_stored_file(self.transaction, file, namespace=self.component)
 
     async def store(self, content: bytes, *, content_type: str | None, sha256: bytes | None) -> str:
-        row = await self.stored_files.store(content, content_type=content_type, sha256=sha256)
+        row = await self.stored_files.store(
+            content, self.component, content_type=content_type, sha256=sha256
+        )
         return await insert_stored_file(self.transaction, row, namespace=self.component)
 
     async def load(self, storage_id: str) -> tuple[bytes, str | None] | None:
         file = await self._find(storage_id)
         if file is None:
             return None
-        return await self.stored_files.load(file), file.row.content_type
+        content = await self.stored_files.load(file, self.component)
+        return content, file.row.content_type
 
     async def _find(self, storage_id: str) -> StoredFile | None:
         return await find_stored_file(self.transaction, storage_id, namespace=self.component)

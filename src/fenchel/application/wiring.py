@@ -13,7 +13,6 @@ from fenchel.application.environment import EnvironmentService
 from fenchel.application.executions import Executions
 from fenchel.application.executor_parts import ExecutorParts
 from fenchel.application.exports import ExportService, ExportWorker
-from fenchel.application.function_log import FunctionLog
 from fenchel.application.imports import ImportService, ImportUploads, ImportWorker
 from fenchel.application.inline_queries import InlineQueries
 from fenchel.application.job_executor import JobExecutor
@@ -25,6 +24,7 @@ from fenchel.application.scheduling import TransactionServices
 from fenchel.application.stored_files import StoredFiles
 from fenchel.application.streaming_export import StreamingExports
 from fenchel.application.system_query_runner import SystemQueryRunner
+from fenchel.application.usage import UsageTracker
 from fenchel.auth import KeyBroker
 from fenchel.database import Database
 from fenchel.file_storage import FileStorage
@@ -88,11 +88,13 @@ class SnapshotServices:
 
 
 def build_runners(
-    base: Foundation, function_log: FunctionLog, files: StoredFiles, tasks: BackgroundTasks
+    base: Foundation,
+    executions: Executions,
+    files: StoredFiles,
+    tasks: BackgroundTasks,
 ) -> Runners:
     """`tasks` owns what the query cache runs for several callers at once."""
     database, runtime, function_runner = base.database, base.runtime, base.function_runner
-    executions = Executions(runtime, function_log)
     services = TransactionServices(key_broker=base.key_broker, stored_files=files, runtime=runtime)
     queries = QueryRunner(
         database=database,
@@ -141,12 +143,13 @@ def build_runners(
     )
 
 
-def build_stored_files(base: Foundation) -> StoredFiles:
+def build_stored_files(base: Foundation, usage: UsageTracker) -> StoredFiles:
     return StoredFiles(
         database=base.database,
         storage=base.user_storage,
         key_broker=base.key_broker,
         cloud_url=base.canonical_urls.convex_cloud_url,
+        usage=usage,
         runtime=base.runtime,
     )
 

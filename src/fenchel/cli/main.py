@@ -5,6 +5,7 @@ Expected failures are one line on stderr and exit code 1; a traceback means a bu
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import platformdirs
 
 from fenchel import __version__
 from fenchel.cli.serve import ServeArguments, serve, serve_settings
+from fenchel.cli.usage import fetch_usage, render_usage
 from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime
 from fenchel.server import (
@@ -150,19 +152,54 @@ def keys_command(
     data_dir: Path | None, instance_name: str | None, instance_secret: str | None
 ) -> None:
     """Print an admin key of a deployment."""
-    runtime = Runtime()
     try:
-        folder = data_dir or _default_data_dir()
-        instance = _instance(folder, instance_name, instance_secret, runtime)
-        click.echo(open_key_broker(instance).issue_admin_key())
+        click.echo(_admin_key(data_dir, instance_name, instance_secret))
     except FenchelError as error:
         raise click.ClickException(error.message) from error
+
+
+@main.command(name="usage")
+@click.option("--url", default="http://127.0.0.1:3210", show_default=True, help="The server's API.")
+@click.option(
+    "--admin-key",
+    envvar="CONVEX_SELF_HOSTED_ADMIN_KEY",
+    help="Default: a key of the deployment in the data folder.",
+)
+@_DATA_DIR
+@_INSTANCE_NAME
+@_INSTANCE_SECRET
+@click.option("--from", "from_day", help="First day (UTC), like 2026-11-21; default: the last.")
+@click.option("--through", "through_day", help="Last day (UTC); default: today.")
+@click.option("--json", "is_json", is_flag=True, help="Print what the server answers.")
+def usage_command(
+    url: str,
+    admin_key: str | None,
+    data_dir: Path | None,
+    instance_name: str | None,
+    instance_secret: str | None,
+    from_day: str | None,
+    through_day: str | None,
+    is_json: bool,
+) -> None:
+    """Print what functions and files used: calls, times, documents, bytes."""
+    try:
+        key = admin_key or _admin_key(data_dir, instance_name, instance_secret)
+    except FenchelError as error:
+        raise click.ClickException(error.message) from error
+    report = fetch_usage(url, key, from_day, through_day)
+    click.echo(json.dumps(report) if is_json else render_usage(report))
 
 
 @main.command(name="version")
 def version_command() -> None:
     """Print the version."""
     click.echo(__version__)
+
+
+def _admin_key(data_dir: Path | None, name: str | None, secret_text: str | None) -> str:
+    """A key of the deployment in the folder. Raises: FenchelError."""
+    instance = _instance(data_dir or _default_data_dir(), name, secret_text, Runtime())
+    return open_key_broker(instance).issue_admin_key()
 
 
 def _default_data_dir() -> Path:

@@ -136,6 +136,9 @@ _ALL: Final = (
         memory=True,
         component=True,
     ),
+    _table(
+        "_function_usage", 60, {"by_day_and_function": ("day", "component", "function", "kind")}
+    ),
 )
 
 SYSTEM_TABLES: Final[Mapping[str, SystemTable]] = {table.name: table for table in _ALL}

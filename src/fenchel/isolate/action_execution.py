@@ -140,6 +140,7 @@ class ActionRun:
             user_seconds=header.user_ms / 1000 if header else 0.0,
             memory_bytes=header.heap_bytes if header else 0,
             http_status=self._syscalls.http.status if self._syscalls.http else None,
+            egress_bytes=self._syscalls.egress_bytes,
         )
 
     async def _converse(self, worker: Worker, execution: Execution) -> Outcome:
@@ -205,6 +206,11 @@ class _ActionSyscalls:
             if call.exchange
             else None
         )
+
+    @property
+    def egress_bytes(self) -> int:
+        """Bytes of bodies that have left so far."""
+        return self._network.sent_bytes + (self.http.sent_bytes if self.http else 0)
 
     def close(self) -> None:
         """End what the action began and did not finish."""

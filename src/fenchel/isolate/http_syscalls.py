@@ -45,6 +45,7 @@ class HttpSyscalls:
     def __init__(self, exchange: HttpExchange, streams: ByteStreams, *, component: str) -> None:
         self.status: int | None = None
         self.is_routed = False
+        self.sent_bytes = 0
         self._exchange = exchange
         self._component = component
         self._streams = streams
@@ -125,6 +126,7 @@ class HttpSyscalls:
         if body is not None and self._exchange.head.method != "HEAD":
             async for chunk in body:
                 await client.write(chunk)
+                self.sent_bytes += len(chunk)
         await client.finish()
 
 

@@ -60,6 +60,7 @@ from fenchel.model.function_handles import (
     encode_function_handle,
     replace_function_handles,
 )
+from fenchel.model.function_usage import Usage, UsageKey, add_usage, delete_usage, sum_usage
 from fenchel.model.modules import (
     Module,
     ModuleDiff,
@@ -171,6 +172,9 @@ __all__ = [
     "StoredResult",
     "TableCheckpoint",
     "UdfConfig",
+    "Usage",
+    "UsageKey",
+    "add_usage",
     "check_environment_variables",
     "check_name",
     "check_value",
@@ -184,6 +188,7 @@ __all__ = [
     "delete_expired_exports",
     "delete_session_requests",
     "delete_stored_file",
+    "delete_usage",
     "describe_source_package",
     "encode_function_handle",
     "encode_source_package",
@@ -248,4 +253,5 @@ __all__ = [
     "request_export",
     "set_environment_variable",
     "set_udf_config",
+    "sum_usage",
 ]

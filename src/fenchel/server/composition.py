@@ -56,6 +56,7 @@ from fenchel.server.storage_routes import StorageHandlers
 from fenchel.server.streaming_export_routes import StreamingExportHandlers
 from fenchel.server.sync_socket import SyncSockets
 from fenchel.server.test_mode_routes import SuiteControls, SuiteHandlers, refusal
+from fenchel.server.usage_routes import UsageCollector, UsageHandlers
 
 logger = logging.getLogger(__name__)
 
@@ -259,6 +260,7 @@ async def _running_engine(
             runtime=runtime,
         )
         stack.push_async_callback(application.close)
+        metrics.registry.register(UsageCollector(lambda: application.usage.totals))
         await application.start()
         documents = await stack.enter_async_context(HttpDocuments(runtime.clock))
         verifier = TokenVerifier(load_providers=application.auth_providers, documents=documents)
@@ -371,6 +373,7 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
         ).routes,
         StorageHandlers(application.files).routes,
         MetricsHandlers(engine.runner_metrics.registry).routes,
+        UsageHandlers(usage=application.usage, authenticator=authenticator).routes,
         SuiteHandlers(
             controls=engine.suite_controls,
             authenticator=authenticator,

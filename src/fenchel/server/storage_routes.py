@@ -49,7 +49,8 @@ class StorageHandlers:
     async def download(self, request: Request) -> Response:
         """The file, or the one range of it that was asked for (RFC 9110, 14)."""
         storage_uuid = request.path.removeprefix(_DOWNLOAD)
-        opened = await self._files.open(storage_uuid, request.query.get("component", ""))
+        component = request.query.get("component", "")
+        opened = await self._files.open(storage_uuid, component)
         etag = f'"{opened.row.sha256.hex()}"'
         common: Headers = (
             (b"cache-control", _CACHE_CONTROL),
@@ -61,7 +62,10 @@ class StorageHandlers:
             return Response(status=304, headers=common)
         if_range = request.headers.get("if-range", etag)
         asked = request.headers.get("range") if if_range == etag else None
-        return _file_response(opened, _find_range(asked, opened.row.size), common)
+        response = _file_response(opened, _find_range(asked, opened.row.size), common)
+        if response.file is not None and request.method != "HEAD":
+            self._files.record_download(component, response.file.size_bytes)
+        return response
 
 
 def _file_response(opened: OpenedFile, found: tuple[int, int] | None, common: Headers) -> Response:

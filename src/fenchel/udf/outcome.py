@@ -51,7 +51,8 @@ class FunctionResult(msgspec.Struct, frozen=True):
 class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """`result` and everything observed on the way; caching follows from the observed_* facts.
 
-    `http_status` is what an HTTP action sent, None if it came to no response.
+    `http_status` is what an HTTP action sent, None if it came to no response. `egress_bytes` are
+    bodies that an action sent: its HTTP response, its requests by `fetch`.
     """
 
     result: FunctionResult | JsError
@@ -64,3 +65,4 @@ class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     context_reused: bool = False
     http_status: int | None = None
+    egress_bytes: int = 0

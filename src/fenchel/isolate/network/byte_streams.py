@@ -29,10 +29,11 @@ class OutgoingStream:
 
     Life: open, then ended by the realm (`end`), or abandoned by the receiver (`abandon`, or by
     leaving its iteration), after which writes fail. One receiver iterates. Invariant: `_is_empty`
-    is set exactly if no chunk waits.
+    is set exactly if no chunk waits. `taken_bytes` is how much the receiver has had.
     """
 
     def __init__(self) -> None:
+        self.taken_bytes = 0
         self._chunk: bytes | None = None
         self._failure: FenchelError | None = None
         self._is_ended = self._is_abandoned = False
@@ -74,6 +75,7 @@ class OutgoingStream:
                     break
                 self._has_news.clear()
                 self._is_empty.set()
+                self.taken_bytes += len(chunk)
                 yield chunk
             if self._failure is not None:
                 raise self._failure

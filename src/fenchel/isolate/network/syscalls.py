@@ -56,6 +56,9 @@ class NetworkSyscalls:
         self._egress = egress
         self._streams = streams
         self._fetches: dict[int, asyncio.Task[aiohttp.ClientResponse]] = {}
+        # Of bodies that came with their request, and the others by the number of their stream.
+        self._sent_bytes = 0
+        self._sent_streams: dict[int, OutgoingStream] = {}
         self._handlers: dict[str, Callable[[bytes], Awaitable[Result]]] = {
             "fenchel/fetch": self._fetch,
             "fenchel/abortFetch": self._abort_fetch,
@@ -68,6 +71,12 @@ class NetworkSyscalls:
     def handler(self, op: str) -> Callable[[bytes], Awaitable[Result]] | None:
         return self._handlers.get(op)
 
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of request bodies so far."""
+        streamed = sum(stream.taken_bytes for stream in self._sent_streams.values())
+        return self._sent_bytes + streamed
+
     def close(self) -> None:
         for task in self._fetches.values():
             task.cancel()
@@ -76,6 +85,10 @@ class NetworkSyscalls:
         head_json, _, body = message.partition(b"\n")
         head = decode_args(_FetchHead, head_json, "fetch")
         outgoing = None if head.body_stream is None else self._streams.outgoing(head.body_stream)
+        if head.body_stream is None or outgoing is None:
+            self._sent_bytes += len(body)
+        else:
+            self._sent_streams[head.body_stream] = outgoing
         request = OutgoingRequest(
             url=head.url,
             method=head.method,
