@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from fenchel.cli.main import main
 from fenchel.cli.usage import fetch_usage, render_usage
 from fenchel.model import Usage
+from tests.end_to_end.fenchel_server import free_port
 
 
 def row(function: str, component: str = "", **fields: Any) -> dict[str, Any]:
@@ -80,8 +81,7 @@ def test_a_refusal_is_shown(server: HTTPServer) -> None:
         fetch_usage(url_of(server), "wrong", None, None)
 
 
-def test_a_server_that_is_not_there_is_named(server: HTTPServer) -> None:
-    url = url_of(server)
-    server.server_close()
+def test_a_server_that_is_not_there_is_named() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(click.ClickException, match=url):
         fetch_usage(url, "key", None, None)

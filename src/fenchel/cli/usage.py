@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -47,7 +47,7 @@ def fetch_usage(
     except HTTPError as error:
         with error:
             raise click.ClickException(error.read().decode(errors="replace")) from error
-    except (URLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise click.ClickException(f"No answer from {url}: {error}") from error
     return report
 
