@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.postgres_server import PostgresServer
+from tests.s3_server import S3Server
 
 # A busy machine is no failure; a failing example prints how to run it again.
 settings.register_profile("fenchel", deadline=None, print_blob=True)
@@ -18,6 +19,17 @@ settings.load_profile("fenchel")
 def postgres_server() -> Iterator[PostgresServer]:
     """A running Postgres. A test that kills it must start it again."""
     server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A running S3-compatible store. Tests share its bucket, each below a prefix of its own."""
+    server = S3Server()
     try:
         server.start()
         yield server

@@ -1,23 +1,42 @@
-"""The contract of a file storage, fulfilled by all; then what only the local one promises."""
+"""The contract of a file storage, fulfilled by all; then what only the local one promises. See
+`test_s3.py` for what only S3 does.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from fenchel.errors import ErrorKind, FenchelError
-from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
+from fenchel.file_storage import (
+    FileStorage,
+    LocalFileStorage,
+    MemoryFileStorage,
+    S3FileStorage,
+    parse_s3_address,
+)
+from fenchel.runtime import Runtime
+from tests.s3_server import S3Server
 
-Make = Callable[[Path], FileStorage]
 
-
-@pytest.fixture(params=[lambda _: MemoryFileStorage(), LocalFileStorage], ids=["memory", "local"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> FileStorage:
-    make: Make = request.param
-    return make(tmp_path / "files")
+@pytest.fixture(params=["memory", "local", "s3"])
+async def storage(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> FileStorage:
+    if request.param == "memory":
+        return MemoryFileStorage()
+    if request.param == "local":
+        return LocalFileStorage(tmp_path / "files")
+    server: S3Server = request.getfixturevalue("s3_server")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    randomness = Runtime().randomness
+    address = parse_s3_address(server.address(randomness.uuid4()))
+    return await S3FileStorage.connect(address, "files", randomness)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 100_000])
@@ -51,6 +70,51 @@ async def test_a_blob_that_is_not_finished_leaves_nothing(
 ) -> None:
     async with storage.create() as blob:
         blob.file.write(b"half")
+    assert await storage.list_keys() == []
+    assert files_below(tmp_path) == []
+
+
+async def test_a_blob_says_how_much_of_it_is_written(storage: FileStorage) -> None:
+    async with storage.create() as blob:
+        blob.file.write(b"one ")
+        blob.file.write(b"two")
+        assert blob.file.tell() == 7
+        await blob.finish()
+
+
+async def test_an_archive_can_be_written_and_read(storage: FileStorage) -> None:
+    async with storage.create() as blob:
+        with zipfile.ZipFile(blob.file, "w") as archive:
+            archive.writestr("a.txt", b"one")
+            archive.writestr("b/c.txt", b"two" * 10_000)
+        key = await blob.finish()
+    with await storage.open(key) as file, zipfile.ZipFile(file) as archive:
+        assert archive.read("a.txt") == b"one"
+        assert archive.read("b/c.txt") == b"two" * 10_000
+
+
+async def test_a_large_blob_comes_back_whole_and_in_parts(storage: FileStorage) -> None:
+    pieces = [bytes([number]) * (1 << 20) for number in range(19)]
+    async with storage.create() as blob:
+        for piece in pieces:
+            await asyncio.to_thread(blob.file.write, piece)
+        key = await blob.finish()
+    whole = b"".join(pieces)
+    assert key == hashlib.sha256(whole).hexdigest()
+    assert await storage.load(key) == whole
+    assert await storage.list_keys() == [key]
+    with await storage.open(key) as file:
+        for start in (9_500_000, 3, len(whole) - 5):
+            file.seek(start)
+            assert file.read(1_000_000) == whole[start : start + 1_000_000]
+        assert file.read(1) == b""
+
+
+async def test_a_large_blob_that_is_not_finished_leaves_nothing(
+    storage: FileStorage, tmp_path: Path
+) -> None:
+    async with storage.create() as blob:
+        await asyncio.to_thread(blob.file.write, bytes(10 << 20))
     assert await storage.list_keys() == []
     assert files_below(tmp_path) == []
 

@@ -15,6 +15,7 @@ from fenchel import __version__
 from fenchel.cli.serve import ServeArguments, serve, serve_settings
 from fenchel.cli.usage import fetch_usage, render_usage
 from fenchel.errors import FenchelError
+from fenchel.file_storage import parse_s3_address
 from fenchel.runtime import Runtime
 from fenchel.server import (
     DEFAULT_NAME,
@@ -53,6 +54,12 @@ def main() -> None:
     envvar="FENCHEL_DATABASE_URL",
     help="postgres://user:password@host:port/database to keep the database there. A server that "
     "uses it already is taken over and stops.",
+)
+@click.option(
+    "--file-storage",
+    envvar="FENCHEL_FILE_STORAGE",
+    help="s3://bucket/prefix?endpoint=https://host to keep the files there, with the usual AWS_* "
+    "variables; default: the data folder.",
 )
 @click.option("--in-memory", is_flag=True, help="Keep nothing: all data is gone at the end.")
 @_INSTANCE_NAME
@@ -100,6 +107,7 @@ def serve_command(
     site_port: int,
     data_dir: Path | None,
     database_url: str | None,
+    file_storage: str | None,
     in_memory: bool,
     instance_name: str | None,
     instance_secret: str | None,
@@ -113,7 +121,7 @@ def serve_command(
     warm_realms: int,
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
-    if in_memory and (data_dir is not None or database_url is not None):
+    if in_memory and (data_dir or database_url or file_storage):
         raise click.UsageError("--in-memory and a place to keep data exclude each other.")
     if test_mode and (production or database_url is not None):
         raise click.UsageError("--test-mode is for data in memory or in a folder, not production.")
@@ -133,6 +141,7 @@ def serve_command(
             data_dir=folder,
             instance=_instance(folder, instance_name, instance_secret, runtime),
             database_url=database_url,
+            file_storage=parse_s3_address(file_storage) if file_storage else None,
             url=url,
             site_url=site_url,
             require_sandbox=require_sandbox,

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from fenchel.file_storage import S3Address
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import ApplicationSettings, EgressSettings, IsolateSettings
 from fenchel.server import Backend, Instance, ServeOptions, compose
@@ -25,7 +26,8 @@ FILES_WANTED = 32_768
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeArguments:
-    """`data_dir` None keeps everything in memory; a `database_url` moves the database there."""
+    """`data_dir` None keeps everything in memory; a `database_url` moves the database there, a
+    `file_storage` the files."""
 
     host: str
     port: int
@@ -36,6 +38,7 @@ class ServeArguments:
     url: str | None
     site_url: str | None
     log_level: str
+    file_storage: S3Address | None = None
     require_sandbox: bool = False
     test_mode: bool = False
 
@@ -123,6 +126,7 @@ def _options(arguments: ServeArguments) -> ServeOptions:
         data_dir=arguments.data_dir,
         instance=arguments.instance,
         database_url=arguments.database_url,
+        file_storage=arguments.file_storage,
         url=arguments.url,
         site_url=arguments.site_url,
         require_sandbox=arguments.require_sandbox,
@@ -132,8 +136,11 @@ def _options(arguments: ServeArguments) -> ServeOptions:
 
 def _welcome(backend: Backend, arguments: ServeArguments) -> str:
     data = str(arguments.data_dir or "in memory, gone at the end")
+    files = data if arguments.file_storage is None else str(arguments.file_storage)
     if arguments.database_url is not None:
-        data = f"in Postgres, files in {data}"
+        data = "in Postgres"
+    if files != data:
+        data = f"{data}, files in {files}"
     return "\n".join(
         (
             "Fenchel is ready.",

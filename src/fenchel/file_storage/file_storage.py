@@ -16,7 +16,8 @@ class BlobWriter(Protocol):
 
     @property
     def file(self) -> BinaryIO:
-        """Where its bytes go, seekable; may block, so large writes belong into a thread."""
+        """Where its bytes go, in their order; may block, so large writes belong into a thread.
+        `tell` says how many came."""
         ...
 
     async def finish(self) -> str:
@@ -49,7 +50,8 @@ class FileStorage(Protocol):
         ...
 
     async def open(self, key: str) -> BinaryIO:
-        """The blob as a seekable file, which the caller closes. Its digest is not checked.
+        """The blob as a seekable file, which the caller closes and reads on a thread. Its digest is
+        not checked.
 
         Raises: FenchelError NOT_FOUND `FileNotFound` for an unknown key.
         """

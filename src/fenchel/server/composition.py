@@ -15,7 +15,13 @@ from pathlib import Path
 from fenchel.application import Application, CanonicalUrls, ClockAdvancer, DataResetter
 from fenchel.auth import HttpDocuments, KeyBroker, TokenVerifier
 from fenchel.database import Database
-from fenchel.file_storage import FileStorage, LocalFileStorage, MemoryFileStorage
+from fenchel.file_storage import (
+    FileStorage,
+    LocalFileStorage,
+    MemoryFileStorage,
+    S3Address,
+    S3FileStorage,
+)
 from fenchel.function_runner import (
     CodeSource,
     FunctionRunnerInMemoryIndexes,
@@ -73,7 +79,7 @@ class ServeOptions:
     With a `database_url` (`postgres://…`), `data_dir` keeps the files only. `url` and `site_url`
     are what clients use; None means host and port. `require_sandbox` refuses to start where the
     system cannot isolate user code in full. `test_mode`: callers with an admin key may put the
-    clock forward and forget all data.
+    clock forward and forget all data. `file_storage` keeps the files instead of `data_dir`.
     """
 
     host: str
@@ -82,6 +88,7 @@ class ServeOptions:
     data_dir: Path | None
     instance: Instance
     database_url: str | None = None
+    file_storage: S3Address | None = None
     url: str | None = None
     site_url: str | None = None
     require_sandbox: bool = False
@@ -244,7 +251,7 @@ async def _running_engine(
         stack.push_async_callback(database.close)
         stack.push_async_callback(old_indexes.close)
         # After the persistence, which says that no other process uses the folder.
-        file_storage = _open_storage(options.data_dir, _FILES_FOLDER)
+        file_storage = await _open_storage(options, _FILES_FOLDER, runtime)
         runner = _function_runner(options, urls, database, file_storage, metrics, runtime)
         stack.push_async_callback(runner.close)
         await runner.start()
@@ -252,9 +259,9 @@ async def _running_engine(
             database=database,
             function_runner=runner,
             file_storage=file_storage,
-            export_storage=_open_storage(options.data_dir, _EXPORTS_FOLDER),
-            import_storage=_open_storage(options.data_dir, _IMPORTS_FOLDER),
-            user_storage=_open_storage(options.data_dir, _STORAGE_FOLDER),
+            export_storage=await _open_storage(options, _EXPORTS_FOLDER, runtime),
+            import_storage=await _open_storage(options, _IMPORTS_FOLDER, runtime),
+            user_storage=await _open_storage(options, _STORAGE_FOLDER, runtime),
             key_broker=key_broker,
             canonical_urls=urls,
             runtime=runtime,
@@ -293,9 +300,13 @@ async def _open_persistence(options: ServeOptions, runtime: Runtime) -> Persiste
     return MemoryPersistence()
 
 
-def _open_storage(data_dir: Path | None, folder: str) -> FileStorage:
+async def _open_storage(options: ServeOptions, folder: str, runtime: Runtime) -> FileStorage:
     """One storage for each kind of file, because each owner deletes what it does not know."""
-    return MemoryFileStorage() if data_dir is None else LocalFileStorage(data_dir / folder)
+    if options.file_storage is not None:
+        return await S3FileStorage.connect(options.file_storage, folder, runtime.randomness)
+    if options.data_dir is not None:
+        return LocalFileStorage(options.data_dir / folder)
+    return MemoryFileStorage()
 
 
 def _function_runner(
