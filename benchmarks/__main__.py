@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import uvloop
 
 from benchmarks import cached_list, generator_ceiling, list_query, live_fanout, send_mutation
 from benchmarks.engine import ENGINE_QUESTIONS, RAW, EnginePlan
@@ -47,7 +50,10 @@ def main() -> None:
         measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
         _report(measurements, REFERENCE_PEER, commit, is_recorded=not options.quick)
     if names := [name for name in ENGINE_QUESTIONS if name in chosen]:
-        measurements = asyncio.run(_measure_engine(names, _engine_plan(options)))
+        # As the server has it.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        measurements = uvloop.run(_measure_engine(names, _engine_plan(options)))
         _report(measurements, RAW, commit, is_recorded=not options.quick)
 
 

@@ -18,8 +18,6 @@ from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime.settings import DatabaseSettings
 
 _NANOSECONDS = 1_000_000_000
-# Rough size of an entry's tuple, references, timestamp and place in the search by key.
-_ENTRY_OVERHEAD_BYTES = 240
 
 
 class _Commit(msgspec.Struct, frozen=True):
@@ -56,8 +54,7 @@ class CommitLog:
                 log = self._by_index[index_id] = IndexWriteLog()
             log.extend(index_writes)
             for write in index_writes:
-                size_bytes += len(write.old_key or b"") + len(write.new_key or b"")
-            size_bytes += _ENTRY_OVERHEAD_BYTES * len(index_writes)
+                size_bytes += write.size_bytes
         self._commits.append(_Commit(ts, size_bytes, tuple(writes)))
         self._size_bytes += size_bytes
 

@@ -99,7 +99,10 @@ class IndexWriteLog:
         done = 0
         if self._runs and self._runs[-1].keys is None:
             last = self._runs[-1].writes
-            done = max(_RUN_LENGTH - len(last), 0)
+            done = _RUN_LENGTH - len(last)
+            if done >= len(writes):
+                last.extend(writes)
+                return
             last.extend(writes[:done])
         for place in range(done, len(writes), _RUN_LENGTH):
             self._runs.append(_Run(list(writes[place : place + _RUN_LENGTH])))
@@ -113,11 +116,11 @@ class IndexWriteLog:
         at most one comparison with each write.
         """
         is_small = len(intervals) < _RUN_LENGTH
-        if is_small and not (intervals := self._without_quiet_points(intervals, after_ts)):
+        if is_small and not (intervals := intervals.without_quiet_points(self._newest, after_ts)):
             return None
         first = bisect_right(self._runs, after_ts, key=_last_ts)
         if not is_small and len(intervals) < _RUN_LENGTH * (len(self._runs) - first):
-            intervals = self._without_quiet_points(intervals, after_ts)
+            intervals = intervals.without_quiet_points(self._newest, after_ts)
         for run in islice(self._runs, first, None):
             if run.writes[0].ts > through_ts:
                 break
@@ -185,11 +188,6 @@ class IndexWriteLog:
         for run in self._runs:
             keys = {key for write in run.writes for key in keys_of(write)}
             assert run.keys is None or keys.issubset(run.keys)
-
-    def _without_quiet_points(self, intervals: IntervalSet, after_ts: Timestamp) -> IntervalSet:
-        """All but the points that nobody has written to since `after_ts`."""
-        newest = self._newest
-        return intervals.without_points(lambda key: newest.get(key, after_ts) <= after_ts)
 
     def _forget(self, write: IndexWrite) -> None:
         for key in keys_of(write):

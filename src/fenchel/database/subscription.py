@@ -105,6 +105,8 @@ class SubscriptionManager:
     def advance(self, ts: Timestamp, writes: Mapping[bytes, Sequence[IndexWrite]]) -> None:
         """Invalidate every subscription that the commit at `ts` touches, in the order of their
         numbers. Called in commit order."""
+        if not self._maps:
+            return
         touched: set[Subscription] = set()
         for index_id, index_writes in writes.items():
             index_map = self._maps.get(index_id)

@@ -7,7 +7,7 @@ Half-open ranges with one infinity need no special cases: touching ranges merge,
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 
@@ -24,8 +24,7 @@ class Interval(NamedTuple):
     @property
     def is_point(self) -> bool:
         """Whether it holds one key and nothing else: `[k, k + 00)`."""
-        start, end = self
-        return end is not None and len(end) == len(start) + 1 and end == start + b"\x00"
+        return _is_point(self.start, self.end)
 
     def contains(self, key: bytes) -> bool:
         return self.start <= key and (self.end is None or key < self.end)
@@ -37,6 +36,10 @@ class Interval(NamedTuple):
         else:
             end = self.end
         return Interval(max(self.start, other.start), end)
+
+
+def _is_point(start: bytes, end: bytes | None) -> bool:
+    return end is not None and len(end) == len(start) + 1 and end == start + b"\x00"
 
 
 ALL_KEYS = Interval(b"", None)
@@ -111,11 +114,11 @@ class IntervalSet:
         end = self._ends[last - 1]
         return end is None or interval.start < end
 
-    def without_points(self, is_dispensable: Callable[[bytes], bool]) -> IntervalSet:
-        """The members but for the single keys that are dispensable."""
+    def without_quiet_points(self, newest: Mapping[bytes, int], ts: int) -> IntervalSet:
+        """The members but for the single keys whose `newest` is missing or at most `ts`."""
         rest = IntervalSet()
         for start, end in zip(self._starts, self._ends, strict=True):
-            if not (is_dispensable(start) and Interval(start, end).is_point):
+            if newest.get(start, ts) > ts or not _is_point(start, end):
                 rest._starts.append(start)
                 rest._ends.append(end)
         return rest
