@@ -13,7 +13,6 @@ import msgspec
 
 from fenchel.documents import Interval, IntervalSet, Timestamp
 
-
 # References, timestamp and place in the search by key.
 _OVERHEAD_BYTES = 240
 

@@ -10,8 +10,8 @@ in the primary key, and rows that share their first 2,500 bytes are sorted by th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from fenchel.persistence.page import PAGE_BYTES_MAX
 from fenchel.persistence.persistence import DocumentRow, IndexRow, IndexRowKey, WriteBatch
@@ -200,6 +200,9 @@ def split_key(key: bytes) -> tuple[bytes, bytes]:
 
 def split_batch(batch: WriteBatch) -> Iterator[list[object]]:
     """Arguments of WRITE_BATCH after the epoch; more than once if one message cannot carry all."""
+    if _size_bytes(batch) <= _STATEMENT_BYTES_MAX:
+        yield _arguments(batch)
+        return
     documents: list[DocumentRow] = []
     index_rows: list[IndexRow] = []
     size_bytes = 0
@@ -231,37 +234,52 @@ def index_row_key(row: IndexRowKey) -> tuple[object, ...]:
     return row.index_id, prefix, _digest(row.key, suffix), row.ts
 
 
+def _size_bytes(batch: WriteBatch) -> int:
+    """Of the documents and index rows, as `split_batch` counts them."""
+    row_count = len(batch.documents) + len(batch.index_rows)
+    texts_bytes = sum([len(row[3].value_json) for row in batch.documents if row[3] is not None])
+    return _ROW_BYTES * row_count + texts_bytes + sum([len(row[1]) for row in batch.index_rows])
+
+
 def _arguments(batch: WriteBatch) -> list[object]:
     """One list per column, in the order of WRITE_BATCH."""
     return [
-        *_columns([_document_values(row) for row in batch.documents], 8),
-        *_columns([_index_values(row) for row in batch.index_rows], 8),
-        *_columns(list(batch.summaries), 3),
+        *_document_columns(batch.documents),
+        *_index_columns(batch.index_rows),
+        *_columns(batch.summaries, 3),
         list(batch.global_values),
         list(batch.global_values.values()),
     ]
 
 
-def _columns(rows: list[tuple[object, ...]], count: int) -> list[list[object]]:
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
     if not rows:
         return [[] for _ in range(count)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _document_values(row: DocumentRow) -> tuple[object, ...]:
-    ids = (row.ts, row.tablet_id, row.internal_id)
-    document = row.document
-    if document is None:
-        return *ids, None, True, row.prev_ts, 0, 0.0
-    value = document.value_json.encode()
-    return *ids, value, False, row.prev_ts, document.size_bytes, document.creation_time
+def _document_columns(rows: Sequence[DocumentRow]) -> list[list[Any]]:
+    timestamps, tablet_ids, internal_ids, documents, prev_timestamps = _columns(rows, 5)
+    return [
+        timestamps,
+        tablet_ids,
+        internal_ids,
+        [None if document is None else document.value_json.encode() for document in documents],
+        [document is None for document in documents],
+        prev_timestamps,
+        [0 if document is None else document.size_bytes for document in documents],
+        [0.0 if document is None else document.creation_time for document in documents],
+    ]
 
 
-def _index_values(row: IndexRow) -> tuple[object, ...]:
-    prefix, suffix = split_key(row.key)
-    digest = _digest(row.key, suffix)
-    ids = (row.tablet_id, row.internal_id)
-    return row.index_id, prefix, suffix, digest, row.ts, row.is_deleted, *ids
+def _index_columns(rows: Sequence[IndexRow]) -> list[list[Any]]:
+    index_ids, keys, *others = _columns(rows, 6)
+    if max(map(len, keys), default=0) <= KEY_PREFIX_BYTES:
+        nothing = [b""] * len(keys)
+        return [index_ids, keys, nothing, nothing, *others]
+    prefixes, suffixes = _columns([split_key(key) for key in keys], 2)
+    digests = [_digest(key, suffix) for key, suffix in zip(keys, suffixes, strict=True)]
+    return [index_ids, prefixes, suffixes, digests, *others]
 
 
 def _digest(key: bytes, suffix: bytes) -> bytes:
