@@ -13,6 +13,8 @@ from benchmarks.engine import (
     conflict_check,
     durable_commit,
     growth,
+    import_export,
+    insert,
     point_read,
     start_up,
     subscription_match,
@@ -25,10 +27,12 @@ __all__ = ["ENGINE_QUESTIONS", "FULL", "LARGE", "QUICK", "RAW", "EnginePlan"]
 RAW = "raw"
 ENGINE_QUESTIONS: dict[str, Callable[[EnginePlan], Awaitable[list[Measurement]]]] = {
     "point_read": point_read.measure,
+    "insert": insert.measure,
     "durable_commit": durable_commit.measure,
     "conflict_check": conflict_check.measure,
     "subscription_match": subscription_match.measure,
     "backfill_rate": backfill_rate.measure,
+    "import_export": import_export.measure,
     "start_up": start_up.measure,
     "growth": growth.measure,
 }

@@ -46,6 +46,7 @@ from fenchel.runtime import Runtime
 from tests.database.helpers import insert, push
 from tests.postgres_server import PostgresServer
 
+_NAME = "durable_commit"
 GROUP = 64
 WRITER_COUNTS = (1, GROUP)
 # The raw rows are newer than all commits, and of other documents.
@@ -72,11 +73,15 @@ async def _measure_sqlite(plan: EnginePlan) -> list[Measurement]:
                 for count in WRITER_COUNTS:
                     peers = {
                         "fenchel": committing(database, count),
-                        "raw": _raw_sqlite_peer(raw, _batches_of(database, count), count),
+                        "raw": raw_sqlite_peer(raw, batches_of(database, count), count),
                     }
-                    measurements += await _measure(plan, f"sqlite.w{count}", peers)
+                    measurements += await measure_prepared(
+                        plan, f"durable_commit.sqlite.w{count}", peers
+                    )
                 group = {**peers, "fenchel": _committing_groups(database)}
-                measurements += await _measure(plan, f"sqlite.group{GROUP}", group)
+                measurements += await measure_prepared(
+                    plan, f"durable_commit.sqlite.group{GROUP}", group
+                )
     return measurements
 
 
@@ -91,11 +96,15 @@ async def _measure_postgres(plan: EnginePlan) -> list[Measurement]:
             for count in WRITER_COUNTS:
                 peers = {
                     "fenchel": committing(database, count),
-                    "raw": _raw_postgres_peer(raw, _batches_of(database, count), count),
+                    "raw": _raw_postgres_peer(raw, batches_of(database, count), count),
                 }
-                measurements += await _measure(plan, f"postgres.w{count}", peers)
+                measurements += await measure_prepared(
+                    plan, f"durable_commit.postgres.w{count}", peers
+                )
             group = {**peers, "fenchel": _committing_groups(database)}
-            measurements += await _measure(plan, f"postgres.group{GROUP}", group)
+            measurements += await measure_prepared(
+                plan, f"durable_commit.postgres.group{GROUP}", group
+            )
             await raw.close()
     finally:
         server.remove()
@@ -114,7 +123,9 @@ async def opened(persistence: Persistence) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _measure(plan: EnginePlan, name: str, peers: dict[str, Peer]) -> list[Measurement]:
+async def measure_prepared(
+    plan: EnginePlan, name: str, peers: dict[str, Peer]
+) -> list[Measurement]:
     """The best of rounds that take turns, after one that does not count: what else runs on the
     machine only makes them worse."""
     rates: dict[str, list[float]] = {peer: [] for peer in peers}
@@ -129,9 +140,7 @@ async def _measure(plan: EnginePlan, name: str, peers: dict[str, Peer]) -> list[
                 rates[peer].append(plan.operations / seconds)
                 costs[peer].append(cpu / plan.operations * 1e6)
     return [
-        Measurement(
-            name=f"durable_commit.{name}.{figure}", value=best(found[peer]), unit=unit, peer=peer
-        )
+        Measurement(name=f"{name}.{figure}", value=best(found[peer]), unit=unit, peer=peer)
         for figure, unit, best, found in (
             ("per_second", "1/s", max, rates),
             ("cpu", "µs", min, costs),
@@ -190,7 +199,7 @@ def _made(database: Database, number: int) -> Transaction:
     return tx
 
 
-def _batches_of(database: Database, size: int) -> Callable[[], WriteBatch]:
+def batches_of(database: Database, size: int) -> Callable[[], WriteBatch]:
     """Each call gives the rows that a group commit of `size` new documents would write."""
     table = database.metadata.root_table(TABLE)
     numbers = itertools.count(_RAW_NUMBER * size)
@@ -212,7 +221,7 @@ def _batches_of(database: Database, size: int) -> Callable[[], WriteBatch]:
     return next_batch
 
 
-def _raw_sqlite_peer(raw: apsw.Connection, next_batch: Callable[[], WriteBatch], size: int) -> Peer:
+def raw_sqlite_peer(raw: apsw.Connection, next_batch: Callable[[], WriteBatch], size: int) -> Peer:
     def prepare(count: int) -> Callable[[], Awaitable[None]]:
         batches = [_sqlite_rows(next_batch()) for _ in range(count // size)]
 

@@ -6,19 +6,19 @@ transactions, so that millions take minutes.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
 from fenchel.database import Database
-from fenchel.database.metadata import IndexKind, Table
+from fenchel.database.metadata import Table
 from fenchel.database.write_set import index_key
 from fenchel.documents import Document, InternalId, Timestamp, encode_document_id
 from fenchel.persistence import DocumentRow, IndexRow, SummaryRow, WriteBatch
-from fenchel.values import Value
+from fenchel.values import Value, encode_sort_key
 from tests.database.helpers import index_range, insert, push, schema
 
 TABLE = "rows"
@@ -34,8 +34,8 @@ CREATE INDEX by_group ON rows ("group", creation_time);
 
 
 def internal_id(number: int) -> InternalId:
-    """As the database draws them: random, but the same in each run."""
-    return InternalId(random.Random(number).randbytes(16))
+    """As if the database had drawn it, but the same in each run."""
+    return InternalId(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=16).digest())
 
 
 def row_value(number: int) -> dict[str, Value]:
@@ -49,7 +49,11 @@ def group_query(group: int) -> dict[str, object]:
 
 
 async def fill(database: Database, count: int, *, name: str = TABLE) -> Table:
-    """Let the table hold `count` rows, and the two that make it. Its indexes are enabled."""
+    """Let the table hold `count` rows, and the two that make it. Its indexes are enabled.
+
+    Each index is written in its own order: random ids would touch every page of a large one again
+    and again.
+    """
     if name == TABLE:
         await push(database, SCHEMA)
     await insert(database, name, {"group": -1.0, "number": -1.0, "text": ""})
@@ -57,6 +61,10 @@ async def fill(database: Database, count: int, *, name: str = TABLE) -> Table:
     for first in range(0, count, _BATCH):
         numbers = range(first, min(first + _BATCH, count))
         await database.persistence.write(_batch(database, table, numbers))
+    ordered = sorted(internal_id(number) + number.to_bytes(8, "big") for number in range(count))
+    for first in range(0, count, _BATCH):
+        rows = _id_entries(database, table, ordered[first : first + _BATCH])
+        await database.persistence.write(WriteBatch(index_rows=rows))
     summary = SummaryRow(table.tablet_id, count + 1, 200 * count)
     await database.persistence.write(WriteBatch(summaries=[summary]))
     return table
@@ -73,17 +81,35 @@ def row_document(table: Table, number: int) -> Document:
 
 
 def _batch(database: Database, table: Table, numbers: range) -> WriteBatch:
-    ts = Timestamp(1_000 + numbers[0])
+    """Documents, and their entries in the indexes that are not by id."""
+    ts = _row_ts(numbers[0])
     documents = [row_document(table, number) for number in numbers]
     return WriteBatch(
         documents=[DocumentRow(ts, d.tablet_id, d.internal_id, d, None) for d in documents],
         index_rows=[
             IndexRow(index.index_id, index_key(index, d), ts, False, d.tablet_id, d.internal_id)
-            for index in database.metadata.indexes[table.tablet_id]
-            if index.kind is IndexKind.DATABASE
+            for index in database.metadata.database_indexes(table.tablet_id)
+            if index.fields
             for d in documents
         ],
     )
+
+
+def _id_entries(database: Database, table: Table, ordered: Sequence[bytes]) -> list[IndexRow]:
+    """Of some of the ids with their numbers, in the order of the index."""
+    index_id = database.metadata.by_id_index(table.tablet_id).index_id
+    rows = []
+    for id_and_number in ordered:
+        chosen, number = id_and_number[:16], int.from_bytes(id_and_number[16:], "big")
+        key = encode_sort_key(encode_document_id(table.number, chosen))
+        ts = _row_ts(number - number % _BATCH)
+        rows.append(IndexRow(index_id, key, ts, False, table.tablet_id, chosen))
+    return rows
+
+
+def _row_ts(first_number: int) -> Timestamp:
+    """Of the rows of the batch that begins with that one."""
+    return Timestamp(1_000 + first_number)
 
 
 @contextmanager

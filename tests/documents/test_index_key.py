@@ -36,3 +36,12 @@ def test_the_prefix_of_a_value_holds_exactly_the_keys_with_that_value(a, b):
 def test_a_string_is_not_found_under_its_own_beginning():
     key = encode_index_key(BY_AUTHOR, {"author": "a\0b", "_creationTime": 1.0}, ID)
     assert not prefix_interval(encode_sort_key("a")).contains(key)
+
+
+@given(scalars(), scalars())
+def test_a_path_leads_into_objects(a, b):
+    document = {"a": {"b": a}, "b": b, "_creationTime": 1.0}
+    flat = encode_index_key((("a",), ("b",)), {"a": a, "b": b}, ID)
+    assert encode_index_key((("a", "b"), ("b",)), document, ID) == flat
+    absent = encode_index_key((("b", "b"), ("b",)), document, ID)
+    assert absent == encode_index_key((("x",), ("b",)), document, ID)

@@ -91,3 +91,16 @@ def test_an_empty_interval_adds_nothing():
     interval_set.add(ALL_KEYS)
     assert not interval_set.overlaps(Interval(b"b", b"a"))
     assert repr(interval_set) == "IntervalSet([Interval(start=b'', end=None)])"
+
+
+@given(st.lists(intervals | keys.map(key_interval), max_size=6), st.dictionaries(keys, st.just(9)))
+def test_only_single_keys_without_news_are_left_out(added, newest):
+    interval_set = IntervalSet()
+    for interval in added:
+        interval_set.add(interval)
+    rest = interval_set.without_quiet_points(newest, 5)
+    rest.check_invariants()
+    assert list(rest) == [m for m in interval_set if not m.is_point or m.start in newest]
+    assert list(interval_set.without_quiet_points(newest, 9)) == [
+        member for member in interval_set if not member.is_point
+    ]
