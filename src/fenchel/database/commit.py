@@ -6,7 +6,7 @@ dataclass takes to be made (decision 0026).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,7 +55,7 @@ class PreparedCommit(msgspec.Struct, frozen=True, kw_only=True):
     begin_ts: Timestamp
     reads: ReadSet
     changes: Sequence[DocumentChange]
-    memory_tablets: frozenset[TabletId]
+    memory_tablets: Set[TabletId]
     write_source: str | None
     reservation: Reservation | None
     unresolved: Mapping[int, Sequence[Index]] = msgspec.field(default_factory=dict)
@@ -164,17 +164,18 @@ def prepare_commit(tx: Transaction, write_source: str | None) -> PreparedCommit:
     tables = metadata.tables
     if len(changes) > 1:
         changes.sort(key=lambda change: tables[change.tablet_id].name != TABLES)
-    written = {change.tablet_id for change in changes}
-    unresolved = {
-        place: metadata.database_indexes(change.tablet_id)
-        for place, change in enumerate(changes)
-        if change.new is not None and change.new.has_commit_ts
-    }
+    memory_tablets = set()
+    unresolved = {}
+    for place, change in enumerate(changes):
+        if tables[change.tablet_id].is_in_memory:
+            memory_tablets.add(change.tablet_id)
+        if change.new is not None and change.new.has_commit_ts:
+            unresolved[place] = metadata.database_indexes(change.tablet_id)
     return PreparedCommit(
         begin_ts=tx.begin_ts,
         reads=tx.reads,
         changes=changes,
-        memory_tablets=frozenset([t for t in written if tables[t].is_in_memory]),
+        memory_tablets=memory_tablets,
         write_source=write_source,
         reservation=tx.reservation,
         unresolved=unresolved,

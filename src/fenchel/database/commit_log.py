@@ -52,9 +52,7 @@ class CommitLog:
             log = self._by_index.get(index_id)
             if log is None:
                 log = self._by_index[index_id] = IndexWriteLog()
-            log.extend(index_writes)
-            for write in index_writes:
-                size_bytes += write.size_bytes
+            size_bytes += log.extend(index_writes)
         self._commits.append(_Commit(ts, size_bytes, tuple(writes)))
         self._size_bytes += size_bytes
 

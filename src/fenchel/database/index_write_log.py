@@ -16,6 +16,8 @@ from fenchel.database.read_set import IndexWrite, touches
 from fenchel.documents import IntervalSet, Timestamp
 
 _RUN_LENGTH: Final = 128
+# What a write takes beside its keys: references, timestamp, place in the search by key.
+_WRITE_OVERHEAD_BYTES: Final = 240
 # What `is_quiet` looks at: about as long as loading a page takes.
 _QUIET_RUNS_MAX: Final = 8
 
@@ -87,25 +89,20 @@ class IndexWriteLog:
         """Of the oldest write; there must be one."""
         return self._runs[0].writes[0].ts
 
-    def extend(self, writes: Sequence[IndexWrite]) -> None:
-        """Add the writes of a commit that is newer than all others."""
+    def extend(self, writes: Sequence[IndexWrite]) -> int:
+        """Add the writes of a commit that is newer than all others. Returns the bytes they take."""
+        self._add_to_runs(writes)
         newest = self._newest
+        size_bytes = _WRITE_OVERHEAD_BYTES * len(writes)
         for write in writes:
             ts, old_key, new_key = write.ts, write.old_key, write.new_key
             if old_key is not None:
                 newest[old_key] = ts
+                size_bytes += len(old_key)
             if new_key is not None:
                 newest[new_key] = ts
-        done = 0
-        if self._runs and self._runs[-1].keys is None:
-            last = self._runs[-1].writes
-            done = _RUN_LENGTH - len(last)
-            if done >= len(writes):
-                last.extend(writes)
-                return
-            last.extend(writes[:done])
-        for place in range(done, len(writes), _RUN_LENGTH):
-            self._runs.append(_Run(list(writes[place : place + _RUN_LENGTH])))
+                size_bytes += len(new_key)
+        return size_bytes
 
     def first_overlap(
         self, intervals: IntervalSet, *, after_ts: Timestamp, through_ts: Timestamp
@@ -115,19 +112,17 @@ class IndexWriteLog:
         Cost: the points, and for each run since `after_ts` the ranges times log(length of a run);
         at most one comparison with each write.
         """
-        is_small = len(intervals) < _RUN_LENGTH
-        if is_small and not (intervals := intervals.without_quiet_points(self._newest, after_ts)):
+        rest = self._without_quiet_points(intervals, after_ts)
+        if rest is None:
             return None
         first = bisect_right(self._runs, after_ts, key=_last_ts)
-        if not is_small and len(intervals) < _RUN_LENGTH * (len(self._runs) - first):
-            intervals = intervals.without_quiet_points(self._newest, after_ts)
         for run in islice(self._runs, first, None):
             if run.writes[0].ts > through_ts:
                 break
-            if not run.may_touch(intervals):
+            if not run.may_touch(rest):
                 continue
             for write in run.writes:
-                if after_ts < write.ts <= through_ts and touches(intervals, write):
+                if after_ts < write.ts <= through_ts and touches(rest, write):
                     return write
         return None
 
@@ -188,6 +183,28 @@ class IndexWriteLog:
         for run in self._runs:
             keys = {key for write in run.writes for key in keys_of(write)}
             assert run.keys is None or keys.issubset(run.keys)
+
+    def _add_to_runs(self, writes: Sequence[IndexWrite]) -> None:
+        done = 0
+        if self._runs and self._runs[-1].keys is None:
+            last = self._runs[-1].writes
+            done = _RUN_LENGTH - len(last)
+            if done >= len(writes):
+                last.extend(writes)
+                return
+            last.extend(writes[:done])
+        for place in range(done, len(writes), _RUN_LENGTH):
+            self._runs.append(_Run(list(writes[place : place + _RUN_LENGTH])))
+
+    def _without_quiet_points(
+        self, intervals: IntervalSet, after_ts: Timestamp
+    ) -> IntervalSet | None:
+        """What to look for in the runs, unless that would take longer than looking for all."""
+        if len(intervals) >= _RUN_LENGTH:
+            first = bisect_right(self._runs, after_ts, key=_last_ts)
+            if len(intervals) >= _RUN_LENGTH * (len(self._runs) - first):
+                return intervals
+        return intervals.without_quiet_points(self._newest, after_ts)
 
     def _forget(self, write: IndexWrite) -> None:
         for key in keys_of(write):

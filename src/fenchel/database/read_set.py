@@ -13,9 +13,6 @@ import msgspec
 
 from fenchel.documents import Interval, IntervalSet, Timestamp
 
-# References, timestamp and place in the search by key.
-_OVERHEAD_BYTES = 240
-
 
 class IndexWrite(msgspec.Struct, frozen=True, gc=False):
     """What one written document did to one index at `ts`. At least one of the keys is given.
@@ -29,13 +26,6 @@ class IndexWrite(msgspec.Struct, frozen=True, gc=False):
     tablet_id: bytes
     internal_id: bytes
     write_source: str | None
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that it takes in the commit log, roughly."""
-        old_key, new_key = self.old_key, self.new_key
-        keys_bytes = (len(old_key) if old_key else 0) + (len(new_key) if new_key else 0)
-        return _OVERHEAD_BYTES + keys_bytes
 
 
 def touches(intervals: IntervalSet, write: IndexWrite) -> bool:

@@ -32,7 +32,8 @@ class TimestampWaiters:
     def advance(self, ts: Timestamp) -> None:
         """Wake everybody who waits for `ts` or an earlier timestamp: whatever was to happen up to
         then is published, or will never be."""
-        self._reached_ts = max(self._reached_ts, ts)
+        if ts > self._reached_ts:
+            self._reached_ts = ts
         while self._waiting and self._waiting[0][0] <= ts:
             _, _, future = heapq.heappop(self._waiting)
             if not future.done():

@@ -114,11 +114,13 @@ class IntervalSet:
         end = self._ends[last - 1]
         return end is None or interval.start < end
 
-    def without_quiet_points(self, newest: Mapping[bytes, int], ts: int) -> IntervalSet:
-        """The members but for the single keys whose `newest` is missing or at most `ts`."""
-        rest = IntervalSet()
+    def without_quiet_points(self, newest: Mapping[bytes, int], ts: int) -> IntervalSet | None:
+        """The members but for the single keys whose `newest` is missing or at most `ts`; None if
+        nothing is left."""
+        rest: IntervalSet | None = None
         for start, end in zip(self._starts, self._ends, strict=True):
             if newest.get(start, ts) > ts or not _is_point(start, end):
+                rest = rest or IntervalSet()
                 rest._starts.append(start)
                 rest._ends.append(end)
         return rest
