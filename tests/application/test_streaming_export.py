@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fenchel.application import ExportSelection, select
+from fenchel.application.streaming_export import _decode_cursor
 from fenchel.database import Retention
 from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime, Settings
@@ -142,6 +143,15 @@ class TestSnapshot:
         with pytest.raises(FenchelError) as raised:
             await snapshots.streaming.list_snapshot(EVERYTHING, snapshot=None, cursor=cursor)
         assert raised.value.code == "InvalidListSnapshotCursor"
+
+    @given(cursor=st.text(max_size=60) | st.from_regex(r'\{"tablet":".{0,40}","id":.{0,40}\}'))
+    def test_whatever_comes_as_a_cursor_is_one_or_is_refused(self, cursor: str) -> None:
+        refusal = None
+        try:
+            _decode_cursor(cursor)
+        except FenchelError as error:
+            refusal = error.code
+        assert refusal in (None, "InvalidListSnapshotCursor")
 
     async def test_snapshots_of_the_future(self, snapshots: Snapshots) -> None:
         ts = snapshots.database.latest_ts() + 1

@@ -12,6 +12,7 @@ from fenchel.database import (
     Table,
     TableAdmin,
 )
+from fenchel.documents import InternalId, encode_document_id
 from fenchel.errors import ConflictError, FenchelError
 from fenchel.values import Value
 from tests.database.helpers import (
@@ -240,6 +241,19 @@ class TestBulkInsert:
             f"Cannot recreate document with _id {id_text} that was deleted. Try to insert it "
             "without an _id or insert into another table.",
         )
+
+    async def test_of_two_who_bring_the_same_id_one_conflicts(self, database: Database) -> None:
+        """Neither finds it (database specification 1.7)."""
+        hidden = await create_hidden(database, "t", 20_000)
+        id_text = encode_document_id(20_000, InternalId(bytes(16)))
+        transactions = [database.begin(), database.begin()]
+        for tx in transactions:
+            names = FutureTableNames(tx, hidden=[hidden], gone=[])
+            await BulkInserter(tx, hidden, names).insert({"_id": id_text})
+        await database.commit(transactions[0])
+        with pytest.raises(ConflictError) as caught:
+            await database.commit(transactions[1])
+        assert caught.value.source.document_id == id_text
 
     @pytest.mark.parametrize("id_value", ["nonsense", 5.0])
     async def test_nonsense_is_no_id(self, database: Database, id_value: Value) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fenchel.database import Database, SystemTables, VirtualTable
+from fenchel.database import Database, SystemTables, VirtualTable, table_creation
 from fenchel.documents import Document, decode_document_id, encode_document_id
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.persistence import MemoryPersistence
@@ -62,6 +62,18 @@ class TestInsert:
         assert code == "InvalidCreationTimeError"
         code, _ = await error_of(tables.insert("a", {"_other": 1.0}))
         assert code == "InvalidDocumentError"
+
+    async def test_tables_are_limited(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(table_creation, "USER_TABLES_MAX", 2)
+        await insert(database, "a", {})
+        await insert(database, "b", {})
+        assert await error_of(database.begin().user().insert("c", {})) == (
+            "TooManyTables",
+            "A deployment cannot have more than 2 tables.",
+        )
+        await insert(database, "b", {})
 
 
 class TestGet:

@@ -134,6 +134,34 @@ def test_an_index_is_staged_enabled_used_staged_again_and_removed(own_app: Conve
     assert json.loads(own_app.convex("run", "notes:list", '{"topic": "staged"}').stdout) == ["text"]
 
 
+def test_a_type_is_staged_and_compared_with_the_documents(own_app: ConvexApp) -> None:
+    declared = '.index("by_topic", ["topic"])'
+
+    def deploy(before: str, after: str) -> None:
+        change(own_app, "schema.ts", before, after)
+        done = own_app.convex("deploy")
+        assert done.returncode == 0, done.stderr
+
+    def staged() -> list[dict[str, object]]:
+        """How documents compare with what is staged, once the server has looked."""
+        while True:
+            shown = own_app.convex("run", "_system/frontend/getSchemas", "{}")
+            found: list[dict[str, object]] = json.loads(shown.stdout).get("staged", [])
+            if all(item["state"] != "pending" for item in found):
+                return found
+
+    own_app.convex("run", "notes:add", '{"topic": "typed", "body": "text"}')
+    narrow = declared + ".staged({ topic: v.string(), body: v.null() })"
+    deploy(declared, narrow)
+    [failed] = staged()
+    assert (failed["tableName"], failed["state"]) == ("notes", "failed")
+    assert "Path: .body" in str(failed["error"])
+    wide = declared + ".staged({ topic: v.string(), body: v.string() })"
+    deploy(narrow, wide)
+    assert staged() == [{"tableName": "notes", "state": "valid", "error": None}]
+    deploy(wide, declared)
+
+
 def test_a_type_error_fails_the_push_and_leaves_the_code_alone(
     start_server: StartServer, tmp_path: Path
 ) -> None:

@@ -140,6 +140,8 @@ IN_MUTATIONS = {
 }
 IN_QUERIES = {
     "rawInsertInQuery": "1.0/insert is only available in mutations.",
+    "rawUnknownQuery": "in-progress query not found",
+    "rawUnknownOperation": "Unknown async operation 1.0/nothing",
     "rawMutationInQuery": "Cannot call a Mutation function from a Query function",
     "getNonsense": WRONG_ID + "Unable to decode ID: Invalid ID length 8",
     "rangeOrder": IN_MUTATIONS["rangeOrder"],

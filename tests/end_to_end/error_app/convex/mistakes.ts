@@ -119,6 +119,11 @@ const mistakes: Record<string, (ctx: any) => Promise<any>> = {
     const host = (globalThis as any).Convex;
     return JSON.parse(await host.asyncSyscall("1.0/insert", JSON.stringify({ table: "loose", value: {} })));
   },
+  rawUnknownQuery: async () => {
+    const call = { queryId: 99, version: "1.48.0" };
+    return JSON.parse(await (globalThis as any).Convex.asyncSyscall("1.0/queryStreamNext", JSON.stringify(call)));
+  },
+  rawUnknownOperation: async () => (globalThis as any).Convex.asyncSyscall("1.0/nothing", "{}"),
   rawMutationInQuery: async () => {
     const call = { udfType: "mutation", name: "mistakes:inMutation", args: { name: "none" }, version: "1.48.0" };
     return JSON.parse(await (globalThis as any).Convex.asyncSyscall("1.0/runUdf", JSON.stringify(call)));
