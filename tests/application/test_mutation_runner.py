@@ -183,6 +183,14 @@ async def test_retries_back_off_and_end_in_a_conflict() -> None:
         with pytest.raises(ConflictError) as caught:
             await backend.application.run_mutation(call("unlucky"))
     assert caught.value.code == "OptimisticConcurrencyControlFailure"
+    source = caught.value.source
+    assert caught.value.message == (
+        f'Documents read from or written to the "{source.table_name}" table changed while this '
+        "mutation was being run and on every subsequent retry. "
+        f'A call to "{source.write_source}" changed the document with ID "{source.document_id}". '
+        "See https://docs.convex.dev/error#1"
+    )
+    assert (source.write_source or "").endswith("increment")
     assert runner.runs["unlucky"] == 5
     ceilings = [0.1, 0.2, 0.4, 0.8]
     assert len(clock.slept_seconds) == len(ceilings)

@@ -45,23 +45,23 @@ def described(changes: list[Change]) -> list[tuple[str, object]]:
     ]
 
 
-async def test_changes_come_in_the_order_of_commits(database: Database) -> None:
-    [first] = await insert(database, "a", {"n": 1.0})
-    await insert(database, "b", {"n": 2.0})
-    await patch(database, first, n=3.0)
-    await delete(database, first)
-    found = await load_all(database, limit=100)
+async def test_changes_come_in_the_order_of_commits(any_database: Database) -> None:
+    [first] = await insert(any_database, "a", {"n": 1.0})
+    await insert(any_database, "b", {"n": 2.0})
+    await patch(any_database, first, n=3.0)
+    await delete(any_database, first)
+    found = await load_all(any_database, limit=100)
     assert described(found) == [("a", 1.0), ("b", 2.0), ("a", 3.0), ("a", None)]
     assert [change.id_text for change in found if change.table.name == "a"] == [first] * 3
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
-async def test_pages_never_split_a_commit(database: Database, limit: int) -> None:
+async def test_pages_never_split_a_commit(any_database: Database, limit: int) -> None:
     for start in range(0, 15, 5):
-        await insert(database, "a", *({"n": float(start + n)} for n in range(5)))
-    found = await load_all(database, limit=limit)
+        await insert(any_database, "a", *({"n": float(start + n)} for n in range(5)))
+    found = await load_all(any_database, limit=limit)
     assert sorted(described(found)) == [("a", float(n)) for n in range(15)]
-    page = await load_changes(database, Timestamp(found[0].ts - 1), limit=limit)
+    page = await load_changes(any_database, Timestamp(found[0].ts - 1), limit=limit)
     assert len(page.changes) == 5 if limit <= 5 else 10
 
 

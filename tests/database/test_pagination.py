@@ -17,7 +17,15 @@ from fenchel.database import (
     encode_cursor,
 )
 from fenchel.errors import FenchelError
-from tests.database.helpers import field_equals, insert, is_invalidated, scan
+from tests.database.helpers import (
+    field_equals,
+    index_range,
+    insert,
+    is_invalidated,
+    push,
+    scan,
+    schema,
+)
 
 
 def numbers(result: PageResult) -> list[object]:
@@ -49,6 +57,22 @@ async def test_pages_cover_everything_once(any_database: Database, order: str) -
     assert found == (expected if order == "asc" else expected[::-1])
     assert sizes == [3, 3, 1]
     assert (await page(any_database, scan("items", order=order), 3, cursor=cursor)).page == []
+
+
+async def test_a_cursor_from_before_its_index_changed_is_stale(database: Database) -> None:
+    """The same query text, but keys that mean something else."""
+    await filled(database, 4)
+    await push(database, schema({"items": {"indexes": {"by": ["n"]}}}))
+    first = await page(database, index_range("items.by"), 2)
+    await push(database, schema({"items": {"indexes": {"by": ["n", "m"]}}}))
+    with pytest.raises(FenchelError) as caught:
+        await page(database, index_range("items.by"), 2, cursor=first.continue_cursor)
+    assert caught.value.code == "InvalidCursor"
+    assert caught.value.data_json is not None
+    journal = await page(
+        database, index_range("items.by"), 3, previous_journal_end=first.continue_cursor
+    )
+    assert numbers(journal) == [0.0, 1.0, 2.0], "an old journal is as none"
 
 
 async def test_an_end_cursor_keeps_pages_gapless(any_database: Database) -> None:

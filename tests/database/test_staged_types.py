@@ -127,6 +127,24 @@ class TestComparing:
         await insert(database, "items", {"n": "x"})
         assert (await settle(database))["items"][0] == "failed"
 
+    async def test_a_write_behind_the_walk_is_not_overlooked(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = await insert(database, "items", *({"n": float(n)} for n in range(1_200)))
+        await push(database, staging(object_type(n="string")))
+        await settle(database)
+
+        async def walk_and_write(database: Database, table: Table) -> AsyncIterator[Any]:
+            async for page in walk_table(database, table):
+                yield page
+                await patch(database, min(ids), n="x")
+
+        monkeypatch.setattr(schema_validator, "walk_table", walk_and_write)
+        await push(database, staging(NUMBERS))
+        state, error = (await settle(database))["items"]
+        assert state == "failed"
+        assert (error or "").startswith('New document in table "items"')
+
     async def test_rolled_back_writes_decide_nothing(self, database: Database) -> None:
         await push(database, staging(NUMBERS))
         await settle(database)

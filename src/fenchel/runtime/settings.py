@@ -191,7 +191,7 @@ class SnapshotSettings:
     described_rows: int = 1_024
     # Snapshots that are listed page by page stay readable for so long after the last page. The one
     # whose last page is the longest ago goes when one too many begins.
-    listed_snapshot_seconds: float = 3_600.0
+    listed_snapshot_seconds: float = 1_800.0
     listed_snapshots_max: int = 16
     # How long a finished export can be downloaded, unless the caller sets another time.
     export_seconds_kept: int = 7 * 86_400
