@@ -320,6 +320,21 @@ async def test_a_dead_worker_is_replaced_and_waiters_go_on() -> None:
         assert await waiting == 1
 
 
+async def test_functions_known_for_long_turns_never_get_all_workers() -> None:
+    lane, supply = await lane_of(2, relief_workers_max=0)
+    long = Reservation(bundle_key="b", is_long=True)
+    async with AsyncExitStack() as stack:
+        async with AsyncExitStack() as first:
+            assert await reserve(lane, first, long) == 0
+            supply.taken[0].is_stalled = True
+            waiting = asyncio.create_task(reserve(lane, stack, long))
+            await settle()
+            assert await reserve(lane, stack) == 1
+            assert not waiting.done()
+            supply.taken[0].is_stalled = False
+        assert await waiting == 0
+
+
 async def test_closing_refuses_those_who_wait() -> None:
     lane, _ = await lane_of(1)
     async with AsyncExitStack() as stack:

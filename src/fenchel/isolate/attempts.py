@@ -17,6 +17,7 @@ _SOLE_FAULTS = frozenset({LossCause.CRASHED, LossCause.MEMORY})
 # A machine that starves a function gets so many times as long for it, again and again.
 _PATIENCE_FACTOR = 4
 _PATIENCE_MAX = 16
+PATIENCES = (1, 4, 16)
 # Who was moved so often stays where it is: on a machine full of long turns every place is as good.
 _MOVES_MAX = 4
 

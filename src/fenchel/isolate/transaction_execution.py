@@ -26,6 +26,7 @@ from fenchel.isolate.outcomes import (
     decode_result,
     function_result,
     system_timeout_error,
+    timeout_error,
 )
 from fenchel.isolate.syscalls import TransactionSyscalls
 from fenchel.isolate.worker import Worker
@@ -67,17 +68,21 @@ async def run_in_transaction(
     Raises: WorkerLost; FenchelError for failures of the system. Cancellation stops the JavaScript
     too.
     """
+    user_seconds_max = settings.user_time_seconds_max
     deadline = deadlines.start()
+    run = _Run(worker, call, settings)
     try:
         with deadline:
-            run = _Run(worker, call, settings)
             if anticipation is None:
                 return await run.execute()
             return await run.execute_anticipating(anticipation)
     except TimeoutError:
         if not deadline.has_expired:
             raise
-        return UdfOutcome(result=system_timeout_error())
+        is_ours = run.is_waiting_for_us
+        return UdfOutcome(
+            result=system_timeout_error() if is_ours else timeout_error(user_seconds_max)
+        )
 
 
 class _Run:
@@ -87,6 +92,8 @@ class _Run:
         self._worker = worker
         self._call = call
         self._settings = settings
+        # Whether it has asked for something that it has not got yet; at the end, whether it had.
+        self.is_waiting_for_us = True
 
     async def execute_anticipating(self, anticipation: Anticipation) -> UdfOutcome:
         """As `execute`, with the same reads, writes and result, but fewer round trips."""
@@ -151,6 +158,7 @@ class _Run:
             outcome = await self._answer_until_outcome(execution, syscalls, len(answered), recorder)
             await call.host.read_environment_variables(call.transaction, outcome.header.env_read)
         finally:
+            self.is_waiting_for_us = execution.outstanding > 0
             worker.release(execution)
         return outcome
 

@@ -28,14 +28,16 @@ TOO_MANY_REQUESTS = (
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants: preferably a worker that has the bundle; alone in it; ahead of the queue
     and above the limit, because an execution that holds a place already is waiting for this one;
-    ahead of the queue and with more patience, because it lost the place that it had. `client`:
-    those who wait are served one of each client in turn."""
+    ahead of the queue and with more patience, because it lost the place that it had; a function
+    that is known to compute for long. `client`: those who wait are served one of each client in
+    turn."""
 
     bundle_key: str
     client: str = ""
     is_alone: bool = False
     is_nested: bool = False
     is_again: bool = False
+    is_long: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +55,8 @@ class WorkerLane:
     `reservation_count` is the number of reservations that hold it.
 
     A worker that is held up by a long turn gets nothing new, and up to `relief_workers_max` further
-    ones stand in for such workers.
+    ones stand in for such workers. Functions that are known for long turns wait in a queue of their
+    own, and one worker less than all may run them: the others always have one.
     """
 
     def __init__(
@@ -78,6 +81,9 @@ class WorkerLane:
         # Replaced, and ended when the last reservation is given back.
         self._retiring: set[Worker] = set()
         self._waiters: FairQueue[_Waiter] = FairQueue()
+        self._long_waiters: FairQueue[_Waiter] = FairQueue()
+        self._long_count = 0
+        self._long_count_max = max(worker_count + settings.relief_workers_max - 1, 1)
 
     async def start(self) -> None:
         """Return when all workers are ready."""
@@ -98,7 +104,7 @@ class WorkerLane:
         """
         if any(worker.is_stalled for worker in self._workers):
             self._stalled_at = now
-        if self._waiters:
+        if self._waiters or self._long_waiters:
             self._start_missing()
             self._serve_waiters()
 
@@ -140,11 +146,12 @@ class WorkerLane:
         for task in self._starts:
             task.cancel()
         await asyncio.gather(*self._starts, return_exceptions=True)
-        while self._waiters:
-            waiter = self._waiters.first
-            self._waiters.remove_first()
-            if not waiter.worker.done():
-                waiter.worker.set_exception(overloaded("WorkerOverloaded", "Shutting down."))
+        for queue in (self._waiters, self._long_waiters):
+            while queue:
+                waiter = queue.first
+                queue.remove_first()
+                if not waiter.worker.done():
+                    waiter.worker.set_exception(overloaded("WorkerOverloaded", "Shutting down."))
 
     @property
     def active_count(self) -> int:
@@ -153,7 +160,7 @@ class WorkerLane:
 
     @property
     def waiting_count(self) -> int:
-        return len(self._waiters)
+        return len(self._waiters) + len(self._long_waiters)
 
     @asynccontextmanager
     async def reserve(self, wish: Reservation) -> AsyncIterator[Worker]:
@@ -164,36 +171,40 @@ class WorkerLane:
         try:
             yield worker
         finally:
-            self.release(worker)
+            self.release(worker, wish)
 
     async def acquire(self, wish: Reservation) -> Worker:
         """As `reserve`, for those who `release` it themselves."""
         self._start_missing()
-        if not self._waiters or wish.is_nested:
+        queue = self._queue_of(wish)
+        if not queue or wish.is_nested:
             worker = self._pick(wish)
             if worker is not None:
-                return _take(worker, wish)
+                return self._take(worker, wish)
         waiter = _Waiter(wish, asyncio.get_running_loop().create_future())
         if wish.is_nested or wish.is_again:
-            self._waiters.add_ahead(waiter)
+            queue.add_ahead(waiter)
         else:
-            self._make_room(wish)
-            self._waiters.add(waiter, wish.client)
+            self._make_room(queue, wish)
+            queue.add(waiter, wish.client)
         return await self._wait(waiter)
 
-    def release(self, worker: Worker) -> None:
-        _give_back(worker)
+    def release(self, worker: Worker, wish: Reservation) -> None:
+        self._give_back(worker, wish)
         self._serve_waiters()
         self._end_retired(worker)
 
-    def _make_room(self, wish: Reservation) -> None:
+    def _queue_of(self, wish: Reservation) -> FairQueue[_Waiter]:
+        return self._long_waiters if wish.is_long and not wish.is_nested else self._waiters
+
+    def _make_room(self, queue: FairQueue[_Waiter], wish: Reservation) -> None:
         """Raises: overloaded for the newcomer, if no other client has more in a full queue."""
-        if len(self._waiters) < self._settings.queue_count_max:
+        if len(queue) < self._settings.queue_count_max:
             return
-        last = self._waiters.last_of_longest(wish.client)
+        last = queue.last_of_longest(wish.client)
         if last is None:
             raise _full()
-        self._waiters.discard(last, last.wish.client)
+        queue.discard(last, last.wish.client)
         if not last.worker.done():
             last.worker.set_exception(_full())
 
@@ -215,27 +226,33 @@ class WorkerLane:
 
     def _give_up(self, waiter: _Waiter) -> None:
         """Leave the queue, or give back the place that came too late."""
-        is_served = not self._waiters.discard(waiter, waiter.wish.client)
+        is_served = not self._queue_of(waiter.wish).discard(waiter, waiter.wish.client)
         if is_served and not waiter.worker.cancelled() and waiter.worker.exception() is None:
-            _give_back(waiter.worker.result())
+            self._give_back(waiter.worker.result(), waiter.wish)
         self._serve_waiters()
 
     def _serve_waiters(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.first
+        self._serve(self._waiters)
+        self._serve(self._long_waiters)
+
+    def _serve(self, queue: FairQueue[_Waiter]) -> None:
+        while queue:
+            waiter = queue.first
             if waiter.worker.cancelled():
                 return  # Its owner is about to remove it and to serve the others.
             worker = self._pick(waiter.wish)
             if worker is None:
                 return
-            self._waiters.remove_first()
-            waiter.worker.set_result(_take(worker, waiter.wish))
+            queue.remove_first()
+            waiter.worker.set_result(self._take(worker, waiter.wish))
 
     def _pick(self, wish: Reservation) -> Worker | None:
         """The least busy worker that fits; among equals one that has the bundle, then the first."""
         if wish.is_nested:
             fitting = [w for w in self._workers if not (w.is_reserved_alone or w.is_stalled)]
             fitting = fitting or self._workers
+        elif wish.is_long and self._long_count >= self._long_count_max:
+            return None
         elif wish.is_alone:
             fitting = [w for w in self._workers if w.reservation_count == 0]
         else:
@@ -283,17 +300,17 @@ class WorkerLane:
         self._retiring.discard(worker)
         self._start_missing()
 
+    def _take(self, worker: Worker, wish: Reservation) -> Worker:
+        worker.reservation_count += 1
+        worker.is_reserved_alone = worker.is_reserved_alone or wish.is_alone
+        self._long_count += wish.is_long
+        return worker
+
+    def _give_back(self, worker: Worker, wish: Reservation) -> None:
+        worker.reservation_count -= 1
+        worker.is_reserved_alone = worker.is_reserved_alone and worker.reservation_count > 0
+        self._long_count -= wish.is_long
+
 
 def _full() -> FenchelError:
     return overloaded("ExecuteFullError", TOO_MANY_REQUESTS)
-
-
-def _take(worker: Worker, wish: Reservation) -> Worker:
-    worker.reservation_count += 1
-    worker.is_reserved_alone = worker.is_reserved_alone or wish.is_alone
-    return worker
-
-
-def _give_back(worker: Worker) -> None:
-    worker.reservation_count -= 1
-    worker.is_reserved_alone = worker.is_reserved_alone and worker.reservation_count > 0

@@ -23,10 +23,11 @@ from fenchel.errors import FenchelError, internal_error, overloaded
 from fenchel.isolate import evaluators
 from fenchel.isolate.action_execution import ActionCall, ActionRun
 from fenchel.isolate.anticipation import Anticipations
-from fenchel.isolate.attempts import Attempt
+from fenchel.isolate.attempts import PATIENCES, Attempt
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.host import FunctionNames, UdfHost
+from fenchel.isolate.long_functions import LongFunctions
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.network import Egress
@@ -47,6 +48,8 @@ _WATCH_SECONDS = 0.5
 _LOOK_SECONDS = 0.01
 _WARM_SECONDS_MAX = 10.0
 _EVALUATIONS_MAX = 4
+# Who ends so has computed for as long as it could.
+_LONG_CAUSES = frozenset({LossCause.STARVED, LossCause.HUNG})
 
 _T = TypeVar("_T")
 
@@ -96,9 +99,17 @@ class WorkerPool:
             self._supply,
             self._settings,
         )
-        self._deadlines = Deadlines(self._settings.execution_seconds_max)
+        # By patience, in which the part for user time grows.
+        self._deadlines = {
+            patience: Deadlines(
+                patience * self._settings.user_time_seconds_max
+                + self._settings.system_time_seconds_max
+            )
+            for patience in PATIENCES
+        }
         self._egress = Egress(runtime.settings.egress)
         self._anticipations = Anticipations()
+        self._long_functions = LongFunctions()
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
         self._watchdogs: tuple[asyncio.Task[None], ...] = ()
         self._active_count = 0
@@ -212,6 +223,8 @@ class WorkerPool:
                 logger.info("an execution lost its worker attempt=%s reason=%s", current, lost)
                 if current.is_blamed(lost):
                     return self._blame(lost, function)
+                if self._clock.monotonic() >= deadline and lost.cause is LossCause.STARVED:
+                    return timeout_error(self._settings.user_time_seconds_max)
                 if self._clock.monotonic() >= deadline:
                     raise internal_error(f"workers die under a function: {lost}") from lost
                 current = current.after(lost)
@@ -231,6 +244,7 @@ class WorkerPool:
             is_alone=attempt.is_alone,
             is_nested=is_nested and not attempt.is_alone,
             is_again=attempt.number > 1,
+            is_long=self._long_functions.has(call.bundle.key, call.request.path),
             client=call.request.client,
         )
         worker = await self._transactions.acquire(wish)
@@ -238,19 +252,29 @@ class WorkerPool:
             call.transaction.begin_subtransaction()
         try:
             outcome = await run_in_transaction(
-                worker, _call_of(attempt, call), self._settings, self._deadlines, anticipation
+                worker,
+                _call_of(attempt, call),
+                self._settings,
+                self._deadlines[attempt.patience],
+                anticipation,
             )
         except BaseException as error:
             if is_mutation:
                 call.transaction.rollback_subtransaction()
             if isinstance(error, WorkerLost):
+                if error.cause in _LONG_CAUSES:
+                    self._note_long(call, self._settings.user_time_seconds_max)
                 usage.documents_read, usage.bytes_read = documents_read, bytes_read
             raise
         finally:
-            self._transactions.release(worker)
+            self._transactions.release(worker, wish)
         if is_mutation:
             call.transaction.commit_subtransaction()
+        self._note_long(call, outcome.user_seconds)
         return outcome
+
+    def _note_long(self, call: TransactionCall, user_seconds: float) -> None:
+        self._long_functions.note(call.bundle.key, call.request.path, user_seconds)
 
     def _blame(self, lost: WorkerLost, function: str | None) -> JsError:
         """The function took its worker with it: by time or by memory. Raises: FenchelError
