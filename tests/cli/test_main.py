@@ -37,6 +37,16 @@ def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -
     assert all(word in line for word in words), line
 
 
+class TestSettings:
+    def test_a_bad_value_is_one_clear_line(self) -> None:
+        done = fenchel("serve", "--in-memory", "--set", "isolate.heap_mebibytes_max=1")
+        assert_one_clear_line(done, "isolate.heap_mebibytes_max", "'1'", "Expected `int` >= 48")
+
+    def test_all_are_listed_with_their_bounds(self) -> None:
+        lines = fenchel("settings").stdout.splitlines()
+        assert "isolate.user_time_seconds_max=1.0  (0.01 to 600)" in lines
+
+
 class TestKeys:
     def test_a_key_for_a_name_and_a_secret_opens_that_deployment(self) -> None:
         done = fenchel("keys", "--instance-name", "mine", "--instance-secret", SECRET)

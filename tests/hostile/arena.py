@@ -105,9 +105,6 @@ class Arena:
         pids = [worker.process.pid for worker in self.app.pool._supply.workers()]
         return sum(map(read_resident_bytes, pids))
 
-    def worker_pids(self) -> set[int]:
-        return {worker.process.pid for worker in self.app.pool._supply.workers()}
-
 
 def check_says_nothing_of_the_host(ended: UdfOutcome | FenchelError) -> None:
     found = _HOST_TEXT.search(text_of(ended))

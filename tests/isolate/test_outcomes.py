@@ -11,7 +11,7 @@ from fenchel.udf import JsError
 
 
 def decode(header: OutcomeHeader, result: bytes = b"") -> str | JsError:
-    return decode_result(Outcome(header, result), user_seconds_max=1.0)
+    return decode_result(Outcome(header, result), user_seconds_max=1.0, heap_mebibytes_max=96)
 
 
 def decode_error(error: WorkerError) -> JsError:

@@ -16,7 +16,7 @@ from fenchel.cli.serve import ServeArguments, serve, serve_settings
 from fenchel.cli.usage import fetch_usage, render_usage
 from fenchel.errors import FenchelError
 from fenchel.file_storage import parse_s3_address
-from fenchel.runtime import Runtime
+from fenchel.runtime import Runtime, Settings, describe_settings, with_values
 from fenchel.server import (
     DEFAULT_NAME,
     SECRET_BYTES,
@@ -101,6 +101,13 @@ def main() -> None:
     help="Realms per worker that run many queries and mutations, each as if it were fresh: several "
     "times faster; decision 0027 names what may differ. 0: a fresh context for each.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A limit or knob, as `isolate.user_time_seconds_max=2`; `fenchel settings` lists all.",
+)
 def serve_command(
     host: str,
     port: int,
@@ -119,20 +126,20 @@ def serve_command(
     test_mode: bool,
     log_level: str,
     warm_realms: int,
+    assignments: tuple[str, ...],
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""
     if in_memory and (data_dir or database_url or file_storage):
         raise click.UsageError("--in-memory and a place to keep data exclude each other.")
     if test_mode and (production or database_url is not None):
         raise click.UsageError("--test-mode is for data in memory or in a folder, not production.")
-    runtime = Runtime(
-        settings=serve_settings(
-            is_production=production,
-            allows_private_addresses=allow_private_addresses,
-            warm_realms_max=warm_realms,
-        )
+    settings = serve_settings(
+        is_production=production,
+        allows_private_addresses=allow_private_addresses,
+        warm_realms_max=warm_realms,
     )
     try:
+        runtime = Runtime(settings=with_values(settings, assignments))
         folder = None if in_memory else data_dir or _default_data_dir()
         arguments = ServeArguments(
             host=host,
@@ -197,6 +204,13 @@ def usage_command(
         raise click.ClickException(error.message) from error
     report = fetch_usage(url, key, from_day, through_day)
     click.echo(json.dumps(report) if is_json else render_usage(report))
+
+
+@main.command(name="settings")
+def settings_command() -> None:
+    """Print all limits and knobs with their defaults and bounds, as `serve --set` takes them."""
+    for line in describe_settings(Settings()):
+        click.echo(line)
 
 
 @main.command(name="version")

@@ -53,7 +53,6 @@ from fenchel.udf import (
 
 logger = logging.getLogger(__name__)
 
-_CONCURRENT_CALLS_MAX = 1_000
 _TRY_AGAIN = "Your request couldn't be completed. Try again later."
 _TOO_MANY_CALLS = (
     "Too many concurrent operations. "
@@ -122,7 +121,10 @@ class ActionRun:
             worker.release(execution)
         self._add_log_lines(outcome.header.log_lines)
         decoded = decode_result(
-            outcome, user_seconds_max=seconds_max, function=request.path.stripped
+            outcome,
+            user_seconds_max=seconds_max,
+            heap_mebibytes_max=self._settings.heap_mebibytes_max,
+            function=request.path.stripped,
         )
         result = function_result(decoded)
         if http and not http.is_routed and isinstance(result, FunctionResult):
@@ -160,7 +162,7 @@ class ActionRun:
                             worker,
                             execution,
                             syscall,
-                            is_refused=len(calls) >= _CONCURRENT_CALLS_MAX,
+                            is_refused=len(calls) >= self._settings.concurrent_calls_max,
                         ),
                         name=f"action-{syscall.op}",
                     )

@@ -44,7 +44,7 @@ async def analyze(
 
     Raises: WorkerLost; FenchelError, for the system or a cron that makes no sense.
     """
-    text = await _run(worker, bundle, "analyze", "", settings.analyze_seconds_max)
+    text = await _run(worker, bundle, "analyze", "", settings.analyze_seconds_max, settings)
     if isinstance(text, JsError):
         return text
     try:
@@ -59,7 +59,7 @@ async def evaluate(
 ) -> str | JsError:
     """JSON text of what the bundle's only module exports."""
     (module,) = bundle.modules
-    return await _run(worker, bundle, kind, module, _EVALUATION_SECONDS_MAX)
+    return await _run(worker, bundle, kind, module, _EVALUATION_SECONDS_MAX, settings)
 
 
 def _decode_module(module: _Module) -> AnalyzedModule:
@@ -82,7 +82,12 @@ class _NoSyscalls:
 
 
 async def _run(
-    worker: Worker, bundle: CodeBundle, kind: ExecutionKind, module: str, seconds_max: float
+    worker: Worker,
+    bundle: CodeBundle,
+    kind: ExecutionKind,
+    module: str,
+    seconds_max: float,
+    settings: IsolateSettings,
 ) -> str | JsError:
     header = ExecuteHeader(
         kind=kind,
@@ -103,4 +108,6 @@ async def _run(
     if not isinstance(event, Outcome):
         worker.process.kill("an evaluation made system calls")
         raise internal_error("an isolate worker broke the protocol")
-    return decode_result(event, user_seconds_max=seconds_max)
+    return decode_result(
+        event, user_seconds_max=seconds_max, heap_mebibytes_max=settings.heap_mebibytes_max
+    )

@@ -11,8 +11,8 @@ from fenchel.isolate.messages import Outcome, WorkerError, WorkerLogLine
 from fenchel.udf import FunctionResult, JsError, JsFrame, LogLevel, LogLine
 from fenchel.values import canonical_json, decode_json
 
-# The user's part of the heap limit; the rest is the runtime's own.
-_USER_HEAP_MEBIBYTES = 64
+# The runtime's own part of the heap limit; the rest is the user's (execution 4.3).
+_RUNTIME_HEAP_MEBIBYTES = 32
 _MESSAGE_CHARACTERS_MAX = 65_536
 
 
@@ -20,11 +20,12 @@ def timeout_error(seconds_max: float) -> JsError:
     return JsError(message=f"Function execution timed out (maximum duration: {seconds_max:g}s)")
 
 
-def memory_error(function: str | None) -> JsError:
+def memory_error(function: str | None, *, heap_mebibytes_max: int) -> JsError:
     """`function`: whose memory it was; there is no stack to tell it."""
+    user_mebibytes = heap_mebibytes_max - _RUNTIME_HEAP_MEBIBYTES
     return JsError(
         message="JavaScript execution ran out of memory "
-        f"(maximum memory usage: {_USER_HEAP_MEBIBYTES} MB)",
+        f"(maximum memory usage: {user_mebibytes} MB)",
         frames=() if function is None else (JsFrame(text=f"at {function}"),),
     )
 
@@ -38,7 +39,11 @@ def system_timeout_error() -> JsError:
 
 
 def decode_result(
-    outcome: Outcome, *, user_seconds_max: float, function: str | None = None
+    outcome: Outcome,
+    *,
+    user_seconds_max: float,
+    heap_mebibytes_max: int,
+    function: str | None = None,
 ) -> str | JsError:
     """The text that the function (by its name) or an evaluator returned, or why there is none.
 
@@ -54,7 +59,7 @@ def decode_result(
         case "timeout":
             return timeout_error(user_seconds_max)
         case "memory":
-            return memory_error(function)
+            return memory_error(function, heap_mebibytes_max=heap_mebibytes_max)
         case "neverResolves":
             return never_resolves_error()
         case "system" | "starved" | "again":

@@ -231,6 +231,7 @@ def _finish(
     result = decode_result(
         outcome,
         user_seconds_max=settings.user_time_seconds_max,
+        heap_mebibytes_max=settings.heap_mebibytes_max,
         function=request.path.stripped,
     )
     try:

@@ -290,7 +290,7 @@ class WorkerPool:
             raise internal_error(f"an isolate worker broke the protocol: {lost}") from lost
         if lost.cause is LossCause.HUNG:
             return timeout_error(self._settings.user_time_seconds_max)
-        return memory_error(function)
+        return memory_error(function, heap_mebibytes_max=self._settings.heap_mebibytes_max)
 
     async def run_action(
         self,

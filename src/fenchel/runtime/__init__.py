@@ -11,6 +11,7 @@ from fenchel.runtime.randomness import (
     encode_uuid4,
 )
 from fenchel.runtime.runtime import Runtime
+from fenchel.runtime.setting_values import describe_settings, with_values
 from fenchel.runtime.settings import Settings
 from fenchel.runtime.shifting_clock import ShiftingClock
 
@@ -27,5 +28,7 @@ __all__ = [
     "ShiftingClock",
     "SystemClock",
     "SystemRandomness",
+    "describe_settings",
     "encode_uuid4",
+    "with_values",
 ]

@@ -1,11 +1,15 @@
 """Every limit and knob in one place, with its unit in its name and its purpose beside it.
 
-Values come from the execution specification, section 4, unless a comment says otherwise.
+Values come from the execution specification, section 4, unless a comment says otherwise. Bounds are
+those within which the rest was thought out; `setting_values` holds operators to them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
 
 MEBIBYTE = 1 << 20
 
@@ -14,16 +18,16 @@ MEBIBYTE = 1 << 20
 class TransactionLimits:
     """What one query or mutation, with everything it calls, may do to the database."""
 
-    documents_read_max: int = 32_000
-    bytes_read_max: int = 16 * MEBIBYTE
+    documents_read_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 32_000
+    bytes_read_max: Annotated[int, Meta(ge=1, le=1_024 * MEBIBYTE)] = 16 * MEBIBYTE
     # Merged read-set intervals ("database queries").
-    intervals_read_max: int = 4_096
-    documents_written_max: int = 16_000
-    bytes_written_max: int = 16 * MEBIBYTE
-    functions_scheduled_max: int = 1_000
-    scheduled_args_bytes_max: int = 16 * MEBIBYTE
-    page_size_max: int = 32_000
-    query_operators_max: int = 256
+    intervals_read_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 4_096
+    documents_written_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 16_000
+    bytes_written_max: Annotated[int, Meta(ge=1, le=1_024 * MEBIBYTE)] = 16 * MEBIBYTE
+    functions_scheduled_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
+    scheduled_args_bytes_max: Annotated[int, Meta(ge=0, le=1_024 * MEBIBYTE)] = 16 * MEBIBYTE
+    page_size_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 32_000
+    query_operators_max: Annotated[int, Meta(ge=1, le=256)] = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,53 +83,60 @@ class IsolateSettings:
     """Worker processes and what runs in them."""
 
     # 0 means one per core.
-    worker_count: int = 0
+    worker_count: Annotated[int, Meta(ge=0, le=256)] = 0
     # Processor time of JavaScript in a query or mutation; system calls do not count.
-    user_time_seconds_max: float = 1.0
-    system_time_seconds_max: float = 15.0
-    action_seconds_max: float = 1_800.0
-    analyze_seconds_max: float = 4.0
-    heap_mebibytes_max: int = 96
+    user_time_seconds_max: Annotated[float, Meta(ge=0.01, le=600)] = 1.0
+    system_time_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 15.0
+    action_seconds_max: Annotated[float, Meta(ge=0.01, le=86_400)] = 1_800.0
+    analyze_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 4.0
+    heap_mebibytes_max: Annotated[int, Meta(ge=48, le=4_096)] = 96
     # Writable address space of a worker process: 600 MiB to boot and 560 MiB for each isolate, most
     # of it reserved for code and never touched. Room for as many isolates as there may be
     # executions, for each may keep an old one alive, and a few more: V8 ends the process, with all
     # that runs in it, when it cannot reserve. A bomb beyond V8's own limits ends here.
-    worker_data_bytes_max: int = 12_288 * MEBIBYTE
+    worker_data_bytes_max: Annotated[int, Meta(ge=1_024 * MEBIBYTE, le=1_048_576 * MEBIBYTE)] = (
+        12_288 * MEBIBYTE
+    )
     # Memory that a worker really uses, looked at twice a second; in normal service below 300 MiB.
-    worker_resident_bytes_max: int = 1_024 * MEBIBYTE
+    worker_resident_bytes_max: Annotated[int, Meta(ge=256 * MEBIBYTE, le=1_048_576 * MEBIBYTE)] = (
+        1_024 * MEBIBYTE
+    )
     # A worker beyond any of these is replaced without haste: memory that V8 and the C library keep,
     # age, executions.
-    worker_resident_bytes_worn: int = 512 * MEBIBYTE
-    worker_seconds_max: float = 86_400.0
-    worker_executions_max: int = 1_000_000
+    worker_resident_bytes_worn: Annotated[int, Meta(ge=128 * MEBIBYTE, le=1_048_576 * MEBIBYTE)] = (
+        512 * MEBIBYTE
+    )
+    worker_seconds_max: Annotated[float, Meta(ge=1, le=31_536_000)] = 86_400.0
+    worker_executions_max: Annotated[int, Meta(ge=1, le=2**32 - 2)] = 1_000_000
     # One that had nothing to do for so long ends; the last one for queries and mutations stays.
-    worker_idle_seconds_max: float = 600.0
+    worker_idle_seconds_max: Annotated[float, Meta(ge=1, le=31_536_000)] = 600.0
     # Contexts served by one isolate before its garbage costs more than a new isolate.
-    contexts_per_isolate_max: int = 50
-    contexts_ahead: int = 3
+    contexts_per_isolate_max: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    contexts_ahead: Annotated[int, Meta(ge=0, le=100)] = 3
     # Realms per worker that run many queries and mutations, each as if it were fresh
     # (decision 0027); 0 makes a fresh context for each execution. Each takes an isolate.
-    warm_realms_max: int = 0
+    warm_realms_max: Annotated[int, Meta(ge=0, le=16)] = 0
     # How long a worker may be silent inside one JavaScript turn beyond the user's limit before it
     # is killed.
-    hang_grace_seconds: float = 1.0
+    hang_grace_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 1.0
+    # System calls of an action that are under way at once (execution 4.3, "concurrent IO").
+    concurrent_calls_max: Annotated[int, Meta(ge=1, le=4_000)] = 1_000
     # JavaScript of one worker runs on one thread; more than this only keeps isolates alive.
-    executions_per_worker_max: int = 16
+    executions_per_worker_max: Annotated[int, Meta(ge=1, le=256)] = 16
     # Processor time of a turn after which those who share its worker go elsewhere and nothing new
     # comes (decision 0032).
-    shared_turn_seconds_max: float = 0.015
+    shared_turn_seconds_max: Annotated[float, Meta(ge=0.001, le=60)] = 0.015
     # Further workers while such turns hold up theirs, for queries and mutations and for actions
     # each, and how long they stay after the last one; beyond these all wait.
-    relief_workers_max: int = 4
-    relief_seconds: float = 60.0
-    queue_count_max: int = 2_000
-    queue_wait_seconds_max: float = 5.0
-    argument_bytes_max: int = 16 * MEBIBYTE
-    result_bytes_max: int = 16 * MEBIBYTE
-    log_lines_max: int = 256
-    log_line_bytes_max: int = 32_768
-    call_depth_max: int = 8
-    worker_start_seconds_max: float = 30.0
+    relief_workers_max: Annotated[int, Meta(ge=0, le=256)] = 4
+    relief_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    queue_count_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 2_000
+    queue_wait_seconds_max: Annotated[float, Meta(ge=0.01, le=600)] = 5.0
+    argument_bytes_max: Annotated[int, Meta(ge=1, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
+    result_bytes_max: Annotated[int, Meta(ge=1, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
+    log_lines_max: Annotated[int, Meta(ge=0, le=256)] = 256
+    call_depth_max: Annotated[int, Meta(ge=0, le=64)] = 8
+    worker_start_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 30.0
 
     @property
     def execution_seconds_max(self) -> float:
