@@ -116,8 +116,8 @@ function bundleGuard() {
     target: "es2023",
     metafile: true,
     legalComments: "none",
-    banner: { js: '(() => { "use strict";' },
-    footer: { js: "return guard.default(); })" },
+    banner: { js: '((webApis) => { "use strict";' },
+    footer: { js: "return guard.default(webApis); })" },
   });
 }
 

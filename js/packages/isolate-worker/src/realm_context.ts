@@ -97,12 +97,16 @@ export class RealmContext {
     ]);
   }
 
-  /** Installs the guard that the script's value is a thunk of. */
-  installGuard(code: string, filename: string): void {
+  /** Installs the guard that the script's value is a thunk of; `webApis` are names. */
+  installGuard(code: string, filename: string, webApis: readonly string[]): void {
     const script = this.generation.isolate.compileScriptSync(code, { filename });
     const thunk = script.runSync(this.#context, { reference: true });
     script.release();
-    this.#realm.applySync(undefined, [Command.InstallGuard, thunk.derefInto({ release: true })]);
+    this.#realm.applySync(undefined, [
+      Command.InstallGuard,
+      thunk.derefInto({ release: true }),
+      JSON.stringify(webApis),
+    ]);
   }
 
   /** Runs a script of the app. Raises what it throws. */

@@ -5,10 +5,13 @@
  */
 import type { JsError, RawFrame } from "./host_interface.ts";
 import { NativeError, parseJson, stringifyJson } from "./primordials.ts";
-import { callHost, hasHost } from "./state.ts";
+import { callHost, hasHost, realm } from "./state.ts";
 
 const MESSAGE_LENGTH_MAX = 65_536;
 const RUNTIME_FILE = "convex:/udf-runtime.js";
+const GUARD_FILE = "convex:/udf-guard.js";
+/** The engine's limit. */
+const FRAMES_MAX = 10;
 
 interface CallSite {
   getTypeName(): string | null;
@@ -42,6 +45,9 @@ export function installStackTraces(): void {
 function prepareStackTrace(error: unknown, sites: CallSite[]): string {
   const frames: RawFrame[] = [];
   for (const site of sites) frames.push(rawFrame(site));
+  if (frames.length >= FRAMES_MAX && frames.some(([, file]) => file === GUARD_FILE)) {
+    realm.guard?.fault("a stack that is cut and counts frames of the guard");
+  }
   if (typeof error === "object" && error !== null) framesOf.set(error, frames);
   const lines = mapFrames(frames).map((text) => `\n    ${text}`);
   return `${headline(error)}${lines.join("")}`;
@@ -50,7 +56,8 @@ function prepareStackTrace(error: unknown, sites: CallSite[]): string {
 function headline(error: unknown): string {
   try {
     return NativeError.prototype.toString.call(error);
-  } catch {
+  } catch (thrown) {
+    realm.guard?.seen(thrown);
     return "<error>";
   }
 }
@@ -131,7 +138,8 @@ function textOf(value: unknown): string {
 function describePrimitive(thrown: unknown): string {
   try {
     return typeof thrown === "object" && thrown !== null ? "#<Object>" : String(thrown);
-  } catch {
+  } catch (another) {
+    realm.guard?.seen(another);
     return "<error>";
   }
 }

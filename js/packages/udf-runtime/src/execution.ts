@@ -149,6 +149,7 @@ function settleMain(
   resultText: string | undefined,
   thrown: { error: unknown } | undefined,
 ): void {
+  if (thrown !== undefined) realm.guard?.seen(thrown.error);
   execution.isMainSettled = true;
   execution.resultText = resultText;
   execution.thrown = thrown;
@@ -333,12 +334,13 @@ function outcomeOf(execution: Execution): RealmOutcome | undefined {
  * stops it.
  */
 export function fail(errorJson: string): string {
+  const error = errorJson === "" ? undefined : (parseJson(errorJson) as JsError);
+  if (error !== undefined) realm.guard?.seenText(error.message);
   const fault = faultText();
   if (fault !== undefined) return fault;
   const { execution } = realm;
   if (execution === null) return "";
   execution.phase = "done";
-  const error = errorJson === "" ? undefined : (parseJson(errorJson) as JsError);
   return `${stringifyJson({ outcome: outcome(execution, "error", error) })}\n`;
 }
 

@@ -27,7 +27,10 @@ export const Command = {
   OfferVendors: 9,
   /** (): the last step of a snapshot; throws when what the modules did needs a worker. */
   FinishSnapshot: 10,
-  /** (thunk): installs the guard of a realm that runs many executions, before the app is there. */
+  /**
+   * (thunk, namesJson): installs the guard of a realm that runs many executions, before the app is
+   * there; the names are those of web APIs that the app uses.
+   */
   InstallGuard: 11,
   /** (): freezes what import left. Returns why the realm cannot be used again, or "". */
   Seal: 12,
@@ -37,6 +40,20 @@ export const Command = {
 
 /** The module whose default export routes HTTP requests. */
 export const HTTP_MODULE = "http.js";
+
+/** Web APIs that realms which run many executions can offer. */
+export const SHARED_WEB_APIS = [
+  "URL",
+  "URLSearchParams",
+  "TextEncoder",
+  "TextDecoder",
+  "atob",
+  "btoa",
+  "structuredClone",
+  "DOMException",
+  "crypto",
+  "Crypto",
+] as const;
 
 /** Packages that realms load on demand; each is a script whose value is a thunk of its exports. */
 export const VENDOR_NAMES = [
@@ -73,6 +90,10 @@ export interface Guard {
   seal: () => string;
   /** Puts back what executions may change; false when the realm may not be used again. */
   begin: () => boolean;
+  /** Looks at an exception that the app's own code may not have seen; returns it. */
+  seen: <T>(error: T) => T;
+  /** The same for the text of one. */
+  seenText: (message: string) => void;
   /** Gives the realm up: what happens from here on may differ from a fresh realm. */
   fault: (what: string) => void;
   /** Why the realm was given up, or null. */

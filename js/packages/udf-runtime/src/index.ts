@@ -25,6 +25,8 @@ import { asyncContext, attachHost, checkHostNotMissed, realm } from "./state.ts"
 import { offerVendors, receiveVendor } from "./vendor.ts";
 import type { VendorThunk } from "./vendor.ts";
 
+type InstallGuard = (webApis: readonly string[]) => Guard;
+
 /** Set by the wrapper that the build puts around this bundle. */
 declare const __fenchelNonce: string;
 
@@ -88,7 +90,7 @@ const realmFunction: RealmFunction = (command, ...args) => {
       return undefined;
     case Command.InstallGuard:
       loadInspector();
-      realm.guard = (args[0] as () => Guard)();
+      realm.guard = (args[0] as InstallGuard)(parseJson(args[1] as string) as string[]);
       return undefined;
     case Command.Seal:
       return realm.guard?.seal();

@@ -7,7 +7,7 @@ import type { VendorName } from "./host_interface.ts";
 import { NativeError } from "./primordials.ts";
 import { runtimeFace } from "./runtime_face.ts";
 import type { RuntimeFace } from "./runtime_face.ts";
-import { callHost } from "./state.ts";
+import { callHost, realm } from "./state.ts";
 
 export interface Vendors {
   url: typeof import("./vendor/url.ts");
@@ -45,6 +45,8 @@ export function receiveVendor(name: VendorName, thunk: VendorThunk): void {
 export function loadVendor<N extends VendorName>(name: N): Vendors[N] {
   const known = loaded[name];
   if (known !== undefined) return known;
+  // Packages that realms for many executions may use are there before their guard.
+  realm.guard?.fault(`use of the ${name} package`);
   if (offered[name] === undefined) callHost("fenchel/vendor", name);
   const thunk = offered[name];
   if (thunk === undefined) throw new NativeError(`The runtime's ${name} package is missing`);
@@ -60,15 +62,18 @@ export function loadVendor<N extends VendorName>(name: N): Vendors[N] {
 }
 
 /**
- * core-js draws a number when it loads, which must neither show in the execution nor shift its
- * stream.
+ * core-js draws a number and looks at the clock when it loads, which must neither show in the
+ * execution nor shift its stream.
  */
 function runUnseen(thunk: VendorThunk): unknown {
   const { random } = Math;
+  const { execution } = realm;
+  const observedTime = execution?.observedTime === true;
   Math.random = () => 0;
   try {
     return thunk(runtimeFace);
   } finally {
     Math.random = random;
+    if (execution !== null) execution.observedTime = observedTime;
   }
 }

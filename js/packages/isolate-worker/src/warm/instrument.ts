@@ -8,8 +8,10 @@ import * as acorn from "acorn";
 import type { AnyNode, Function, Node } from "acorn";
 import { analyze } from "eslint-scope";
 import vm from "node:vm";
+import { SHARED_WEB_APIS } from "../../../udf-runtime/src/host_interface.ts";
 import { Insertions } from "./insertions.ts";
 import type { Shifts } from "./insertions.ts";
+import { findParameterExpressions } from "./parameters.ts";
 import { findHeldBindings } from "./scopes.ts";
 import type { HeldBinding, Registration } from "./scopes.ts";
 import { Unproven } from "./unproven.ts";
@@ -17,11 +19,13 @@ import { Unproven } from "./unproven.ts";
 export interface WarmScript {
   code: string;
   shifts: Shifts;
+  /** Names of the web APIs that the app uses. */
+  webApis: string[];
 }
 
 /** Begins every name that is inserted; the guard knows instrumented functions by it. */
 const MARK = "$fenchel";
-const [IS_IMPORT, REGISTER, ROOT, SEEN, YOUNG, BEGAN, ENDED, ERROR] = [
+const [IS_IMPORT, REGISTER, ROOT, SEEN, YOUNG, BEGAN, ENDED, ERROR, PARAM_BEGAN, PARAM_ENDED] = [
   `${MARK}Import`,
   `${MARK}Register`,
   `${MARK}Root`,
@@ -30,12 +34,15 @@ const [IS_IMPORT, REGISTER, ROOT, SEEN, YOUNG, BEGAN, ENDED, ERROR] = [
   `${MARK}Began`,
   `${MARK}Ended`,
   `${MARK}Error`,
+  `${MARK}ParameterBegan`,
+  `${MARK}ParameterEnded`,
 ];
 const CATCH = `catch(${ERROR}){throw ${SEEN}(${ERROR})}`;
 const PREFIX =
   `"use strict";(({register:${REGISTER},root:${ROOT},seen:${SEEN},young:${YOUNG},began:${BEGAN},ended:${ENDED},` +
+  `parameterBegan:${PARAM_BEGAN},parameterEnded:${PARAM_ENDED},` +
   `onSeal:${MARK}OnSeal})=>{let ${IS_IMPORT}=true;` +
-  `${MARK}OnSeal(()=>{${IS_IMPORT}=false});`;
+  `${MARK}OnSeal(()=>{${IS_IMPORT}=false},`;
 const SUFFIX = "\n})(__fenchelGuard)";
 
 /** Raises Unproven. */
@@ -51,9 +58,10 @@ export function instrument(source: string): WarmScript {
   const writer = new Writer(source, arrows, findHeldBindings(manager));
   writer.visit(ast as AnyNode, []);
   writer.checkComplete();
-  const script = writer.insertions.apply(PREFIX, SUFFIX);
+  const { assigned, webApis, insertions } = writer;
+  const script = insertions.apply(`${PREFIX}${JSON.stringify([...assigned])});`, SUFFIX);
   checkSyntax(script.code);
-  return script;
+  return { ...script, webApis: [...webApis] };
 }
 
 function parse(source: string, arrows: number[]): acorn.Program {
@@ -101,8 +109,14 @@ const isAnonymousFunction = (node: AnyNode): boolean =>
 
 type ClassNode = acorn.Class & AnyNode;
 
+/** Web APIs by name that realms for many executions can offer. */
+const WEB_APIS: ReadonlySet<string> = new Set(SHARED_WEB_APIS);
+
 class Writer {
   readonly insertions: Insertions;
+  /** Names of the properties that are assigned somewhere. */
+  readonly assigned = new Set<string>();
+  readonly webApis = new Set<string>();
   readonly #arrows: number[];
   readonly #held: Map<Node, Registration[]>;
   readonly #registered = new Set<Node>();
@@ -145,7 +159,11 @@ class Writer {
         return this.#try(node);
       case "CatchClause":
         return this.#catch(node);
+      case "Identifier":
+        if (WEB_APIS.has(node.name)) this.webApis.add(node.name);
+        return undefined;
       case "AssignmentExpression":
+        this.#noteAssigned(node.left);
         return this.#assignment(node);
       case "UpdateExpression":
         return isPrivateMember(node.argument) ? this.#guardObject(node.argument) : undefined;
@@ -201,7 +219,8 @@ class Writer {
   #function(node: Function & AnyNode): (() => void) | undefined {
     const { body } = node as { body: AnyNode };
     const isBlock = body.type === "BlockStatement";
-    if (isBlock && body.body.length === 0) return undefined;
+    const closeParameters = this.#parameters(node);
+    if (isBlock && body.body.length === 0) return closeParameters;
     const start = isBlock ? afterDirectives(body) : this.#afterArrow(body);
     const end = isBlock ? body.end - 1 : node.end;
     const text = this.#registration(this.#bindingsOf(node), hiddenValues(node));
@@ -210,7 +229,21 @@ class Writer {
     const ended = isResumed ? `finally{if(${MARK}Open)${ENDED}()}` : "";
     const [head, tail] = isBlock ? [";", ""] : ["{", "}"];
     this.insertions.open(start, `${head}${began}try{${text}${isBlock ? "" : "return("}`);
-    return () => this.insertions.close(end, `${isBlock ? "" : ")"}}${CATCH}${ended}${tail}`);
+    return () => {
+      closeParameters();
+      this.insertions.close(end, `${isBlock ? "" : ")"}}${CATCH}${ended}${tail}`);
+    };
+  }
+
+  /** Expressions in the parameter list, around which no `try` can stand. */
+  #parameters(node: Function): () => void {
+    const expressions = findParameterExpressions(node);
+    for (const { start } of expressions) {
+      this.insertions.open(start, `${PARAM_ENDED}(${PARAM_BEGAN}(),(`);
+    }
+    return () => {
+      for (const { end } of expressions) this.insertions.close(end, "))");
+    };
   }
 
   #afterArrow(body: Node): number {
@@ -261,8 +294,8 @@ class Writer {
     const { key, value } = node;
     if (key.type !== "PrivateIdentifier" || value == null) return undefined;
     if (!isAnonymousFunction(value)) {
-      this.insertions.open(value.start, `${ROOT}(`);
-      return () => this.insertions.close(value.end, ")");
+      this.insertions.open(value.start, `${ROOT}((`);
+      return () => this.insertions.close(value.end, "))");
     }
     // A call around it would take the function's name.
     const modifier = node.static ? "static " : "";
@@ -270,21 +303,29 @@ class Writer {
     return () => this.insertions.close(node.end, text);
   }
 
+  #noteAssigned(target: AnyNode): void {
+    if (target.type !== "MemberExpression") return;
+    const { property, computed } = target;
+    if (!computed && property.type === "Identifier") this.assigned.add(property.name);
+    if (property.type === "Literal" && typeof property.value === "string")
+      this.assigned.add(property.value);
+  }
+
   #assignment(node: acorn.AssignmentExpression): (() => void) | undefined {
     const { left, right } = node;
     if (!isPrivateMember(left)) return undefined;
     const close = this.#guardObject(left);
-    this.insertions.open(right.start, `${ROOT}(`);
+    this.insertions.open(right.start, `${ROOT}((`);
     return () => {
       close();
-      this.insertions.close(right.end, ")");
+      this.insertions.close(right.end, "))");
     };
   }
 
   /** `object.#name = …` becomes `young(object).#name = …`. */
   #guardObject({ object }: acorn.MemberExpression): () => void {
-    this.insertions.open(object.start, `${YOUNG}(`);
-    return () => this.insertions.close(object.end, ")");
+    this.insertions.open(object.start, `${YOUNG}((`);
+    return () => this.insertions.close(object.end, "))");
   }
 
   #member(node: acorn.MemberExpression, path: readonly AnyNode[]): undefined {

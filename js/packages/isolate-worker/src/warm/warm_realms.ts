@@ -163,7 +163,7 @@ function importInto(context: RealmContext, script: WarmScript, header: BundleHea
     return `0${JSON.stringify({ message: `${op} unsupported at import time` })}`;
   };
   try {
-    context.installGuard(guardSource(), GUARD_FILE);
+    context.installGuard(guardSource(), GUARD_FILE, script.webApis);
     context.call(0, Command.Configure, importSeed, importUnixMs, JSON.stringify(env));
     context.run(script.code, WARM_FILE, IMPORT_TIMEOUT_MS);
     context.call(IMPORT_TIMEOUT_MS, Command.EvaluateModules);

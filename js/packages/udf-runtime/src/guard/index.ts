@@ -8,55 +8,30 @@
  * the guard fault; a realm with a fault runs nothing again.
  */
 import type { Guard } from "../host_interface.ts";
-import { learnIntrinsics, restore, seal } from "./seal.ts";
+import { undoChanges } from "./collections.ts";
+import {
+  began as parameterBegan,
+  checkParameters,
+  ended as parameterEnded,
+  forgetParameters,
+  seen,
+  seenText,
+} from "./exceptions.ts";
+import { allowOverrides } from "./overrides.ts";
+import { areIntrinsicsChanged, learnIntrinsics, restore, seal } from "./seal.ts";
 import { installStandIns, takeAway } from "./stand_ins.ts";
+import { loadWebApis, settleWebApis } from "./web_apis.ts";
 import {
   defineProperty,
   fault,
   faultReason,
-  getPrototypeOf,
   imported,
   isExtensible,
   old,
   phase,
-  reflectApply,
   root,
 } from "./state.ts";
 import type { Cell } from "./state.ts";
-
-const { exec } = RegExp.prototype;
-const { isError } = Error as unknown as { isError: (value: unknown) => boolean };
-const { getOwnPropertyDescriptor } = Object;
-const { prototype: typeErrors } = TypeError;
-const { prototype: rangeErrors } = RangeError;
-
-/** What the engine says when something frozen is written to (V8's message templates). */
-const frozenMessage = new RegExp(
-  [
-    "^Cannot assign to read only property",
-    "^Cannot (add|define) property .* object is not extensible$",
-    "^Cannot (redefine|delete) property",
-    "is not extensible$",
-    "^Immutable prototype object",
-    "^'.*' on proxy: ",
-    "^Cannot freeze",
-  ].join("|"),
-  "s",
-);
-
-/** Looks at an exception on its way through user code. */
-function seen<T>(error: T): T {
-  if (phase !== "sealed" || !isError(error)) return error;
-  const message = getOwnPropertyDescriptor(error, "message")?.value as unknown;
-  if (typeof message !== "string") return error;
-  const kind = getPrototypeOf(error);
-  if (kind === typeErrors) {
-    if (reflectApply(exec, frozenMessage, [message]) !== null) fault(message);
-  } else if (kind === rangeErrors && message === "Maximum call stack size exceeded") {
-    fault("a stack that was too deep to look at exceptions");
-  }
-  return error;
-}
 
 /**
  * Passes on the object whose private state is about to change. The texts of a template are frozen
@@ -95,13 +70,26 @@ function register(
 }
 
 let stopImport: () => void = () => {};
-const onSeal = (stop: () => void): void => {
+
+/** `assigned`: names of properties that the app assigns somewhere. */
+function onSeal(stop: () => void, assigned: readonly string[]): void {
   stopImport = stop;
-};
+  allowOverrides(assigned);
+}
 
 /** The app's script takes its helpers from a global that is gone at once. */
 function offerHelpers(): void {
-  const helpers = { register, root, seen, young, began, ended, onSeal };
+  const helpers = {
+    register,
+    root,
+    seen,
+    young,
+    began,
+    ended,
+    onSeal,
+    parameterBegan,
+    parameterEnded,
+  };
   defineProperty(globalThis, "__fenchelGuard", {
     get() {
       delete (globalThis as { __fenchelGuard?: unknown }).__fenchelGuard;
@@ -111,25 +99,35 @@ function offerHelpers(): void {
   });
 }
 
-function install(): Guard {
+/** `webApis`: the names of those that the app uses. */
+function install(webApis: readonly string[]): Guard {
   installStandIns();
+  loadWebApis(webApis);
   learnIntrinsics();
   const giveBack = takeAway();
   offerHelpers();
   return {
     seal(): string {
       giveBack();
+      settleWebApis(areIntrinsicsChanged());
       seal();
       stopImport();
+      forgetParameters();
       return faultReason() ?? "";
     },
     begin(): boolean {
       if (faultReason() !== null) return false;
+      undoChanges();
       restore();
       return true;
     },
+    seen,
+    seenText,
     fault,
-    faultReason,
+    faultReason(): string | null {
+      checkParameters();
+      return faultReason();
+    },
   };
 }
 

@@ -16,7 +16,9 @@ import {
   preventExtensions,
   reflectApply,
 } from "./state.ts";
+import { softenPrototype } from "./overrides.ts";
 import type { Cell, ImportedProxy, List } from "./state.ts";
+import { webObjects } from "./web_apis.ts";
 
 const { isArray } = Array;
 const { toString: functionToString } = Function.prototype;
@@ -58,7 +60,8 @@ function visitProperties(object: object, visit: Visit): void {
   visit(getPrototypeOf(object));
   const keys = ownKeys(object);
   for (let index = 0; index < keys.length; index++) {
-    const descriptor = getOwnPropertyDescriptor(object, keys[index] as PropertyKey);
+    const key = keys[index] as PropertyKey;
+    const descriptor = getOwnPropertyDescriptor(object, key);
     if (descriptor === undefined) continue;
     visit(descriptor.value);
     visit(descriptor.get);
@@ -69,9 +72,19 @@ function visitProperties(object: object, visit: Visit): void {
 function visitIntrinsics(visit: Visit): void {
   visit(globalThis);
   for (let index = 0; index < HIDDEN_INTRINSICS.length; index++) visit(HIDDEN_INTRINSICS[index]);
+  for (let index = 0; index < webObjects.length; index++) visit(webObjects[index]);
 }
 
 const intrinsics = createPinnedSet();
+
+interface Known {
+  object: object;
+  keys: readonly PropertyKey[];
+  /** Values, or getters. */
+  held: readonly unknown[];
+}
+
+let learned: List<Known> | null = null;
 
 /** Learns what is there before the app is evaluated: none of it needs to be looked into. */
 export function learnIntrinsics(): void {
@@ -79,7 +92,33 @@ export function learnIntrinsics(): void {
     intrinsics.add(object);
     if (typeof object === "function") known.add(object);
     visitProperties(object, visit);
+    if (webObjects.length > 0 && object !== globalThis) {
+      learned = { value: describe(object), next: learned };
+    }
   });
+}
+
+function describe(object: object): Known {
+  const keys = ownKeys(object);
+  return { object, keys, held: keys.map((key) => heldBy(object, key)) };
+}
+
+function heldBy(object: object, key: PropertyKey): unknown {
+  const descriptor = getOwnPropertyDescriptor(object, key);
+  return descriptor?.get ?? descriptor?.value;
+}
+
+/** Whether import has changed anything that was there before, but for global bindings. */
+export function areIntrinsicsChanged(): boolean {
+  for (let entry = learned; entry !== null; entry = entry.next) {
+    const { object, keys, held } = entry.value;
+    if (ownKeys(object).length !== keys.length) return true;
+    for (let index = 0; index < keys.length; index++) {
+      if (!isSame(heldBy(object, keys[index] as PropertyKey), held[index])) return true;
+    }
+  }
+  learned = null;
+  return false;
 }
 
 // --- After import ---
@@ -114,6 +153,7 @@ export function seal(): void {
     if (proxies.has(object)) return;
     if (!intrinsics.has(object)) checkObject(object);
     visitProperties(object, visit);
+    softenPrototype(object, intrinsics.has(object));
     // Still used to trace the probes.
     if (object !== NativeError) hold(object);
   });

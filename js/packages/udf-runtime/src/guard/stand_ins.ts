@@ -3,126 +3,35 @@
  * without an exception. Installed before the app is evaluated, so that it never sees the originals.
  */
 import { asyncIterator } from "./brands.ts";
+import { guardCollections } from "./collections.ts";
+import { lookAtExceptions, seen } from "./exceptions.ts";
+import { callBefore, faultAlways, faultAtImport, forbid, replace } from "./replacements.ts";
+import type { Before, Methods } from "./replacements.ts";
 import {
   defineProperty,
   fault,
   getOwnPropertyDescriptor,
   imported,
+  isTrusted,
   known,
   NativeTypeError,
   old,
   ownKeys,
   phase,
+  proxies,
   reflectApply,
   root,
   standIns,
 } from "./state.ts";
 
-type Methods = Record<string, (...args: never[]) => unknown>;
-
-/** Replaces methods, keeping names, lengths and attributes as the literal has them. */
-function replace(owner: object, methods: Methods): void {
-  for (const name of ownKeys(methods) as string[]) {
-    const original = getOwnPropertyDescriptor(owner, name);
-    if (original === undefined) continue;
-    const method = methods[name] as object;
-    standIns.add(method);
-    defineProperty(owner, name, { ...original, value: method });
-  }
-}
-
-/** Makes properties fault when they are touched. */
-function forbid(owner: object, names: readonly PropertyKey[]): void {
-  for (const name of names) {
-    const what = `use of ${String(name)}`;
-    const touch = (): void => fault(what);
-    defineProperty(owner, name, { get: touch, set: touch, enumerable: false, configurable: true });
-  }
-}
-
-/** Replaces methods by ones that call `before` with their first argument, then the original. */
-function callBefore(owner: object, names: readonly string[], before: Before): void {
-  for (const name of names) {
-    const original = getOwnPropertyDescriptor(owner, name)?.value as (() => unknown) | undefined;
-    if (original === undefined) continue;
-    const stand = {
-      [name](this: unknown) {
-        before(name, arguments[0]);
-        return reflectApply(original, this, arguments);
-      },
-    };
-    defineProperty(stand[name] as object, "length", { value: original.length, configurable: true });
-    replace(owner, stand as Methods);
-  }
-}
-
-type Before = (name: string, first: unknown) => void;
-
-const faultAlways = (owner: object, names: readonly string[]): void =>
-  callBefore(owner, names, (name) => fault(`use of ${name}`));
-
-const faultAtImport = (owner: object, names: readonly string[]): void =>
-  callBefore(owner, names, (name) => {
-    if (phase === "import") fault(`${name} at import`);
-  });
-
-// --- Hidden contents ---
-
-function write(target: unknown, key?: unknown, value?: unknown): void {
-  if (phase !== "import") {
-    if (old.has(target as object)) fault("a write to a collection made at import");
-    return;
-  }
-  root(key);
-  root(value);
-}
-
-function guardCollections(): void {
-  for (const owner of [Map.prototype, WeakMap.prototype]) {
-    const { set, delete: remove } = owner;
-    replace(owner, {
-      set(this: unknown, key: unknown, value: unknown) {
-        write(this, key, value);
-        return reflectApply(set, this, [key, value]);
-      },
-      delete(this: unknown, key: unknown) {
-        write(this);
-        return reflectApply(remove, this, [key]);
-      },
-    });
-  }
-  for (const owner of [Set.prototype, WeakSet.prototype]) {
-    const { add, delete: remove } = owner;
-    replace(owner, {
-      add(this: unknown, value: unknown) {
-        write(this, value);
-        return reflectApply(add, this, [value]);
-      },
-      delete(this: unknown, value: unknown) {
-        write(this);
-        return reflectApply(remove, this, [value]);
-      },
-    });
-  }
-  for (const owner of [Map.prototype, Set.prototype]) {
-    const { clear } = owner;
-    replace(owner, {
-      clear(this: unknown) {
-        write(this);
-        return reflectApply(clear, this, []);
-      },
-    });
-  }
-  // These fill new collections without calling `set` or `add`.
-  faultAtImport(Map, ["groupBy"]);
-  faultAtImport(Set.prototype, ["union", "symmetricDifference"]);
-}
+// --- Functions ---
 
 function guardFunctions(): void {
   const { bind, toString } = Function.prototype;
   replace(Function.prototype, {
     bind(this: (...args: unknown[]) => unknown, _self: unknown) {
-      const bound = reflectApply(bind, this, arguments) as object;
+      const target = isNativeMethod(this) ? lookAtExceptions(this) : this;
+      const bound = reflectApply(bind, target, arguments) as object;
       if (phase !== "import") return bound;
       root(this);
       for (let index = 0; index < arguments.length; index++) root(arguments[index] as unknown);
@@ -130,6 +39,7 @@ function guardFunctions(): void {
       return bound;
     },
     toString(this: unknown) {
+      if (isTrusted && standIns.has(this as object)) return NATIVE_TEXT;
       const text = reflectApply(toString, this, []) as string;
       if (standIns.has(this as object) || isInstrumented(text)) fault("the text of a function");
       return text;
@@ -137,7 +47,34 @@ function guardFunctions(): void {
   });
 }
 
-const { includes } = String.prototype;
+const { hasOwn } = Object;
+const { toString: functionToString } = Function.prototype;
+const { endsWith, includes } = String.prototype;
+const NATIVE_TEXT = "function () { [native code] }";
+
+/** No constructors, which write to nothing but what they make, and no proxies. */
+function isNativeMethod(value: unknown): boolean {
+  if (typeof value !== "function" || proxies.has(value) || hasOwn(value, "prototype")) return false;
+  const text = reflectApply(functionToString, value, []) as string;
+  return standIns.has(value) || (reflectApply(endsWith, text, ["{ [native code] }"]) as boolean);
+}
+
+/**
+ * A handler of rejections sees errors that were never thrown through a function of the app: the
+ * engine itself calls reactions, thenables and executors.
+ */
+function guardReactions(): void {
+  const { then } = Promise.prototype;
+  replace(Promise.prototype, {
+    then(this: Promise<unknown>, onFulfilled: unknown, onRejected: unknown) {
+      if (phase !== "sealed" || typeof onRejected !== "function") {
+        return reflectApply(then, this, [onFulfilled, onRejected]) as unknown;
+      }
+      const handler = onRejected as (error: unknown) => unknown;
+      return reflectApply(then, this, [onFulfilled, (error: unknown) => handler(seen(error))]);
+    },
+  });
+}
 
 function isInstrumented(text: string): boolean {
   return reflectApply(includes, text, ["$fenchel"]) as boolean;
@@ -149,6 +86,7 @@ function guardProxies(): void {
   const construct = function (target: object, handler: ProxyHandler<object>): object {
     if (new.target === undefined) throw new NativeTypeError("Constructor Proxy requires 'new'");
     const proxy = new NativeProxy(target, handler);
+    proxies.add(proxy);
     if (phase === "import") {
       root(target);
       root(handler);
@@ -184,6 +122,16 @@ function guardObservers(): void {
   const names = ["isExtensible", "getOwnPropertyDescriptor"];
   callBefore(Object, [...names, "isFrozen", "isSealed", "getOwnPropertyDescriptors"], observe);
   callBefore(Reflect, names, observe);
+  for (const name of ["__lookupGetter__", "__lookupSetter__"]) {
+    const original = getOwnPropertyDescriptor(Object.prototype, name)?.value as () => unknown;
+    const stand = {
+      [name](this: unknown, _key: unknown) {
+        if (phase === "sealed") fault(`use of ${name}`);
+        return reflectApply(original, this, arguments);
+      },
+    };
+    replace(Object.prototype, stand as Methods);
+  }
   for (const name of ["set", "defineProperty", "deleteProperty", "setPrototypeOf"] as const) {
     const original = Reflect[name] as (...args: unknown[]) => boolean;
     const stand = {
@@ -235,13 +183,6 @@ function guardEngineState(): void {
   faultAtImport(String.prototype, ["matchAll"]);
 }
 
-/** Web APIs bring packages with state of their own. */
-function forbidLazyGlobals(): void {
-  for (const name of ownKeys(globalThis)) {
-    if (getOwnPropertyDescriptor(globalThis, name)?.get !== undefined) forbid(globalThis, [name]);
-  }
-}
-
 /**
  * What the engine adds to contexts when they are made from a snapshot: the import of fresh
  * contexts, which ran while the snapshot was built, did not see it.
@@ -287,7 +228,7 @@ export function installStandIns(): void {
   guardProxies();
   guardObservers();
   guardEngineState();
-  forbidLazyGlobals();
+  guardReactions();
   // Last: the functions above are bound and looked at with the originals.
   guardFunctions();
 }

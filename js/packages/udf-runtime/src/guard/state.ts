@@ -44,6 +44,8 @@ export function enterPhase(next: "sealing" | "sealed"): void {
 export const old = createPinnedSet();
 /** Native functions without state of their own. */
 export const known = createPinnedSet();
+/** All proxies that the app has made. */
+export const proxies = createPinnedSet();
 /** Functions of the guard that stand for native ones. */
 export const standIns = createPinnedSet();
 
@@ -70,9 +72,21 @@ export const imported: {
 
 let firstFault: string | null = null;
 
+/** Set while the runtime evaluates packages of its own, which may look at anything. */
+export let isTrusted = false;
+
+export function trust<T>(run: () => T): T {
+  isTrusted = true;
+  try {
+    return run();
+  } finally {
+    isTrusted = false;
+  }
+}
+
 /** The realm cannot vouch for itself any more; nothing runs in it again. */
 export function fault(what: string): void {
-  firstFault ??= what;
+  if (!isTrusted) firstFault ??= what;
 }
 
 export function faultReason(): string | null {

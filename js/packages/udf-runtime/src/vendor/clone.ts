@@ -7,3 +7,6 @@ import "core-js-pure/modules/web.structured-clone.js";
 import path from "core-js-pure/internals/path.js";
 
 export const structuredClone = path.structuredClone;
+
+// Shared between copies of the package, of which there is one here.
+delete (globalThis as Record<string, unknown>)["__core-js_shared__"];
