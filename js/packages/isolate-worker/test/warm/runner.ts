@@ -45,7 +45,10 @@ export class Runner {
     const worker = sharedWorker ?? (await WorkerProcess.start());
     const app = appOf(programs);
     const built = await buildSnapshot(app, WARM);
-    assert.ok(built.ok, built.message);
+    if (!built.ok) {
+      if (sharedWorker === undefined) await worker.stop();
+      assert.fail(built.message);
+    }
     return new Runner(worker, await worker.load(app, WARM, built.snapshot));
   }
 
@@ -53,6 +56,8 @@ export class Runner {
     const name = `m${index}:f`;
     const { header, result } = await this.worker.run(this.bundle, "query", name, {}, () => null, {
       isFresh,
+      // Others use the machine too.
+      patience: 30,
     });
     const { kind, error, logLines, observedTime, observedRandomness, envRead, consumed } = header;
     const lines = logLines.map(({ level, messages }) => [level, ...messages]);
