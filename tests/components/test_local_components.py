@@ -69,6 +69,7 @@ def test_a_failed_call_into_a_component_is_undone_alone(client: ConvexClient) ->
     assert "no such money" in message
     assert client.query("ledgers:totals", {"account": "undone"}) == [0.0, 7.0]
     assert client.query("ledgers:notes") == notes
+    assert client.query("ledgers:jobs", {"account": "undone"}) == [[], [], []]
     assert "before" in client.query("ledgers:remembered")
 
 
@@ -97,6 +98,11 @@ def test_an_inline_query_sees_the_tables_of_its_component(
 def test_functions_are_scheduled_inside_and_across_components(client: ConvexClient) -> None:
     client.mutation("ledgers:addLater", entry("later"))
     wait_for(client, "ledgers:totals", lambda found: found == [1.0, 1.0], {"account": "later"})
+    assert client.query("ledgers:jobs", {"account": "later"}) == [
+        ["entries.js:add"],
+        [],
+        ["entries.js:addInternally"],
+    ]
 
 
 @pytest.mark.parametrize("is_later", [False, True])
@@ -285,29 +291,67 @@ def test_a_component_that_a_push_leaves_out_keeps_its_data(
     gone = app.convex("run", "--component", "first", "entries:total", '{"account":"kept"}')
     assert "Could not find function" in gone.stderr
 
-    config.write_text(whole)
-    (app.folder / "convex/ledgers.ts").write_text(ledgers)
     for folder in ("ledger", "archive"):
         shutil.move(tmp_path / folder, app.folder / "convex" / folder)
+    config.write_text(whole.replace('"first"', '"renamed"'))
+    renamed = ledgers.replace("components.first", "components.renamed")
+    (app.folder / "convex/ledgers.ts").write_text(renamed)
+    app.deploy()
+    assert client.query("ledgers:totals", {"account": "kept"})[0] == 0.0
+
+    config.write_text(whole)
+    (app.folder / "convex/ledgers.ts").write_text(ledgers)
+    upgrade(app.folder / "convex/ledger")
     done = app.convex("deploy")
     assert "Remounted component first." in done.stderr
     assert client.query("ledgers:totals", {"account": "kept"})[0] == 2.0
+    assert run(app, "--component", "first", "entries:withAmount", '{"amount":2}') == ["kept"]
 
 
-def test_a_variable_that_the_app_declares_must_be_set(
+def upgrade(component: Path) -> None:
+    """A new version: one more index and field, and a function that needs the index."""
+    schema = component / "schema.ts"
+    schema.write_text(
+        schema.read_text()
+        .replace("amount: v.number() }", "amount: v.number(), note: v.optional(v.string()) }")
+        .replace("]),\n", ']).index("by_amount", ["amount"]),\n', 1)
+    )
+    entries = component / "entries.ts"
+    entries.write_text(
+        entries.read_text()
+        + """
+export const withAmount = query({
+  args: { amount: v.number() },
+  handler: async (ctx, { amount }): Promise<string[]> => {
+    const found = ctx.db.query("entries").withIndex("by_amount", (q) => q.eq("amount", amount));
+    return (await found.collect()).map(({ account }) => account);
+  },
+});
+"""
+    )
+
+
+def test_a_variable_that_the_app_declares_must_be_set_and_fit(
     server: FenchelServer, tmp_path: Path
 ) -> None:
     app = ConvexApp.copy(HERE / "app", tmp_path / "app", server=server)
     config = app.folder / "convex/convex.config.ts"
     config.write_text(
         config.read_text().replace(
-            "GREETING: v.optional(v.string())", "GREETING: v.string(), OTHER: v.string()"
+            "GREETING: v.optional(v.string())",
+            'GREETING: v.optional(v.string()), OTHER: v.union(v.literal("a"), v.literal("b"))',
         )
     )
     done = app.convex("deploy")
     assert done.returncode == 1
     assert "environment variable" in done.stderr.lower(), done.stderr
     assert "OTHER" in done.stderr
+
+    assert app.convex("env", "set", "OTHER", "neither").returncode == 0
+    done = app.convex("deploy")
+    assert done.returncode == 1
+    assert '"OTHER" does not match v.union(v.literal("a"), v.literal("b"))' in done.stderr
+    assert "neither" not in done.stderr
 
 
 def test_a_circle_of_components_is_refused(server: FenchelServer, tmp_path: Path) -> None:

@@ -28,7 +28,13 @@ from fenchel.application.push_checks import (
 )
 from fenchel.application.push_state import EvaluatedDefinition, EvaluatedPush
 from fenchel.database import ROOT, Database, Transaction
-from fenchel.definitions import EMPTY_SCHEMA, AnalyzedModule, decode_schema, instantiate
+from fenchel.definitions import (
+    EMPTY_SCHEMA,
+    AnalyzedModule,
+    check_declarations,
+    decode_schema,
+    instantiate,
+)
 from fenchel.errors import FenchelError, bad_request
 from fenchel.file_storage import FileStorage
 from fenchel.isolate import BundleInputs, ModuleSource
@@ -69,7 +75,9 @@ class PushEvaluator:
         variables = await list_environment_variables(tx)
         app = await self._evaluate_app(tx, request, variables)
         texts = await self._evaluate_definitions(request, app, variables)
-        instances = instantiate(decode_definitions(texts))
+        component_definitions = decode_definitions(texts)
+        check_declarations(component_definitions)
+        instances = instantiate(component_definitions)
         definitions = {ROOT: replace(app, definition_json=texts[ROOT])}
         for component in request.component_definitions:
             path = component.definition_path

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from fenchel.application.definition_evaluation import decode_definitions
 from fenchel.application.deploy_messages import FinishPushResponse
 from fenchel.application.push_state import EvaluatedDefinition, EvaluatedPush, PendingPush
 from fenchel.database import (
@@ -21,11 +22,12 @@ from fenchel.database import (
 from fenchel.definitions import (
     ComponentInstance,
     FunctionPath,
-    decode_component_definition,
     encode_analyzed_module,
+    find_variable_problems,
 )
 from fenchel.errors import bad_request
 from fenchel.model import (
+    BUILT_IN_NAMES,
     AuthDiff,
     ComponentChange,
     Module,
@@ -51,7 +53,7 @@ async def finish_push(
     """Write everything; the caller commits. Running queries depend on these rows and run again.
 
     Raises: RaceDetected if the environment changed since the push began; SchemaAlreadyFailed,
-    SchemaAlreadyOverwritten, MissingEnvironmentVariables; a bad request if an index is not filled.
+    SchemaAlreadyOverwritten, those of `_check_variables`; a bad request if an index is not filled.
     """
     evaluated = push.evaluated
     if await list_environment_variables(tx) != evaluated.variables:
@@ -78,14 +80,26 @@ async def finish_push(
 
 
 def _check_variables(push: EvaluatedPush) -> None:
-    """In the words by which the CLI finds the names (deploy-protocol 1.6)."""
-    app = decode_component_definition(push.definitions[ROOT].definition_json, is_app=True)
-    missing = [name for name in app.required_variables if name not in push.variables]
-    if missing:
+    """In the words by which the CLI finds the names (deploy-protocol 1.6).
+
+    Raises: MissingEnvironmentVariables, InvalidEnvironmentVariables.
+    """
+    definitions = decode_definitions(
+        {path: d.definition_json for path, d in push.definitions.items()}
+    )
+    problems = find_variable_problems(
+        push.app, definitions, push.variables, built_in=BUILT_IN_NAMES
+    )
+    if problems.missing:
         raise bad_request(
             "MissingEnvironmentVariables",
             "Environment variables that convex.config.ts declares are not set: "
-            f"{', '.join(missing)}. Set them with `npx convex env set` and push again.",
+            f"{', '.join(problems.missing)}. Set them with `npx convex env set` and push again.",
+        )
+    if problems.mismatches:
+        raise bad_request(
+            "InvalidEnvironmentVariables",
+            "\n".join([*problems.mismatches, "Change the values and push again."]),
         )
 
 

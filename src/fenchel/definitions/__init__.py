@@ -19,6 +19,11 @@ from fenchel.definitions.component_definition import (
     place_site_url,
 )
 from fenchel.definitions.cron_schedule import check_cron_schedule, first_run_ns, run_after
+from fenchel.definitions.declared_variables import (
+    VariableProblems,
+    check_declarations,
+    find_variable_problems,
+)
 from fenchel.definitions.function_path import (
     FunctionPath,
     decode_function_path,
@@ -75,10 +80,12 @@ __all__ = [
     "TableDefinition",
     "TableNames",
     "Validator",
+    "VariableProblems",
     "VectorIndex",
     "Visibility",
     "bind_environment",
     "check_cron_schedule",
+    "check_declarations",
     "check_validator",
     "decode_analyzed_module",
     "decode_auth_config",
@@ -90,6 +97,7 @@ __all__ = [
     "decode_validator",
     "encode_analyzed_module",
     "encode_auth_provider",
+    "find_variable_problems",
     "finish_schema",
     "first_run_ns",
     "instantiate",

@@ -62,12 +62,6 @@ class ComponentDefinition(msgspec.Struct, rename="camel", frozen=True, kw_only=T
     http_prefix: str | None = None
     env_vars: tuple[tuple[str, VariableDeclaration], ...] | None = None
 
-    @property
-    def required_variables(self) -> list[str]:
-        """The declared environment variables that must be there, sorted."""
-        declared = self.env_vars or ()
-        return sorted(name for name, declaration in declared if not declaration.optional)
-
     def prefix_of(self, child: str) -> str | None:
         """Where the HTTP actions of a child are mounted; None if they are not."""
         reference = f"_reference/childComponent/{child}"

@@ -62,6 +62,19 @@ export const addLater = mutation({
   },
 });
 
+/** Names of scheduled functions in the app's own table, and in those of its components. */
+export const jobs = query({
+  args: { account: v.string() },
+  handler: async (ctx, args): Promise<string[][]> => {
+    const own = await ctx.db.system.query("_scheduled_functions").collect();
+    return [
+      own.filter((job) => job.args[0].account === args.account).map(({ name }) => name),
+      await ctx.runQuery(components.first.entries.jobs, args),
+      await ctx.runQuery(components.second.entries.jobs, args),
+    ];
+  },
+});
+
 export const addThen = mutation({
   args: { ...entry, isLater: v.boolean() },
   handler: async (ctx, args): Promise<string> => {

@@ -35,6 +35,7 @@ export const addAndFail = mutation({
   handler: async (ctx, args) => {
     await ctx.db.insert("entries", args);
     await ctx.runMutation(components.archive.notes.write, { text: "never" });
+    await ctx.scheduler.runAfter(0, internal.entries.addInternally, args);
     throw new Error("no such money");
   },
 });
@@ -64,6 +65,14 @@ export const addInternally = internalMutation({
   args: { account: v.string(), amount: v.number() },
   handler: async (ctx, args) => {
     await ctx.db.insert("entries", args);
+  },
+});
+
+export const jobs = query({
+  args: { account: v.string() },
+  handler: async (ctx, { account }): Promise<string[]> => {
+    const jobs = await ctx.db.system.query("_scheduled_functions").collect();
+    return jobs.filter(({ args }) => args[0].account === account).map(({ name }) => name);
   },
 });
 
