@@ -234,7 +234,7 @@ class QueryCache:
         if not entry.outcome.observed_identity:
             key = key.without_identity
         for journal in {key.journal, entry.outcome.journal.end_cursor}:
-            self._insert(key._replace(journal=journal), entry)
+            self._insert(key if journal == key.journal else key._replace(journal=journal), entry)
         while self._size_bytes > self._bytes_max:
             self._drop(next(iter(self._entries)))
 

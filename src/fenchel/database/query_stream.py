@@ -132,7 +132,7 @@ class QueryStream:
     def _take_loaded(self) -> list[Document]:
         """All loaded rows that the limits leave: the usual case, where nothing is dropped."""
         count = min([len(self._loaded), *self._remaining.values()])
-        rows = [self._loaded.popleft() for _ in range(count)]
+        rows = _take(self._loaded, count)
         self._scanned.extend(rows)
         for place in self._remaining:
             self._remaining[place] -= count
@@ -185,7 +185,7 @@ class QueryStream:
         if count == 0:
             return
         assert self._scanner is not None
-        rows = [self._scanned.popleft() for _ in range(count)]
+        rows = _take(self._scanned, count)
         if self._dropped:
             self._dropped.difference_update(row.key for row in rows)
         self._scanner.record_passed(
@@ -193,3 +193,12 @@ class QueryStream:
             documents=len(rows),
             size_bytes=sum([row.document.size_bytes for row in rows]),
         )
+
+
+def _take(rows: deque[Revision], count: int) -> list[Revision]:
+    """The first rows, which leave the queue: usually all."""
+    if count < len(rows):
+        return [rows.popleft() for _ in range(count)]
+    taken = list(rows)
+    rows.clear()
+    return taken

@@ -10,42 +10,33 @@ from typing import Self
 
 
 class Deadlines:
-    """`start` gives a block its deadline. Invariant: `_running` is in the order of due times, and
-    `_timer` runs if it holds any. Used from one event loop.
+    """`start` gives a block its deadline. Invariant: `running` is in the order of due times, and
+    `timer` runs if it holds any. Used from one event loop.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         # In order, with removal from the middle at the cost of a look-up.
-        self._running: dict[Deadline, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self.running: dict[Deadline, None] = {}
+        self.timer: asyncio.TimerHandle | None = None
 
     def start(self) -> Deadline:
         """For one `with` block, which has all the time from now on."""
         return Deadline(self)
 
-    def put(self, deadline: Deadline) -> None:
-        """Give the deadline the whole time, again if it runs already."""
-        loop = asyncio.get_running_loop()
-        deadline.due_at = loop.time() + self._seconds
-        self._running.pop(deadline, None)
-        self._running[deadline] = None
-        if self._timer is None:
-            self._timer = loop.call_at(deadline.due_at, self._expire)
-
-    def remove(self, deadline: Deadline) -> None:
-        self._running.pop(deadline, None)
+    def watch(self, due_at: float) -> None:
+        """Start the timer, for the first deadline."""
+        self.timer = asyncio.get_running_loop().call_at(due_at, self._expire)
 
     def _expire(self) -> None:
-        self._timer = None
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        while self._running:
-            first = next(iter(self._running))
+        self.timer = None
+        now = asyncio.get_running_loop().time()
+        while self.running:
+            first = next(iter(self.running))
             if first.due_at > now:
-                self._timer = loop.call_at(first.due_at, self._expire)
+                self.watch(first.due_at)
                 return
-            del self._running[first]
+            del self.running[first]
             first.expire()
 
 
@@ -69,7 +60,7 @@ class Deadline:
         assert task is not None, "a deadline outside of a task"
         self._task = task
         self._cancelling_before = task.cancelling()
-        self._owner.put(self)
+        self._put()
         return self
 
     def __exit__(
@@ -81,7 +72,7 @@ class Deadline:
         task, self._task = self._task, None
         assert task is not None
         if not self.has_expired:
-            self._owner.remove(self)
+            del self._owner.running[self]
             return
         is_only_ours = task.uncancel() <= self._cancelling_before
         if is_only_ours and error_type is asyncio.CancelledError:
@@ -90,7 +81,15 @@ class Deadline:
     def extend(self) -> None:
         """The whole time again from now on; nothing happens once it was over."""
         if self._task is not None and not self.has_expired:
-            self._owner.put(self)
+            del self._owner.running[self]
+            self._put()
+
+    def _put(self) -> None:
+        owner = self._owner
+        self.due_at = asyncio.get_running_loop().time() + owner.seconds
+        owner.running[self] = None
+        if owner.timer is None:
+            owner.watch(self.due_at)
 
     def expire(self) -> None:
         """The time is over."""

@@ -28,8 +28,11 @@ from fenchel.server.answer_cache import AnswerCache, AnswerKey, answer_key
 ANSWER_KEY = "fenchel.answer_key"
 RESPOND = "fenchel.respond"
 CONNECTION = "fenchel.connection"
+TAKE_BODY = "fenchel.take_body"
 
 Respond = Callable[[int, bytes], Awaitable[None]]
+# The whole body if it has come already; else None, and ASGI's `receive` gives it.
+TakeBody = Callable[[], bytes | None]
 
 
 class Connection(Protocol):
@@ -168,6 +171,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.scope is self.scope:
             self.scope["state"][RESPOND] = partial(self._respond, self.cycle)
             self.scope["state"][CONNECTION] = self
+            self.scope["state"][TAKE_BODY] = partial(_take_body, self.cycle)
 
     async def _respond(self, cycle: RequestResponseCycle, status: int, tail: bytes) -> None:
         """What two calls of `cycle.send` do."""
@@ -193,3 +197,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._default_lines = b"".join(lines)
             self._default_headers = default_headers
         return STATUS_LINE[status] + self._default_lines
+
+
+def _take_body(cycle: RequestResponseCycle) -> bytes | None:
+    """What `cycle.receive` gives, without a turn of the event loop."""
+    if cycle.more_body or cycle.disconnected:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.flow.resume_reading()
+    return body

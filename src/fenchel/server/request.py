@@ -13,7 +13,15 @@ from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.runtime import Deadline, Runtime
 from fenchel.server.answer_cache import AnswerKey
 from fenchel.server.body_encoding import decode_body
-from fenchel.server.http_protocol import ANSWER_KEY, CONNECTION, RESPOND, Connection, Respond
+from fenchel.server.http_protocol import (
+    ANSWER_KEY,
+    CONNECTION,
+    RESPOND,
+    TAKE_BODY,
+    Connection,
+    Respond,
+    TakeBody,
+)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -48,6 +56,7 @@ class Request:
         # for garbage.
         self.respond: Respond = scope["state"].pop(RESPOND)
         self.connection: Connection = scope["state"].pop(CONNECTION)
+        self._take_body: TakeBody = scope["state"].pop(TAKE_BODY)
         # Set while a handler runs; the body of an upload moves it.
         self.deadline: Deadline | None = None
         client = scope.get("client")
@@ -66,6 +75,11 @@ class Request:
         """The body as it was sent. Raises: `code` if it is longer than `bytes_max`;
         ClientDisconnect.
         """
+        whole = self._take_body()
+        if whole is not None:
+            if len(whole) > bytes_max:
+                raise body_too_large(bytes_max, code)
+            return whole
         chunks: list[bytes] = []
         size = 0
         body = self.stream_body()
