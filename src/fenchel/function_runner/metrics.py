@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.isolate import PoolStatistics
+from fenchel.runtime import Histogram
 from fenchel.udf import JsError, UdfOutcome, UdfType
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
@@ -24,16 +26,16 @@ class FunctionRunnerMetrics:
         self._execute_seconds = Histogram(
             "fenchel_udf_execute_seconds",
             "Whole time of one function execution, with queueing and system calls",
-            ["udf_type", "status"],
-            buckets=_SECONDS,
-            registry=registry,
+            ("udf_type", "status"),
+            _SECONDS,
+            registry,
         )
         self._user_seconds = Histogram(
             "fenchel_udf_user_seconds",
             "Time in JavaScript of one function execution",
-            ["udf_type"],
-            buckets=_SECONDS,
-            registry=registry,
+            ("udf_type",),
+            _SECONDS,
+            registry,
         )
         self._rejected = Counter(
             "fenchel_udf_rejected_before_execution_total",
@@ -47,8 +49,7 @@ class FunctionRunnerMetrics:
         # Finding a labelled child costs more than counting with it.
         self._module_cache_hits = module_cache.labels("true")
         self._module_cache_misses = module_cache.labels("false")
-        self._outcomes: dict[tuple[UdfType, bool], tuple[Histogram, Histogram]] = {}
-        self.module_load_seconds = Histogram(
+        self.module_load_seconds = prometheus_client.Histogram(
             "fenchel_module_load_seconds",
             "Time to fetch, bundle and snapshot one package",
             buckets=_SECONDS,
@@ -60,7 +61,7 @@ class FunctionRunnerMetrics:
             ["hit"],
             registry=registry,
         )
-        self.in_memory_index_load_seconds = Histogram(
+        self.in_memory_index_load_seconds = prometheus_client.Histogram(
             "fenchel_in_memory_index_load_seconds",
             "Time to load one system index at an old snapshot",
             buckets=_SECONDS,
@@ -82,15 +83,9 @@ class FunctionRunnerMetrics:
         )
 
     def record_outcome(self, udf_type: UdfType, outcome: UdfOutcome, seconds: float) -> None:
-        is_error = isinstance(outcome.result, JsError)
-        children = self._outcomes.get((udf_type, is_error))
-        if children is None:
-            children = self._outcomes[udf_type, is_error] = (
-                self._execute_seconds.labels(udf_type.value, "error" if is_error else "success"),
-                self._user_seconds.labels(udf_type.value),
-            )
-        children[0].observe(seconds)
-        children[1].observe(outcome.user_seconds)
+        status = "error" if isinstance(outcome.result, JsError) else "success"
+        self._execute_seconds.observe((udf_type.value, status), seconds)
+        self._user_seconds.observe((udf_type.value,), outcome.user_seconds)
 
     def record_rejection(self, reason: str) -> None:
         self._rejected.labels(reason).inc()

@@ -4,6 +4,7 @@ from fenchel.runtime.background_tasks import BackgroundTasks
 from fenchel.runtime.clock import Clock, SystemClock
 from fenchel.runtime.deadlines import Deadline, Deadlines
 from fenchel.runtime.faults import FaultPoints
+from fenchel.runtime.histogram import Histogram
 from fenchel.runtime.randomness import (
     Randomness,
     SeededRandomness,
@@ -21,6 +22,7 @@ __all__ = [
     "Deadline",
     "Deadlines",
     "FaultPoints",
+    "Histogram",
     "Randomness",
     "Runtime",
     "SeededRandomness",

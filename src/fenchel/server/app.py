@@ -141,7 +141,7 @@ class ApiApplication:
             self._idle.set()
 
     def _report(self, request: Request, response: Response, seconds: float) -> None:
-        REQUEST_SECONDS.observe(request.method, response.status, seconds)
+        REQUEST_SECONDS.observe((request.method, response.status), seconds)
         logger.info(
             "request request_id=%s method=%s path=%s function=%s status=%d code=%s ms=%.1f",
             request.request_id,
