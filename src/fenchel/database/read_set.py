@@ -56,10 +56,12 @@ class ReadSet:
         """Add a dependency on everything that is, or is not, in the interval of the index."""
         assert not self._is_frozen, "a read after the token was taken"
         intervals = self._own(index_id)
+        if not is_user:
+            intervals.add(interval)
+            return
         count_before = len(intervals)
         intervals.add(interval)
-        if is_user:
-            self.user_interval_count += len(intervals) - count_before
+        self.user_interval_count += len(intervals) - count_before
 
     def merge(self, other: ReadSet) -> None:
         """Add all dependencies of a set that has none on user tables and will not grow."""

@@ -18,6 +18,9 @@ _NESTING_MAX = 64
 class Scalar(Enum):
     """Validators without parts; the value is the word of the JSON form."""
 
+    # Members are looked up for every field of every document, and Enum's own is no C function.
+    __hash__ = object.__hash__
+
     NULL = "null"
     NUMBER = "number"
     BIGINT = "bigint"

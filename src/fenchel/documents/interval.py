@@ -126,7 +126,7 @@ class IntervalSet:
         return rest
 
     def copy(self) -> IntervalSet:
-        other = IntervalSet()
+        other = IntervalSet.__new__(IntervalSet)
         other._starts, other._ends = self._starts.copy(), self._ends.copy()
         return other
 

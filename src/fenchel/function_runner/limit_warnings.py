@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 from fenchel.database import TransactionUsage
@@ -86,12 +87,14 @@ _CHECKS = (
     ),
 )
 
+_counters_of = attrgetter(*(check.counter for check in _CHECKS))
+_limits_of = attrgetter(*(check.limit for check in _CHECKS))
+
 
 def usage_warnings(usage: TransactionUsage, *, timestamp_ms: float) -> Iterator[LogLine]:
     """One line for every counter of the transaction that is close to its limit, not beyond it."""
-    limits = usage.limits
-    for check in _CHECKS:
-        actual, limit = getattr(usage, check.counter), getattr(limits, check.limit)
+    counters, limits = _counters_of(usage), _limits_of(usage.limits)
+    for check, actual, limit in zip(_CHECKS, counters, limits, strict=True):
         if limit * check.ratio < actual <= limit:
             sizes = f"(actual: {actual}{check.unit}, limit: {limit}{check.unit})."
             text = f"{check.message} {sizes}{check.help}"

@@ -19,6 +19,9 @@ _Result = TypeVar("_Result")
 
 
 class UdfType(Enum):
+    # Several look-ups for each execution, and Enum's own is no C function.
+    __hash__ = object.__hash__
+
     QUERY = "Query"
     MUTATION = "Mutation"
     ACTION = "Action"
