@@ -12,10 +12,12 @@ from fenchel.isolate.syscall_args import (
     RunUdf,
     decode_args,
     decode_document,
+    decode_patch_fields,
     encode_args_array,
     tighten,
 )
 from fenchel.runtime.settings import TransactionLimits
+from fenchel.values import UNDEFINED
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -29,9 +31,24 @@ def test_arguments_that_do_not_fit_name_the_method(text: bytes) -> None:
 
 
 def test_a_document_is_an_object() -> None:
-    assert decode_document({"a": 1}, "db.insert") == {"a": 1.0}
+    assert decode_document(Raw(b'{"a":1}'), "db.insert") == {"a": 1.0}
     with pytest.raises(FenchelError, match="must be an Object"):
-        decode_document([1], "db.insert")
+        decode_document(Raw(b"[1]"), "db.insert")
+
+
+def test_a_patch_removes_what_is_undefined() -> None:
+    assert decode_patch_fields(Raw(b'{"a":1}'), "db.patch") == {"a": 1.0}
+    text = Raw(b'{"a":{"$undefined":null},"b":{"$integer":"AQAAAAAAAAA="}}')
+    assert decode_patch_fields(text, "db.patch") == {"a": UNDEFINED, "b": 1}
+    for wrong in (b"[1]", b'["$"]', b'{"$x":1}'):
+        with pytest.raises(FenchelError, match=r"must be an Object|starts with"):
+            decode_patch_fields(Raw(wrong), "db.patch")
+
+
+@pytest.mark.parametrize("text", [b'{"a":"\\ud800"}', b'{"a":"\\ud800","b":"$"}'])
+def test_text_that_no_value_can_hold_is_an_invalid_argument(text: bytes) -> None:
+    with pytest.raises(FenchelError, match=r"Invalid arguments for `db\.insert`: "):
+        decode_document(Raw(text), "db.insert")
 
 
 @pytest.mark.parametrize("text", ['{"a":1}', '[{"a":1}]'])

@@ -73,6 +73,8 @@ def _check(validator: Validator, value: Value, tables: TableNames) -> _Mismatch 
                 or (value is COMMIT_TS and validator in _INT64_TYPES)
             )
             return None if is_match else _no_match(validator, value)
+        case ObjectValidator():
+            return _check_object(validator, value, tables)
         case IdValidator():
             return _check_id(validator, value, tables)
         case LiteralValidator():
@@ -81,8 +83,6 @@ def _check(validator: Validator, value: Value, tables: TableNames) -> _Mismatch 
             return _check_array(validator, value, tables)
         case RecordValidator():
             return _check_record(validator, value, tables)
-        case ObjectValidator():
-            return _check_object(validator, value, tables)
         case UnionValidator():
             return _check_union(validator, value, tables)
 

@@ -16,7 +16,14 @@ from fenchel.database import decode_query as decode_database_query
 from fenchel.errors import FenchelError
 from fenchel.isolate.addresses import Address, invalid_arguments
 from fenchel.runtime.settings import TransactionLimits
-from fenchel.values import UndefinedType, Value, decode_patch, decode_value, parse_json
+from fenchel.values import (
+    UndefinedType,
+    Value,
+    decode_json,
+    decode_patch,
+    may_hold_escapes,
+    parse_json,
+)
 
 # Queries that functions open again and again, mostly with the same arguments.
 _REMEMBERED_COUNT = 1_024
@@ -33,14 +40,14 @@ class Get(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Insert(msgspec.Struct, frozen=True, kw_only=True):
     table: str
-    value: Any
+    value: Raw
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
     """Patch and replace."""
 
     id: str
-    value: Any
+    value: Raw
     table: str | None = None
 
 
@@ -154,17 +161,35 @@ def _decode_query(text: bytes, method: str) -> Query:
     return decode_database_query(parsed)
 
 
-def decode_document(parsed: Any, method: str) -> dict[str, Value]:
+def decode_document(text: Raw, method: str) -> dict[str, Value]:
     """The object to store. Raises: InvalidArgument, or a limit of execution 4.2."""
-    value = decode_value(parsed, allows_commit_ts=True)
+    value = _decode_value(text, method)
     if not isinstance(value, dict):
         raise invalid_arguments(method, TypeError("Value must be an Object"))
     return value
 
 
-def decode_patch_fields(parsed: Any) -> dict[str, Value | UndefinedType]:
+def decode_patch_fields(text: Raw, method: str) -> dict[str, Value | UndefinedType]:
     """The fields to change. Raises: a developer error."""
+    if not may_hold_escapes(bytes(text)):
+        value = _decode_value(text, method)
+        if isinstance(value, dict):
+            return {**value}
+    try:
+        parsed = parse_json(bytes(text))
+    except FenchelError as error:
+        raise invalid_arguments(method, error) from error
     return decode_patch(parsed)
+
+
+def _decode_value(text: Raw, method: str) -> Value:
+    """Raises: InvalidArgument for what is no JSON at all; what `decode_json` says of values."""
+    try:
+        return decode_json(bytes(text), allows_commit_ts=True)
+    except FenchelError as error:
+        if error.code == "InvalidJson":
+            raise invalid_arguments(method, error) from error
+        raise
 
 
 def tighten(limits: TransactionLimits, caps: NestedLimits) -> TransactionLimits:

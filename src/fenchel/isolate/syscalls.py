@@ -182,7 +182,7 @@ class TransactionSyscalls:
 
     async def _patch(self, text: bytes) -> bytes:
         args = decode_args(args_of.Write, text, "db.patch")
-        fields = args_of.decode_patch_fields(args.value)
+        fields = args_of.decode_patch_fields(args.value, "db.patch")
         document = await self._tables.patch(args.id, fields, table=args.table)
         return document.value_json.encode()
 

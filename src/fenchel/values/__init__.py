@@ -9,6 +9,7 @@ from fenchel.values.json_decoding import (
     decode_patch,
     decode_value,
     may_hold_commit_ts,
+    may_hold_escapes,
     parse_json,
 )
 from fenchel.values.json_encoding import (
@@ -68,6 +69,7 @@ __all__ = [
     "holds_commit_ts",
     "is_identifier",
     "may_hold_commit_ts",
+    "may_hold_escapes",
     "parse_json",
     "render_string",
     "render_value",
