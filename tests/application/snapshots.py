@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fenchel.application import (
+    DataSync,
     ExportService,
     ImportRequest,
     ImportService,
@@ -52,6 +53,7 @@ class Snapshots:
     exports: ExportService
     imports: ImportService
     streaming: StreamingExports
+    sync: DataSync
     listed: ListedSnapshots
     export_worker: ExportWorker
     import_worker: ImportWorker
@@ -285,6 +287,7 @@ async def _open(
             exports=ExportService(storage=export_storage, **parts),
             imports=ImportService(uploads=uploads, **parts),
             streaming=StreamingExports(listed=listed, **parts),
+            sync=DataSync(**parts),
             listed=listed,
             export_worker=ExportWorker(storage=export_storage, user_storage=user_storage, **parts),
             import_worker=ImportWorker(

@@ -51,7 +51,10 @@ async def deployment() -> AsyncIterator[Deployment]:
 
         def routes(authenticator: RequestAuthenticator) -> list[Routes]:
             handlers = StreamingExportHandlers(
-                exports=snapshots.streaming, authenticator=authenticator, body_bytes_max=10_000
+                exports=snapshots.streaming,
+                sync=snapshots.sync,
+                authenticator=authenticator,
+                body_bytes_max=10_000,
             )
             return [handlers.routes]
 
@@ -126,6 +129,35 @@ async def test_the_lossless_format_and_arguments_in_a_body(deployment: Deploymen
         "document_deltas", {"cursor": cursor, "tableName": "u", "component": ""}
     )
     assert [value["_deleted"] for value in deltas["values"]] == [False]
+
+
+async def test_data_sync(deployment: Deployment) -> None:
+    ids = await deployment.snapshots.insert("t", {"n": 1.0, "big": 2}, {"n": 2.0}, {"n": 3.0})
+    written_ts = deployment.database.latest_ts()
+    status, page = await deployment.post("v1/data/sync", {})
+    assert (status, page["status"]) == (200, {"type": "snapshotting"})
+    assert page["truncates"] == [{"component": "", "table": "t"}]
+    cursor, sync_id = page["pagination"]["nextCursor"], page["syncId"]
+    status, rest = await deployment.post("v1/data/sync", {"cursor": cursor})
+    assert rest["status"] == {"type": "upToDate", "snapshotTs": written_ts}
+    assert (rest["truncates"], rest["syncId"], rest["pagination"]["hasMore"]) == ([], sync_id, True)
+    found = {value["value"]["_id"]: value for value in page["values"] + rest["values"]}
+    assert found.keys() == set(ids)
+    first = found[ids[0]]
+    assert first["value"].pop("_creationTime") > 0
+    assert first == {
+        "component": "",
+        "table": "t",
+        "ts": written_ts,
+        "deleted": False,
+        "value": {"_id": ids[0], "n": 1.0, "big": 2},
+    }
+    tx = deployment.database.begin()
+    await tx.user().delete(ids[0])
+    await deployment.database.commit(tx)
+    cursor = rest["pagination"]["nextCursor"]
+    _, news = await deployment.post("v1/data/sync", {"cursor": cursor})
+    assert [(v["deleted"], v["value"]) for v in news["values"]] == [(True, {"_id": ids[0]})]
 
 
 async def test_what_the_tables_look_like(deployment: Deployment) -> None:
@@ -209,6 +241,9 @@ async def test_bad_queries(
         ("list_snapshot", {"snapshot": 1 << 70}, "BadQueryArgs"),
         ("list_snapshot", {"cursor": 5}, "BadQueryArgs"),
         ("list_snapshot", {"selection": None}, "BadSelection"),
+        ("v1/data/sync", {"cursor": "x"}, "InvalidDataSyncCursor"),
+        ("v1/data/sync", {"cursor": 5}, "BadJsonBody"),
+        ("v1/data/sync", {"selection": "all"}, "BadSelection"),
         ("document_deltas", {"cursor": -1}, "BadQueryArgs"),
         ("document_deltas", {"cursor": "x"}, "BadQueryArgs"),
         ("document_deltas", {"cursor": 0, "selection": {}}, "BadSelection"),

@@ -14,6 +14,7 @@ from fenchel.application.calls import (
 )
 from fenchel.application.clock_advance import ClockAdvancer
 from fenchel.application.data_reset import DataResetter
+from fenchel.application.data_sync import DataSync
 from fenchel.application.deploy_messages import (
     CanonicalUrls,
     ConfigHashes,
@@ -45,6 +46,7 @@ __all__ = [
     "ClockAdvancer",
     "ConfigHashes",
     "DataResetter",
+    "DataSync",
     "DeployService",
     "EnvironmentChange",
     "EnvironmentService",

@@ -114,6 +114,7 @@ class Application:
         self._snapshots = build_snapshot_services(base, self.files)
         self.exports, self.imports = self._snapshots.exports, self._snapshots.imports
         self.streaming_exports = self._snapshots.streaming_exports
+        self.data_sync = self._snapshots.data_sync
         self.table_shapes = TableShapes(database=database)
 
     async def start(self) -> None:

@@ -108,7 +108,7 @@ class StreamingExports:
         for ts, table, id_text, document in page.changes:
             columns = selection.columns_of(table.namespace, table.name)
             if columns is not None:
-                documents.append(_streamed(table, ts, id_text, document, columns))
+                documents.append(streamed(ts, table, id_text, document, columns))
         return DeltaPage(documents=documents, cursor=page.through_ts, has_more=page.has_more)
 
     async def describe_tables(
@@ -137,7 +137,7 @@ class StreamingExports:
         columns = selection.columns_of(table.namespace, table.name)
         assert columns is not None
         documents = [
-            _streamed(table, Timestamp(ts), document.id_text, document, columns)
+            streamed(Timestamp(ts), table, document.id_text, document, columns)
             for _, ts, document in revisions
         ]
         cursor = None
@@ -149,9 +149,10 @@ class StreamingExports:
         return SnapshotPage(documents=documents, snapshot=reader.ts, cursor=text)
 
 
-def _streamed(
-    table: Table, ts: Timestamp, id_text: str, document: Document | None, columns: ColumnSelection
+def streamed(
+    ts: Timestamp, table: Table, id_text: str, document: Document | None, columns: ColumnSelection
 ) -> StreamedDocument:
+    """A revision of the table, as much of it as is wanted."""
     return StreamedDocument(table.namespace, table.name, ts, id_text, document, columns)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fenchel.application.action_runner import ActionRunner
 from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
 from fenchel.application.cron_executor import CronExecutor
+from fenchel.application.data_sync import DataSync
 from fenchel.application.deploy_messages import CanonicalUrls
 from fenchel.application.deploy_service import DeployService
 from fenchel.application.environment import EnvironmentService
@@ -82,6 +83,7 @@ class SnapshotServices:
     exports: ExportService
     imports: ImportService
     streaming_exports: StreamingExports
+    data_sync: DataSync
     listed: ListedSnapshots
     export_worker: ExportWorker
     import_worker: ImportWorker
@@ -200,6 +202,7 @@ def build_snapshot_services(base: Foundation, files: StoredFiles) -> SnapshotSer
         exports=ExportService(database=database, storage=base.export_storage, runtime=runtime),
         imports=ImportService(database=database, uploads=uploads, runtime=runtime),
         streaming_exports=StreamingExports(database=database, runtime=runtime, listed=listed),
+        data_sync=DataSync(database=database, runtime=runtime),
         listed=listed,
         export_worker=ExportWorker(
             database=database,

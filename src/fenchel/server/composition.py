@@ -367,6 +367,7 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
         ).routes,
         StreamingExportHandlers(
             exports=application.streaming_exports,
+            sync=application.data_sync,
             authenticator=authenticator,
             body_bytes_max=settings.function_body_bytes_max,
         ).routes,

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from fenchel.application import (
+    DataSync,
     ExportSelection,
     StreamedDocument,
     StreamingExports,
@@ -23,7 +24,7 @@ from fenchel.server.function_results import ValueFormat, decode_format
 from fenchel.server.request import Request
 from fenchel.server.response import Response, json_response
 from fenchel.server.routing import Routes
-from fenchel.values import convert_to_clean_json, encode_clean_json, encode_json
+from fenchel.values import convert_to_clean_json, convert_to_export_json, encode_json
 
 _TIMESTAMP_MAX = (1 << 63) - 1
 _BOOLEANS = {"true": True, "false": False}
@@ -58,11 +59,52 @@ class _DeltasBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     has_more: bool
 
 
+class _SyncArguments(msgspec.Struct, frozen=True, kw_only=True):
+    cursor: str | None = None
+    selection: Any = msgspec.UNSET
+
+
+class _SyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """`snapshot_ts`: the copy is the deployment as of then; absent while it is not whole."""
+
+    type: str
+    snapshot_ts: int | None = None
+
+
+class _SyncTruncate(msgspec.Struct, frozen=True, kw_only=True):
+    component: str
+    table: str
+
+
+class _SyncValue(msgspec.Struct, frozen=True, kw_only=True):
+    component: str
+    table: str
+    ts: int
+    deleted: bool
+    value: msgspec.Raw
+
+
+class _SyncPagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The stream has no end."""
+
+    next_cursor: str
+    has_more: bool = True
+
+
+class _SyncBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    status: _SyncStatus
+    truncates: list[_SyncTruncate]
+    values: list[_SyncValue]
+    sync_id: str
+    pagination: _SyncPagination
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingExportHandlers:
     """Every endpoint needs an admin; a read-only one will do."""
 
     exports: StreamingExports
+    sync: DataSync
     authenticator: RequestAuthenticator
     body_bytes_max: int
 
@@ -75,6 +117,7 @@ class StreamingExportHandlers:
                 ("POST", "/api/list_snapshot"): self.list_snapshot,
                 ("GET", "/api/document_deltas"): self.document_deltas,
                 ("POST", "/api/document_deltas"): self.document_deltas,
+                ("POST", "/api/v1/data/sync"): self.sync_data,
                 ("GET", "/api/json_schemas"): self.json_schemas,
                 ("GET", "/api/get_table_column_names"): self.column_names,
             },
@@ -124,6 +167,28 @@ class StreamingExportHandlers:
             for document in page.documents
         ]
         return json_response(_DeltasBody(values=values, cursor=page.cursor, has_more=page.has_more))
+
+    async def sync_data(self, request: Request) -> Response:
+        """The next page of an endless stream, values as in the archive of an export. Raises: as
+        `DataSync`, and BadJsonBody, BadSelection."""
+        await self.authenticator.require_admin(request)
+        arguments = await request.read_json(_SyncArguments, bytes_max=self.body_bytes_max)
+        selection = ExportSelection()
+        if arguments.selection is not msgspec.UNSET:
+            selection = decode_selection(arguments.selection)
+        page = await self.sync.load_page(selection, arguments.cursor)
+        is_whole = page.status != "snapshotting"
+        return json_response(
+            _SyncBody(
+                status=_SyncStatus(
+                    type=page.status, snapshot_ts=page.snapshot_ts if is_whole else None
+                ),
+                truncates=[_SyncTruncate(component=c, table=t) for c, t in page.truncates],
+                values=[_sync_value(document) for document in page.documents],
+                sync_id=page.sync_id,
+                pagination=_SyncPagination(next_cursor=page.cursor),
+            )
+        )
 
     async def json_schemas(self, request: Request) -> Response:
         """JSON Schemas by table, or by component and table; the app's tables come first."""
@@ -185,15 +250,28 @@ def _encode(
     return msgspec.Raw(msgspec.json.encode(head)[:-1] + b"," + text[1:].encode())
 
 
+def _sync_value(streamed: StreamedDocument) -> _SyncValue:
+    return _SyncValue(
+        component=streamed.component,
+        table=streamed.table,
+        ts=streamed.ts,
+        deleted=streamed.document is None,
+        value=msgspec.Raw(_encode_fields(streamed, ValueFormat.EXPORT).encode()),
+    )
+
+
 def _encode_fields(streamed: StreamedDocument, value_format: ValueFormat) -> str:
-    is_lossless = value_format is ValueFormat.ENCODED
     if streamed.document is None:
         return encode_json({"_id": streamed.id_text})
-    if streamed.columns.is_everything:
-        text = streamed.document.value_json
-        return text if is_lossless else convert_to_clean_json(text)
-    fields = streamed.pick()
-    return encode_json(fields) if is_lossless else encode_clean_json(fields)
+    is_everything = streamed.columns.is_everything
+    text = streamed.document.value_json if is_everything else encode_json(streamed.pick())
+    match value_format:
+        case ValueFormat.CLEAN:
+            return convert_to_clean_json(text)
+        case ValueFormat.EXPORT:
+            return convert_to_export_json(text)
+        case _:
+            return text
 
 
 def _decode_format(name: str | None) -> ValueFormat:
