@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import cast
 
-from fenchel.errors import internal_error
+import pytest
+
+from fenchel.errors import FenchelError, internal_error
+from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_supply import WorkerSupply
 from fenchel.runtime import Runtime
+from tests.isolate.test_worker_pool import BUNDLE
 
 
 class PretendedWorker:
@@ -19,12 +24,18 @@ class PretendedWorker:
     def __init__(self, on_death: Callable[[Worker], None]) -> None:
         self.is_alive = True
         self.is_buried = False
+        self.loaded: list[str] = []
         self.process = self
         self._on_death = on_death
 
     def kill(self, reason: str) -> None:
         self.is_alive = False
         self._on_death(cast(Worker, self))
+
+    async def preload(self, bundle: CodeBundle) -> None:
+        if bundle.key == "broken":
+            raise internal_error("a bundle cannot be loaded")
+        self.loaded.append(bundle.key)
 
     async def wait_dead(self) -> None:
         self.is_buried = True
@@ -102,3 +113,25 @@ async def test_closing_ends_all_workers_and_tells_nobody() -> None:
         await settle()
     assert all(worker.is_buried for worker in b.started)
     assert deaths == []
+
+
+def bundle(key: str) -> CodeBundle:
+    return replace(BUNDLE, key=key)
+
+
+async def test_spares_have_the_code_that_was_deployed_last() -> None:
+    async with bench() as b:
+        await settle()
+        for key in ("old", "new", "newer"):
+            await b.supply.warm(bundle(key))
+        assert (await b.take()).loaded == ["old", "new", "newer"]
+        await settle()
+        assert (await b.take()).loaded == ["new", "newer"]
+
+
+async def test_code_that_cannot_be_loaded_keeps_no_worker_away() -> None:
+    async with bench() as b:
+        await settle()
+        with pytest.raises(FenchelError, match="cannot be loaded"):
+            await b.supply.warm(bundle("broken"))
+        assert [(await b.take()).loaded for _ in range(3)] == [[], [], []]

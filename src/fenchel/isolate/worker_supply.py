@@ -27,7 +27,7 @@ class WorkerSupply:
     """Start value: empty. `start` begins to make the first spare; `take` hands it out and makes the
     next.
 
-    A spare has loaded the bundles that were warmed last.
+    A spare loads the bundles that were warmed last as soon as it is there.
 
     Invariant: `_workers` holds every worker that was started and is not known to be dead, spare
     included.
@@ -93,8 +93,8 @@ class WorkerSupply:
             await self._clock.sleep(backoff_seconds)
             await self._forget_dead()
             try:
-                worker = await self._start_warm()
-            except (FenchelError, WorkerLost) as error:
+                worker = await self._start_worker(self._on_death)
+            except FenchelError as error:
                 backoff_seconds = min(
                     max(backoff_seconds * 2, _BACKOFF_SECONDS_INITIAL), _BACKOFF_SECONDS_MAX
                 )
@@ -104,19 +104,20 @@ class WorkerSupply:
                 continue
             backoff_seconds = 0.0
             await self._offer(worker)
+            await self._preload(worker)
 
-    async def _start_warm(self) -> Worker:
-        """Raises: FenchelError; WorkerLost."""
-        worker = await self._start_worker(self._on_death)
-        if worker.is_alive:
-            self._workers.add(worker)
-        for bundle in list(self._warm.values()):
-            await worker.preload(bundle)
-        return worker
+    async def _preload(self, worker: Worker) -> None:
+        """It may be taken meanwhile, and is of use without."""
+        try:
+            for bundle in list(self._warm.values()):
+                await worker.preload(bundle)
+        except (FenchelError, WorkerLost) as error:
+            logger.warning("a worker has no bundle ahead error=%r", error)
 
     async def _offer(self, worker: Worker) -> None:
         if not worker.is_alive:
             return
+        self._workers.add(worker)
         async with self._spare_ready:
             self._spare = worker
             self._refill.clear()
