@@ -31,7 +31,10 @@ from tests.database.helpers import insert, scan
 def services(key_broker: KeyBroker) -> TransactionServices:
     """For their cursors only: they have no files."""
     return TransactionServices(
-        key_broker=key_broker, stored_files=cast(StoredFiles, None), runtime=Runtime()
+        key_broker=key_broker,
+        token_signer=key_broker.token_signer(issuer="http://127.0.0.1:3210"),
+        stored_files=cast(StoredFiles, None),
+        runtime=Runtime(),
     )
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from convex import ConvexClient
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 from tests.components.apps import HERE, wait_for
 from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer
@@ -190,6 +192,23 @@ def documents_of(archive: Path) -> dict[str, bytes]:
             for name in opened.namelist()
             if name.endswith("documents.jsonl")
         }
+
+
+def test_tokens_name_their_component_and_everybody_can_verify_them(
+    app: ConvexApp, client: ConvexClient
+) -> None:
+    with urllib.request.urlopen(f"{app.url}/.well-known/jwks.json", timeout=10) as response:
+        keys = KeySet.import_key_set(json.load(response))
+    own, inner = [
+        jwt.decode(token, keys, algorithms=["ES256"]).claims
+        for token in client.mutation("ledgers:tokens")
+    ]
+    assert (own["iss"], own["sub"], own["exp"] - own["iat"]) == (app.url, "me", 60)
+    assert inner["iss"] == f"{app.url}/components/first"
+
+
+def test_services_of_convex_are_not_there(client: ConvexClient) -> None:
+    assert '"ai-gateway" is managed by Convex' in client.action("ledgers:managedService")
 
 
 def http(url: str, data: object = None, **headers: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import functools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +118,9 @@ class PlainHost:
 
     def files(self, transaction: Transaction, component: str) -> FileAccess:
         raise AssertionError("the test app keeps no files")
+
+    def sign_token(self, request: UdfRequest, claims: Mapping[str, Any], seconds: float) -> str:
+        raise AssertionError("the test app signs no tokens")
 
     def seal_cursor(self, plain: bytes) -> str:
         return plain.hex()

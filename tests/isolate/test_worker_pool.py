@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,9 @@ class NoHost:
         self.read.extend(names)
 
     def files(self, transaction: Transaction, component: str) -> FileAccess:
+        raise NotImplementedError
+
+    def sign_token(self, request: UdfRequest, claims: Mapping[str, Any], seconds: float) -> str:
         raise NotImplementedError
 
     def seal_cursor(self, plain: bytes) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from fenchel.application.stored_files import StoredFiles
-from fenchel.auth import KeyBroker
+from fenchel.auth import KeyBroker, TokenSigner
 from fenchel.database import Namespace, Transaction, invalid_cursor
 from fenchel.definitions import FunctionPath
 from fenchel.errors import FenchelError, bad_request
@@ -30,9 +32,15 @@ class TransactionServices:
     """What the function runner asks for while a query or mutation runs."""
 
     def __init__(
-        self, *, key_broker: KeyBroker, stored_files: StoredFiles, runtime: Runtime
+        self,
+        *,
+        key_broker: KeyBroker,
+        token_signer: TokenSigner,
+        stored_files: StoredFiles,
+        runtime: Runtime,
     ) -> None:
         self._key_broker = key_broker
+        self._token_signer = token_signer
         self._stored_files = stored_files
         self._clock = runtime.clock
 
@@ -77,6 +85,15 @@ class TransactionServices:
     def files(self, transaction: Transaction, component: Namespace) -> FileAccess:
         """The component's files, as the transaction sees and changes them."""
         return self._stored_files.access(transaction, component)
+
+    def sign_token(self, request: UdfRequest, claims: Mapping[str, Any], seconds: float) -> str:
+        """Issued at the mutation's frozen time, by its component. Raises: InvalidArgument."""
+        return self._token_signer.sign(
+            claims,
+            component=request.path.component,
+            issued_seconds=request.unix_ms // 1_000,
+            seconds=seconds,
+        )
 
     def seal_cursor(self, plain: bytes) -> str:
         return self._key_broker.seal(_CURSOR_PURPOSE, plain)

@@ -97,7 +97,12 @@ def build_runners(
 ) -> Runners:
     """`tasks` owns what the query cache runs for several callers at once."""
     database, runtime, function_runner = base.database, base.runtime, base.function_runner
-    services = TransactionServices(key_broker=base.key_broker, stored_files=files, runtime=runtime)
+    services = TransactionServices(
+        key_broker=base.key_broker,
+        token_signer=base.key_broker.token_signer(issuer=base.canonical_urls.convex_cloud_url),
+        stored_files=files,
+        runtime=runtime,
+    )
     queries = QueryRunner(
         database=database,
         function_runner=function_runner,

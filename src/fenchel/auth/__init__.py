@@ -19,6 +19,7 @@ from fenchel.auth.identity import (
     user_attributes,
 )
 from fenchel.auth.key_broker import SECRET_BYTES, KeyBroker, is_instance_name
+from fenchel.auth.token_signer import TokenSigner
 from fenchel.auth.token_verifier import TokenVerifier
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Identity",
     "KeyBroker",
     "System",
+    "TokenSigner",
     "TokenVerifier",
     "Unknown",
     "User",

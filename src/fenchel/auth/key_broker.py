@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fenchel.auth.identity import Admin
+from fenchel.auth.token_signer import TokenSigner
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.values import is_identifier
 
@@ -44,6 +45,10 @@ class KeyBroker:
         self.instance_name = instance_name
         self._secret = secret
         self._keys = lru_cache(maxsize=64)(self._derive_keys)
+
+    def token_signer(self, *, issuer: str) -> TokenSigner:
+        """What signs the tokens that functions issue; always with the same key."""
+        return TokenSigner(self._secret, issuer=issuer)
 
     def issue_admin_key(self, *, is_read_only: bool = False) -> str:
         """`name|hex`; the same key each time (deploy-protocol specification 1.3)."""

@@ -4,8 +4,9 @@ commits inside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from fenchel.database import Namespace, Transaction
 from fenchel.definitions import AnalyzedFunction, AnalyzedModule, FunctionPath
@@ -43,6 +44,8 @@ class TransactionHost(Protocol):
     ) -> None: ...
 
     def files(self, transaction: Transaction, component: Namespace) -> FileAccess: ...
+
+    def sign_token(self, request: UdfRequest, claims: Mapping[str, Any], seconds: float) -> str: ...
 
     def seal_cursor(self, plain: bytes) -> str: ...
 

@@ -310,6 +310,7 @@ class _NestingHost:
         self._depth = depth
         self.schedule = host.schedule
         self.cancel_job = host.cancel_job
+        self.sign_token = host.sign_token
         self.seal_cursor = host.seal_cursor
         self.open_cursor = host.open_cursor
         self.files = host.files

@@ -289,6 +289,15 @@ class _ActionSyscalls:
         self.observed_identity = not self._request.path.component
         return identity_json(self._request)
 
+    async def _get_service(self, text: bytes) -> bytes:
+        """Services that Convex manages for its own deployments (execution 2.8)."""
+        service = decode_args(args_of.ManagedService, text, "createServiceToken").service
+        raise bad_request(
+            "ServiceNotAvailable",
+            f'The service "{service}" is managed by Convex and not available in this deployment. '
+            "Call a provider of your own with `fetch`.",
+        )
+
     async def _get_function_metadata(self, text: bytes) -> bytes:
         return function_metadata(self._request)
 
@@ -327,6 +336,8 @@ _HANDLERS: dict[str, Callable[[_ActionSyscalls, bytes], Awaitable[bytes]]] = {
     "1.0/actions/schedule": _ActionSyscalls._schedule,
     "1.0/actions/cancel_job": _ActionSyscalls._cancel_job,
     "1.0/getUserIdentity": _ActionSyscalls._get_user_identity,
+    "1.0/createServiceToken": _ActionSyscalls._get_service,
+    "1.0/getServiceUrl": _ActionSyscalls._get_service,
     "1.0/getFunctionMetadata": _ActionSyscalls._get_function_metadata,
     "1.0/getDeploymentMetadata": _ActionSyscalls._get_deployment_metadata,
     "1.0/getRequestMetadata": _ActionSyscalls._get_request_metadata,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from fenchel.database import Namespace, Transaction
 from fenchel.definitions import FunctionPath
@@ -94,6 +94,10 @@ class UdfHost(FunctionNames, Protocol):
         self, transaction: Transaction, names: Iterable[str]
     ) -> None:
         """Add read dependencies on the variables that the code looked at (execution 3.9)."""
+        ...
+
+    def sign_token(self, request: UdfRequest, claims: Mapping[str, Any], seconds: float) -> str:
+        """A token for the outside world (execution 2.8). Raises: InvalidArgument."""
         ...
 
     def seal_cursor(self, plain: bytes) -> str:

@@ -110,6 +110,17 @@ class Schedule(Address, frozen=True, kw_only=True, rename="camel"):
     args: Raw
 
 
+class SignJwt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    expires_in_seconds: float
+    claims: dict[str, Any] = {}
+
+
+class ManagedService(msgspec.Struct, frozen=True, kw_only=True):
+    """`getServiceToken` and `getServiceUrl`."""
+
+    service: str
+
+
 class CancelJob(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 

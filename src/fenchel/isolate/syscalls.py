@@ -284,6 +284,11 @@ class TransactionSyscalls:
         self.observed_identity = not self._request.path.component
         return identity_json(self._request)
 
+    async def _sign_jwt(self, text: bytes) -> bytes:
+        args = decode_args(args_of.SignJwt, text, "signJwt")
+        token = self._host.sign_token(self._request, args.claims, args.expires_in_seconds)
+        return encode_json_bytes(token)
+
     async def _get_function_metadata(self, text: bytes) -> bytes:
         return function_metadata(self._request)
 
@@ -380,6 +385,7 @@ _HANDLERS: dict[str, Callable[[TransactionSyscalls, bytes], Awaitable[bytes]]] =
     "1.0/count": TransactionSyscalls._count,
     "1.0/queryPage": TransactionSyscalls._query_page,
     "1.0/getUserIdentity": TransactionSyscalls._get_user_identity,
+    "1.0/signJwt": TransactionSyscalls._sign_jwt,
     "1.0/getFunctionMetadata": TransactionSyscalls._get_function_metadata,
     "1.0/getDeploymentMetadata": TransactionSyscalls._get_deployment_metadata,
     "1.0/getRequestMetadata": TransactionSyscalls._get_request_metadata,
@@ -401,6 +407,7 @@ _MUTATION_ONLY = frozenset(
         "1.0/remove",
         "1.0/schedule",
         "1.0/cancel_job",
+        "1.0/signJwt",
         *STORAGE_WRITES,
         *STORAGE_BODIES,
     }

@@ -50,6 +50,7 @@ from fenchel.server.http_actions import HttpActions
 from fenchel.server.import_routes import ImportHandlers
 from fenchel.server.inline_query_routes import InlineQueryHandlers
 from fenchel.server.instance import Instance, open_key_broker
+from fenchel.server.key_set_routes import KeySetHandlers
 from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
 from fenchel.server.metrics_routes import MetricsHandlers
@@ -385,6 +386,7 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
         ).routes,
         StorageHandlers(application.files).routes,
         MetricsHandlers(engine.runner_metrics.registry).routes,
+        KeySetHandlers(token_signer=engine.key_broker.token_signer(issuer="")).routes,
         UsageHandlers(usage=application.usage, authenticator=authenticator).routes,
         SuiteHandlers(
             controls=engine.suite_controls,

@@ -1,5 +1,5 @@
 /** Drives two instances of one local component, each with a component of its own. */
-import { createFunctionHandle } from "convex/server";
+import { createFunctionHandle, getServiceToken } from "convex/server";
 import { v } from "convex/values";
 import { components, internal } from "./_generated/api";
 import { action, internalMutation, mutation, query } from "./_generated/server";
@@ -125,6 +125,21 @@ export const countFiles = query({
     await ctx.runQuery(components.first.files.count, {}),
     await ctx.runQuery(components.second.files.count, {}),
   ],
+});
+
+const claims = { aud: "somebody", sub: "me" };
+
+export const tokens = mutation({
+  args: {},
+  handler: async (ctx): Promise<string[]> => [
+    await ctx.auth.signJwt({ claims, expiresInSeconds: 60 }),
+    await ctx.runMutation(components.first.entries.sign, {}),
+  ],
+});
+
+export const managedService = action({
+  args: {},
+  handler: async () => await getServiceToken("ai-gateway").catch((error: Error) => error.message),
 });
 
 export const reachInside = query({

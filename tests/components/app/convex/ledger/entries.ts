@@ -68,6 +68,11 @@ export const addInternally = internalMutation({
   },
 });
 
+export const sign = mutation({
+  args: {},
+  handler: async (ctx) => await ctx.auth.signJwt({ expiresInSeconds: 60 }),
+});
+
 export const jobs = query({
   args: { account: v.string() },
   handler: async (ctx, { account }): Promise<string[]> => {
