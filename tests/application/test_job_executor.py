@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from fenchel.database import Transaction
+from fenchel.definitions import FunctionPath
 from fenchel.errors import internal_error
 from fenchel.model import ScheduledJob, get_job, list_unfinished
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime
-from fenchel.values import Value
+from fenchel.values import Value, encode_json
 from tests.application.fakes import (
     START_NS,
     Backend,
@@ -213,6 +214,49 @@ async def test_pending_jobs_survive_a_restart() -> None:
         id_text = await schedule(backend, "send")
     async with running_backend(functions(), persistence=persistence, is_started=True) as backend:
         await wait_for_state(backend, id_text, "success")
+
+
+async def _all_finished(tx: Transaction) -> bool:
+    return not await list_unfinished(tx, limit=1)
+
+
+async def test_after_a_downtime_jobs_run_in_their_order_and_never_all_at_once() -> None:
+    persistence = MemoryPersistence()
+    clock = SteppedClock()
+    runtime = Runtime(clock=clock)
+    runner = functions()
+    started: list[str] = []
+    running = peak = 0
+
+    @runner.mutation
+    async def numbered(ctx: Ctx, args: dict[str, Any]) -> Value:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        started.append(args["text"])
+        await asyncio.sleep(0)
+        running -= 1
+        return None
+
+    @runner.mutation
+    async def plan(ctx: Ctx, args: dict[str, Any]) -> Value:
+        path = FunctionPath("", "app.js", "numbered")
+        assert ctx.host is not None
+        for number in reversed(range(40)):
+            due = ctx.request.unix_ms / 1_000 + 60 + number
+            text = encode_json([{"text": f"{number:02}"}])
+            await ctx.host.schedule(ctx.request, ctx.tx, path, text, due)
+        return None
+
+    async with running_backend(runner, runtime=runtime, persistence=persistence) as backend:
+        await backend.mutate("plan")
+    clock.advance(86_400)
+    async with running_backend(
+        runner, runtime=runtime, persistence=persistence, is_started=True
+    ) as backend:
+        await backend.wait_until(_all_finished)
+    assert started == [f"{number:02}" for number in range(40)]
+    assert peak <= runtime.settings.application.scheduler_parallelism
 
 
 async def test_an_action_in_progress_at_a_crash_is_failed_at_the_next_start() -> None:

@@ -48,6 +48,8 @@ async def test_unfinished_jobs_come_in_the_order_of_their_times(database: Databa
     await finish(tx, done)
     assert [job.id_text for job in await list_unfinished(tx, limit=None)] == [soon, late]
     assert [job.id_text for job in await list_unfinished(tx, limit=1)] == [soon]
+    due = await list_unfinished(tx, limit=None, through_ns=NOW_NS + 1)
+    assert [job.id_text for job in due] == [soon]
 
 
 async def test_a_time_in_the_past_means_now(database: Database) -> None:

@@ -63,7 +63,9 @@ class JobExecutor:
         Call once, before `run`.
         """
         tx = self._parts.database.begin()
-        for job in await _list_next(tx, None):
+        # A job begins after its time, and its beginning is a commit: none of those that still wait
+        # for their time is looked at, however many there are.
+        for job in await _list_next(tx, None, through_ns=tx.begin_ts):
             if job.row.state.type == "inProgress":
                 await self._settle(job, _recover)
 
@@ -204,10 +206,17 @@ class JobExecutor:
         )
 
 
-async def _list_next(tx: Transaction, limit: int | None) -> Sequence[ScheduledJob]:
+async def _list_next(
+    tx: Transaction, limit: int | None, *, through_ns: int | None = None
+) -> Sequence[ScheduledJob]:
     """Unfinished jobs of all mounted components, ascending by their time."""
-    namespaces = await list_active_namespaces(tx)
-    jobs = [job for n in namespaces for job in await list_unfinished(tx, limit=limit, namespace=n)]
+    jobs = [
+        job
+        for namespace in await list_active_namespaces(tx)
+        for job in await list_unfinished(
+            tx, limit=limit, through_ns=through_ns, namespace=namespace
+        )
+    ]
     return sorted(jobs, key=lambda job: job.due_ns)[:limit]
 
 

@@ -40,9 +40,23 @@ _PARALLEL_PARTS: Final = 3
 # What S3 copies within itself by one request.
 BLOB_BYTES_MAX: Final = 5 << 30
 _REQUEST_SECONDS_MAX: Final = 60
+_COPY_SECONDS_MAX: Final = 900
 _RETRIES_MAX: Final = 4
 _BUFFER_BYTES: Final = 1 << 18
 _TEMPORARY_FOLDER: Final = ".writing"
+
+
+def _connect(address: S3Address, folder: str, *, seconds_max: int) -> S3Store:
+    return S3Store(
+        address.bucket,
+        prefix="/".join(part for part in (address.prefix, folder) if part),
+        config={"endpoint": address.endpoint} if address.endpoint else {},
+        client_options={"allow_http": True, "timeout": timedelta(seconds=seconds_max)},
+        retry_config={
+            "max_retries": _RETRIES_MAX,
+            "retry_timeout": timedelta(seconds=seconds_max),
+        },
+    )
 
 
 class _Objects:
@@ -51,20 +65,9 @@ class _Objects:
     def __init__(self, address: S3Address, folder: str, randomness: Randomness) -> None:
         self._randomness = randomness
         self._place = f"s3://{address.bucket}"
-        prefix = "/".join(part for part in (address.prefix, folder) if part)
-        self.store = S3Store(
-            address.bucket,
-            prefix=prefix,
-            config={"endpoint": address.endpoint} if address.endpoint else {},
-            client_options={
-                "allow_http": True,
-                "timeout": timedelta(seconds=_REQUEST_SECONDS_MAX),
-            },
-            retry_config={
-                "max_retries": _RETRIES_MAX,
-                "retry_timeout": timedelta(seconds=_REQUEST_SECONDS_MAX),
-            },
-        )
+        self.store = _connect(address, folder, seconds_max=_REQUEST_SECONDS_MAX)
+        # The answer to a copy comes when all is copied.
+        self.copying = _connect(address, folder, seconds_max=_COPY_SECONDS_MAX)
 
     @contextmanager
     def failures(self) -> Iterator[None]:
@@ -275,7 +278,7 @@ class _S3WriteStream(io.RawIOBase):
                 store.put(key, bytes(self._head), use_multipart=False)
             else:
                 self._upload.close()
-                store.copy(self._temporary, key)
+                self._objects.copying.copy(self._temporary, key)
                 store.delete(self._temporary)
             self._is_over = True
         return key

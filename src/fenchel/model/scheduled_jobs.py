@@ -154,14 +154,20 @@ async def load_args(tx: Transaction, job: ScheduledJob) -> str:
 
 
 async def list_unfinished(
-    tx: Transaction, *, limit: int | None, namespace: Namespace = ROOT
+    tx: Transaction,
+    *,
+    limit: int | None,
+    through_ns: int | None = None,
+    namespace: Namespace = ROOT,
 ) -> list[ScheduledJob]:
     """Unfinished jobs, in progress or pending, ascending by `next_ts`; at most `limit`
-    of them.
+    of them, and none whose time is after `through_ns`.
 
     The read set covers no more than the rows before the last one returned, unless fewer exist.
     """
-    rows = await tx.system(namespace).query(_TABLE, "by_next_ts", lower=0, limit=limit)
+    rows = await tx.system(namespace).query(
+        _TABLE, "by_next_ts", lower=0, upper=through_ns, limit=limit
+    )
     return [_decode(row, namespace) for row in rows]
 
 
