@@ -70,6 +70,7 @@ test: lint $(TEST_PROJECTS)
 
 soak: setup $(TEST_PROJECTS)
 	$(BIN)/python -m pytest -m slow --timeout 3600
+	$(with_node) cd js && WARM_PROGRAMS=20000 WARM_SEED=$$RANDOM node --test packages/isolate-worker/test/warm/random.test.ts
 
 bench: setup $(call npm_project,benchmarks)
 	$(BIN)/python -m benchmarks

@@ -236,17 +236,15 @@ const KINDS: readonly Kind[] = [
     ],
   },
   {
-    declare: [
-      "const @ = new URL('https://a.b/c?d=e');",
-      "const @ = new URLSearchParams('a=1&b=2');",
-    ],
+    declare: ["let @ = 'https://a.b/c?d=e';"],
     use: [
-      "String(@)",
-      "(@.search = '?x=1')",
-      "(@.searchParams ?? @).get('d')",
-      "(@.searchParams ?? @).append('k', 'v')",
+      "new URL(@).search",
       "new URL('x', 'https://q.r').href",
       "[...new URLSearchParams({ a: 1 })]",
+      "(() => { const u = new URL(@); u.searchParams.append('k', 'v'); return (@ = u.href); })()",
+      "URL.canParse(@ + 'x')",
+      "new URL('::')",
+      "new URLSearchParams('a=1').forEach((v, k) => out.push(v + k))",
     ],
   },
 ];

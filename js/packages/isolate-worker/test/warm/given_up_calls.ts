@@ -215,7 +215,11 @@ export const GIVEN_UP_CALLS: readonly Program[] = [
     "return d.decode(new Uint8Array([0xc3]), { stream: true }) + d.decode(new Uint8Array([0xa4]));",
   ),
   program("a web API that is not named", "", "return new globalThis['UR' + 'L']('a:b').href;"),
-  program("a package that is not shared", "", "return new TextDecoder('shift_jis').decode(new Uint8Array([65]));"),
+  program(
+    "a package that is not shared",
+    "",
+    "return new TextDecoder('shift_jis').decode(new Uint8Array([65]));",
+  ),
   program(
     "a text that objects inherit",
     "",

@@ -182,6 +182,21 @@ export const UNPROVEN: readonly Program[] = [
     "return text;",
   ),
   program("a function's text in a template", "const text = `${() => 1}`;", "return text;"),
+  program(
+    "a URL at import",
+    "const u = new URL('a:b');",
+    "const was = u.href; u.search = '?x'; return was;",
+  ),
+  program(
+    "search parameters in disguise",
+    "const p = Object.setPrototypeOf(new URLSearchParams('a=1'), null);",
+    "URLSearchParams.prototype.append.call(p, 'k', 'v'); return p;",
+  ),
+  program(
+    "an iterator of search parameters",
+    "const it = new URLSearchParams('a=1&b=2').keys();",
+    "return it.next().value;",
+  ),
   program("a web API at import", "const t = new EventTarget();", "return typeof t;"),
   program("a console timer at import", "console.time('left');", "return 1;"),
   program("Map.groupBy", "const m = Map.groupBy([{ n: 0 }], (x) => 1);", "return m.get(1)[0].n++;"),

@@ -86,8 +86,8 @@ export const WRITTEN_DOWN: readonly Program[] = [
   ),
   program(
     "URLs",
-    "const base = new URL('https://a.b/c?d=e');",
-    "const u = new URL('../x?q=1', base); u.searchParams.append('k', 'v w'); return [u.href, base.href, [...u.searchParams], URL.canParse('::')];",
+    "const base = () => new URL('https://a.b/c?d=e');",
+    "const u = new URL('../x?q=1', base()); u.searchParams.append('k', 'v w'); return [u.href, base().href, [...u.searchParams], URL.canParse('::')];",
   ),
   program(
     "text and bytes",

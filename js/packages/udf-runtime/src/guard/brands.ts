@@ -52,7 +52,7 @@ interface Probe {
 }
 
 /** None of these runs user code. */
-const PROBES: readonly Probe[] = [
+const PROBES: Probe[] = [
   { state: "Date", native: method(Date.prototype, "getTime") },
   { state: "ArrayBuffer", native: getter(ArrayBuffer.prototype, "byteLength") },
   { state: "SharedArrayBuffer", native: getter(SharedArrayBuffer.prototype, "byteLength") },
@@ -71,6 +71,11 @@ function intlProbe(name: string): Probe {
   const constructors = Intl as unknown as Record<string, { prototype: object }>;
   const { prototype } = constructors[name] as { prototype: object };
   return { state: `Intl.${name}`, native: method(prototype, "resolvedOptions") };
+}
+
+/** Call before the app is evaluated: `native` throws unless its receiver has that state. */
+export function addProbe(state: string, native: unknown): void {
+  PROBES.push({ state, native: native as Native });
 }
 
 const NativeError = Error;

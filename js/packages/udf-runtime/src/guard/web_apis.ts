@@ -4,6 +4,7 @@
  * their globals as in a fresh realm, where the first use evaluates them. All other web APIs make
  * the guard fault when they are touched.
  */
+import { addProbe } from "./brands.ts";
 import { forbid, replace } from "./replacements.ts";
 import {
   defineProperty,
@@ -51,7 +52,7 @@ export function loadWebApis(names: readonly string[]): void {
       webApis = { value: { name, value: global[name] }, next: webApis };
       webObjects.push(global[name], ...(COMPANIONS[name] ?? []).map((other) => global[other]));
     }
-    webObjects.push(...samples(new Set(webObjects)));
+    webObjects.push(...guardHidden(new Set(webObjects)));
   });
   for (const [name, descriptor] of lazy) {
     if (names.includes(name)) defineProperty(global, name, descriptor);
@@ -59,12 +60,15 @@ export function loadWebApis(names: readonly string[]): void {
   }
 }
 
-/** Instances, which lead to what their classes hide. */
-function samples(loaded: ReadonlySet<unknown>): unknown[] {
+/** What classes hide; their objects can change where no property leads. */
+function guardHidden(loaded: ReadonlySet<unknown>): unknown[] {
   const made: unknown[] = [];
   if (loaded.has(global["URL"])) {
-    const { searchParams } = new URL("a:?b");
-    made.push(new URL("a:"), searchParams, getPrototypeOf(searchParams.entries()));
+    const iterator = getPrototypeOf(new URLSearchParams().entries()) as object;
+    made.push(iterator);
+    addProbe("URL", getOwnPropertyDescriptor(URL.prototype, "href")?.get);
+    addProbe("URLSearchParams", getOwnPropertyDescriptor(URLSearchParams.prototype, "size")?.get);
+    addProbe("URLSearchParams Iterator", getOwnPropertyDescriptor(iterator, "next")?.value);
   }
   if (loaded.has(global["TextDecoder"])) guardDecoder();
   return made;
