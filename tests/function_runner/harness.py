@@ -269,9 +269,9 @@ async def deploy(app: App, modules: tuple[ModuleSource, ...]) -> None:
     content = encode_source_package(
         [PackagedModule(path=m.path, source=m.source, source_map=m.source_map) for m in modules]
     )
-    key = await app.files.store(content)
+    await app.files.store(content)
     transaction = app.database.begin()
-    package = describe_source_package(key, content, node_version=None)
+    package = describe_source_package(content, node_version=None)
     package_id = await replace_source_package(transaction, package)
     rows = [
         Module(

@@ -46,7 +46,7 @@ async def commit(database: Database, change: Callable[[Transaction], Awaitable[o
 async def push(database: Database, content: bytes) -> None:
     async def change(tx: Transaction) -> None:
         analysis = encode_analyzed_module(AnalyzedModule(functions=()))
-        package = describe_source_package("key", content, node_version=None)
+        package = describe_source_package(content, node_version=None)
         module = Module(
             path="messages.js",
             source_package_id=await replace_source_package(tx, package),

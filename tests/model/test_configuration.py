@@ -42,10 +42,10 @@ async def test_the_udf_config_is_one_row(database: Database) -> None:
 async def test_the_source_package_is_one_row(database: Database) -> None:
     tx = database.begin()
     assert await get_source_package(tx) is None
-    first = describe_source_package("key", b"1", node_version=None)
+    first = describe_source_package(b"1", node_version=None)
     first_id = await replace_source_package(tx, first)
     assert await replace_source_package(tx, first) == first_id
-    second = describe_source_package("other", b"2", node_version="22")
+    second = describe_source_package(b"2", node_version="22")
     second_id = await replace_source_package(tx, second)
     assert second_id != first_id
     assert await get_source_package(tx) == (second_id, second)

@@ -55,7 +55,7 @@ def test_a_large_archive_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_row_describes_the_archive() -> None:
     content = encode_source_package(MODULES)
-    package = describe_source_package("key", content, node_version=None)
+    package = describe_source_package(content, node_version=None)
     assert package.package_size == len(content)
     assert len(package.sha256) == 32
 

@@ -122,6 +122,7 @@ class Application:
         jobs, crons = self._executors.jobs, self._executors.crons
         await jobs.fail_interrupted()
         await crons.fail_interrupted()
+        await self.deploy.recover()
         await self.deploy.warm_deployed()
         cleaner = Cleaner(database=self._database, runtime=self._runtime)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
@@ -130,6 +131,7 @@ class Application:
             "index backfiller": IndexBackfiller(self._database).run,
             "schema validator": SchemaValidator(self._database).run,
             "cleaner": cleaner.run,
+            "push cleaner": self.deploy.run,
             "repeatable timestamp": RepeatableTimestamp(self._database).run,
             "retention": (await Retention.load(self._database)).run,
             "export worker": self._snapshots.export_worker.run,

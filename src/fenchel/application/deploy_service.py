@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
+from fenchel.application.abandoned_pushes import roll_back_pushes
 from fenchel.application.auth_config_evaluation import AuthConfigEvaluator
 from fenchel.application.deploy_messages import (
     CanonicalUrls,
@@ -27,6 +29,7 @@ from fenchel.application.push_finish import finish_push
 from fenchel.application.push_responses import encode_schema_change, encode_start_push
 from fenchel.application.push_state import EvaluatedPush, PendingPush, PendingPushes
 from fenchel.application.schema_waiting import SchemaWaiter
+from fenchel.application.source_package_storage import SourcePackageStorage
 from fenchel.application.transactions import run_transaction
 from fenchel.database import Database, IndexTables, SchemaTables, Transaction
 from fenchel.errors import FenchelError, bad_request
@@ -43,6 +46,7 @@ from fenchel.runtime import Runtime
 _log = logging.getLogger(__name__)
 
 _FUNCTIONS_DIRECTORY = "convex/"
+_SWEEP_SECONDS = 60.0
 
 
 class DeployService:
@@ -65,12 +69,17 @@ class DeployService:
         self._function_runner = function_runner
         self._runtime = runtime
         self._canonical_urls = canonical_urls
-        self._pushes = PendingPushes(runtime.randomness)
+        self._pushes = PendingPushes(runtime)
+        # Held from a push's first write until its token is known, and while all are rolled back.
+        self._preparing = asyncio.Lock()
+        self._packages = SourcePackageStorage(
+            database=database, file_storage=file_storage, clock=runtime.clock
+        )
         self._waiter = SchemaWaiter(database=database, clock=runtime.clock)
         self._evaluator = PushEvaluator(
             database=database,
             evaluations=EvaluationCache(function_runner),
-            file_storage=file_storage,
+            packages=self._packages,
             auth_configs=auth_configs,
             canonical_urls=canonical_urls,
             runtime=runtime,
@@ -98,10 +107,12 @@ class DeployService:
         """
         evaluated = await self._evaluate(request)
         is_trial = request.dry_run or request.for_codegen
-        schema_ids = await self._submit_schemas(evaluated)
-        index_diffs = await self._diff_indexes(evaluated, is_trial=is_trial)
-        push = PendingPush(evaluated=evaluated, schema_ids=schema_ids, is_dry_run=request.dry_run)
-        token = self._pushes.add(push)
+        async with self._preparing:
+            schema_ids = await self._submit_schemas(evaluated)
+            index_diffs = await self._diff_indexes(evaluated, is_trial=is_trial)
+            token = self._pushes.add(
+                PendingPush(evaluated=evaluated, schema_ids=schema_ids, is_dry_run=request.dry_run)
+            )
         return encode_start_push(
             evaluated,
             schema_change=encode_schema_change(schema_ids, index_diffs, token),
@@ -142,6 +153,8 @@ class DeployService:
             return FinishPushResponse(
                 auth_diff={"added": [], "removed": []}, definition_diffs={}, component_diffs={}
             )
+        for definition in push.evaluated.definitions.values():
+            await self._packages.store(definition.package_content)
         for code in push.evaluated.codes:
             await self._function_runner.warm(code)
 
@@ -153,7 +166,26 @@ class DeployService:
             self._database, self._runtime, work, write_source="_system/finish_push"
         )
         self._pushes.remove(request.start_push.push_token)
+        await self._packages.delete_unused()
         return response
+
+    async def recover(self) -> None:
+        """At start-up: forget what pushes left behind, since none is under way any more."""
+        await self._roll_back()
+        await self._packages.delete_unused(kept_seconds=0)
+
+    async def run(self) -> None:
+        """Forget abandoned pushes, for ever."""
+        while True:
+            await self._runtime.clock.sleep(_SWEEP_SECONDS)
+            async with self._preparing:
+                if self._pushes.remove_abandoned():
+                    await self._roll_back()
+
+    async def _roll_back(self) -> None:
+        await run_transaction(
+            self._database, self._runtime, roll_back_pushes, write_source="_system/abandoned_push"
+        )
 
     async def warm_deployed(self) -> None:
         """Build the deployed code at start-up; the first call meets a failure again."""

@@ -27,6 +27,7 @@ from fenchel.application.push_checks import (
     resolve_modules,
 )
 from fenchel.application.push_state import EvaluatedDefinition, EvaluatedPush
+from fenchel.application.source_package_storage import SourcePackageStorage
 from fenchel.database import ROOT, Database, Transaction
 from fenchel.definitions import (
     EMPTY_SCHEMA,
@@ -36,11 +37,9 @@ from fenchel.definitions import (
     instantiate,
 )
 from fenchel.errors import FenchelError, bad_request
-from fenchel.file_storage import FileStorage
 from fenchel.isolate import BundleInputs, ModuleSource
 from fenchel.model import (
     PackagedModule,
-    SourcePackage,
     UdfConfig,
     decode_source_package,
     describe_source_package,
@@ -60,13 +59,13 @@ from fenchel.udf import JsError
 class PushEvaluator:
     database: Database
     evaluations: EvaluationCache
-    file_storage: FileStorage
+    packages: SourcePackageStorage
     auth_configs: AuthConfigEvaluator
     canonical_urls: CanonicalUrls
     runtime: Runtime
 
     async def evaluate(self, request: StartPushRequest) -> EvaluatedPush:
-        """The push, checked. Its sources are stored, which nothing refers to yet.
+        """The push, checked; nothing is written.
 
         Raises: the bad requests of deploy-protocol 2.14.
         """
@@ -129,10 +128,13 @@ class PushEvaluator:
     ) -> EvaluatedDefinition:
         analysis = await self._analyze(self._inputs(modules, config, variables))
         schema_json = await self._evaluate_schema(schema)
+        content = await asyncio.to_thread(encode_source_package, modules)
+        package = describe_source_package(content, node_version=node_version)
         return EvaluatedDefinition(
             definition_json="",
             modules=modules,
-            package=await self._store_package(modules, node_version),
+            package=package,
+            package_content=content,
             analysis=analysis,
             schema=EMPTY_SCHEMA if schema_json is None else decode_schema(schema_json),
             schema_json=schema_json,
@@ -155,13 +157,6 @@ class PushEvaluator:
         inputs = self._inputs((), app.udf_config, variables)
         return await evaluate_definitions(request, self.evaluations, inputs)
 
-    async def _store_package(
-        self, modules: Sequence[PackagedModule], node_version: str | None
-    ) -> SourcePackage:
-        content = await asyncio.to_thread(encode_source_package, modules)
-        key = await self.file_storage.store(content)
-        return describe_source_package(key, content, node_version=node_version)
-
     async def _resolve(self, tx: Transaction, request: StartPushRequest) -> list[PackagedModule]:
         definition = request.app_definition
         if not definition.unchanged_module_hashes:
@@ -170,7 +165,7 @@ class PushEvaluator:
         packaged: dict[str, PackagedModule] = {}
         package = await get_source_package(tx)
         if package is not None:
-            content = await self.file_storage.load(package[1].storage_key)
+            content = await self.packages.load(package[1].storage_key)
             packaged = {module.path: module for module in decode_source_package(content)}
         return resolve_modules(definition, deployed, packaged)
 

@@ -102,6 +102,12 @@ class SchemaTables:
                 "validator instead, so the table is walked once, in the background.",
             )
 
+    async def discard_pending(self) -> None:
+        """Overwrite the pending schema with nothing: its push is told that it lost a race."""
+        pending = await self.get_pending()
+        if pending is not None:
+            await self._set_state(pending, SchemaState.OVERWRITTEN)
+
     async def mark_validated(self, schema_id: str) -> None:
         """Pending to validated; nothing happens in any other state."""
         schema = await self.get(schema_id)

@@ -106,13 +106,12 @@ async def replace_source_package(
     return await tables.insert(_TABLE, encode_row(package))
 
 
-def describe_source_package(
-    storage_key: str, content: bytes, *, node_version: str | None
-) -> SourcePackage:
-    """The row for an archive that is stored under `storage_key`."""
+def describe_source_package(content: bytes, *, node_version: str | None) -> SourcePackage:
+    """The row for an archive, which the file storage keeps under its digest."""
+    digest = hashlib.sha256(content)
     return SourcePackage(
-        storage_key=storage_key,
-        sha256=hashlib.sha256(content).digest(),
+        storage_key=digest.hexdigest(),
+        sha256=digest.digest(),
         package_size=len(content),
         node_version=node_version,
     )
