@@ -1,6 +1,7 @@
 """`python -m benchmarks [QUESTION ...] [--peer NAME ...] [--quick]`: measures, prints, records.
 
-Questions to servers are put to all peers, questions to the engine to Fenchel and the raw driver.
+Questions to servers are put to all peers, questions to the engine to Fenchel and the raw driver,
+questions to the official CLI to Fenchel alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
-from benchmarks import cached_list, generator_ceiling, list_query, live_fanout, send_mutation
+from benchmarks import (
+    cached_list,
+    generator_ceiling,
+    list_query,
+    live_fanout,
+    push,
+    send_mutation,
+    snapshot_rate,
+)
 from benchmarks.engine import ENGINE_QUESTIONS, RAW, EnginePlan
 from benchmarks.engine import FULL as ENGINE_FULL
 from benchmarks.engine import LARGE as ENGINE_LARGE
@@ -36,6 +45,12 @@ QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
     "live_fanout": live_fanout.measure,
     "send_mutation": send_mutation.measure,
 }
+# To one process, or to one server by the official CLI: how much they do is in an EnginePlan.
+OWN_QUESTIONS: dict[str, Callable[[EnginePlan], Awaitable[list[Measurement]]]] = {
+    **ENGINE_QUESTIONS,
+    "push": push.measure,
+    "snapshot_rate": snapshot_rate.measure,
+}
 
 
 def main() -> None:
@@ -43,17 +58,17 @@ def main() -> None:
     # As Ctrl-C: servers that were started must end with the run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = QUICK if options.quick else FULL
-    chosen = options.questions or [*QUESTIONS, *ENGINE_QUESTIONS]
+    chosen = options.questions or [*QUESTIONS, *OWN_QUESTIONS]
     _warn_if_busy()
     commit = describe_commit()  # Now: the tree may change while the run lasts.
     if names := [name for name in QUESTIONS if name in chosen]:
         measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
         _report(measurements, REFERENCE_PEER, commit, is_recorded=not options.quick)
-    if names := [name for name in ENGINE_QUESTIONS if name in chosen]:
+    if names := [name for name in OWN_QUESTIONS if name in chosen]:
         # As the server has it.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        measurements = uvloop.run(_measure_engine(names, _engine_plan(options)))
+        measurements = uvloop.run(_measure_own(names, _engine_plan(options)))
         _report(measurements, RAW, commit, is_recorded=not options.quick)
 
 
@@ -83,7 +98,7 @@ def _warn_if_busy() -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [*QUESTIONS, *ENGINE_QUESTIONS, []]
+    names = [*QUESTIONS, *OWN_QUESTIONS, []]
     parser.add_argument("questions", nargs="*", choices=names, metavar="QUESTION")
     parser.add_argument("--peer", action="append", choices=list(OPENERS))
     parser.add_argument("--quick", action="store_true", help="one short round, not recorded")
@@ -102,11 +117,11 @@ async def _measure(names: Sequence[str], peers: Sequence[str], plan: Plan) -> li
     return measurements
 
 
-async def _measure_engine(names: Sequence[str], plan: EnginePlan) -> list[Measurement]:
+async def _measure_own(names: Sequence[str], plan: EnginePlan) -> list[Measurement]:
     measurements: list[Measurement] = []
     for name in names:
         print(f"{name} ...", flush=True)
-        measurements += await ENGINE_QUESTIONS[name](plan)
+        measurements += await OWN_QUESTIONS[name](plan)
     return measurements
 
 
