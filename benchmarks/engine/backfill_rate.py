@@ -6,7 +6,6 @@ nothing else done in between?"""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ from benchmarks.rounds import Measurement
 from fenchel.database import Database
 from fenchel.persistence import SqlitePersistence
 from fenchel.runtime import Runtime
+from tests.application.large_snapshot import watched_turns
 from tests.database.helpers import push, schema
 
 _SCHEMA = schema(
@@ -29,29 +29,18 @@ async def measure(plan: EnginePlan) -> list[Measurement]:
     with TemporaryDirectory(prefix="fenchel-bench-") as folder:
         database = await Database.open(SqlitePersistence.open(Path(folder)), Runtime())
         await fill(database, plan.document_count)
-        pauses: list[float] = []
-        watching = asyncio.create_task(watch_pauses(pauses), name="pauses")
+        turns: list[float] = []
         began, cpu_began = time.perf_counter(), time.process_time()
-        await push(database, _SCHEMA)
+        async with watched_turns(turns):
+            await push(database, _SCHEMA)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu_began
-        watching.cancel()
         await database.close()
     count = plan.document_count
     return [
         _figure("per_second", count / seconds, "1/s"),
         _figure("cpu", cpu / count * 1e6, "µs"),
-        _figure("longest_pause", max(pauses) * 1e3, "ms"),
+        _figure("longest_turn", max(turns) * 1e3, "ms"),
     ]
-
-
-async def watch_pauses(pauses: list[float]) -> None:
-    """Until cancelled: how long each turn of the event loop has taken."""
-    began = time.perf_counter()
-    while True:
-        await asyncio.sleep(0)
-        ended = time.perf_counter()
-        pauses.append(ended - began)
-        began = ended
 
 
 def _figure(name: str, value: float, unit: str) -> Measurement:

@@ -58,7 +58,8 @@ def test_other_indexes_and_keys_do_not_overlap(log: CommitLog) -> None:
 
 
 def test_old_commits_are_forgotten(log: CommitLog) -> None:
-    assert log.trim(300 * SECOND + 31) == 30
+    assert not log.trim(300 * SECOND + 31)
+    assert log.start_ts == 30
     log.check_invariants()
     assert overlap_ts(log, reading((A, b"z")), 30, 40) == 40
     with pytest.raises(FenchelError) as caught:
@@ -71,7 +72,14 @@ def test_a_large_log_forgets_sooner() -> None:
     log = CommitLog(Timestamp(0), DatabaseSettings(commit_log_bytes_max=400))
     for ts in (1, 2, 3):
         log.append(Timestamp(ts), {A: [write(ts, b"k")]})
-    assert log.trim(30 * SECOND + 4) == 2
+    assert not log.trim(30 * SECOND + 4)
+    assert log.start_ts == 2
+    log.check_invariants()
+
+
+def test_much_is_forgotten_in_parts(log: CommitLog) -> None:
+    parts = [(log.trim(400 * SECOND, bytes_max=1), int(log.start_ts)) for _ in range(4)]
+    assert parts == [(True, 20), (True, 30), (False, 40), (False, 40)]
     log.check_invariants()
 
 

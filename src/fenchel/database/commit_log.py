@@ -108,26 +108,20 @@ class CommitLog:
         log = self._by_index.get(index_id)
         return log is None or log.is_quiet(intervals, after_ts=after_ts, through_ts=through_ts)
 
-    def trim(self, now_ns: int) -> Timestamp:
-        """Forget what is too old, or old enough in a log that is too large. Returns `start_ts`."""
-        settings = self._settings
-        always_before = now_ns - int(settings.commit_log_seconds_max * _NANOSECONDS)
-        if_large_before = now_ns - int(settings.commit_log_seconds_min * _NANOSECONDS)
+    def trim(self, now_ns: int, *, bytes_max: int | None = None) -> bool:
+        """Forget what is too old, or old enough in a log that is too large; of that, the oldest
+        `bytes_max` or a commit more. Returns whether there is more to forget."""
+        rest_bytes = self._size_bytes if bytes_max is None else bytes_max
         stale_index_ids: set[bytes] = set()
-        while self._commits and (
-            self._commits[0].ts < always_before
-            or (
-                self._size_bytes >= settings.commit_log_bytes_max
-                and self._commits[0].ts < if_large_before
-            )
-        ):
+        while rest_bytes > 0 and self._is_first_due(now_ns):
             commit = self._commits.popleft()
+            rest_bytes -= commit.size_bytes
             self._size_bytes -= commit.size_bytes
             self.start_ts = commit.ts
             stale_index_ids.update(commit.index_ids)
         for index_id in stale_index_ids:
             self._trim_index(index_id)
-        return self.start_ts
+        return self._is_first_due(now_ns)
 
     def check_invariants(self) -> None:
         for log in self._by_index.values():
@@ -135,6 +129,14 @@ class CommitLog:
             assert log.first_ts > self.start_ts
             log.check_invariants()
         assert self._size_bytes == sum(commit.size_bytes for commit in self._commits)
+
+    def _is_first_due(self, now_ns: int) -> bool:
+        if not self._commits:
+            return False
+        settings, ts = self._settings, self._commits[0].ts
+        is_large = self._size_bytes >= settings.commit_log_bytes_max
+        seconds = settings.commit_log_seconds_min if is_large else settings.commit_log_seconds_max
+        return ts < now_ns - int(seconds * _NANOSECONDS)
 
     def _trim_index(self, index_id: bytes) -> None:
         log = self._by_index[index_id]

@@ -207,6 +207,7 @@ class IndexWriteLog:
         return intervals.without_quiet_points(self._newest, after_ts)
 
     def _forget(self, write: IndexWrite) -> None:
-        for key in keys_of(write):
-            if self._newest.get(key) == write.ts:
-                del self._newest[key]
+        newest = self._newest
+        for key in (write.old_key, write.new_key):
+            if key is not None and newest.get(key) == write.ts:
+                del newest[key]
