@@ -19,6 +19,7 @@ import uvloop
 
 from benchmarks import (
     cached_list,
+    endless_loops,
     generator_ceiling,
     list_query,
     live_fanout,
@@ -43,6 +44,7 @@ QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
     "list_query": list_query.measure,
     "cached_list": cached_list.measure,
     "live_fanout": live_fanout.measure,
+    "endless_loops": endless_loops.measure,
     "send_mutation": send_mutation.measure,
 }
 # To one process, or to one server by the official CLI: how much they do is in an EnginePlan.

@@ -10,6 +10,9 @@ from typing import cast
 
 import pytest
 
+from fenchel.errors import FenchelError
+from fenchel.isolate import Deployment, WorkerPool
+from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.runtime import Runtime
 from fenchel.udf import ActionCallbacks, FunctionResult, UdfOutcome, UdfType
 from tests.isolate.test_worker_pool import BUNDLE, COUNT_STARTS, SETTINGS, bench
@@ -112,3 +115,15 @@ async def test_workers_beside_endless_turns_are_bounded(tmp_path: Path) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_when_time_is_up_the_last_loss_decides_what_is_told() -> None:
+    pool = WorkerPool(Runtime(), deployment=Deployment(name="d"))
+    starved = pool._give_up(WorkerLost("too little time", LossCause.STARVED))
+    assert starved.message.startswith("Function execution timed out")
+    for cause, code in (
+        (LossCause.MOVED, "WorkerOverloaded"),
+        (LossCause.OUTSIDE, "workers die under a function"),
+    ):
+        with pytest.raises(FenchelError, match=code):
+            pool._give_up(WorkerLost("no place", cause))

@@ -223,10 +223,8 @@ class WorkerPool:
                 logger.info("an execution lost its worker attempt=%s reason=%s", current, lost)
                 if current.is_blamed(lost):
                     return self._blame(lost, function)
-                if self._clock.monotonic() >= deadline and lost.cause is LossCause.STARVED:
-                    return timeout_error(self._settings.user_time_seconds_max)
                 if self._clock.monotonic() >= deadline:
-                    raise internal_error(f"workers die under a function: {lost}") from lost
+                    return self._give_up(lost)
                 current = current.after(lost)
 
     async def _run_once(
@@ -275,6 +273,14 @@ class WorkerPool:
 
     def _note_long(self, call: TransactionCall, user_seconds: float) -> None:
         self._long_functions.note(call.bundle.key, call.request.path, user_seconds)
+
+    def _give_up(self, lost: WorkerLost) -> JsError:
+        """There is no more time for another attempt. Raises: FenchelError of the fitting kind."""
+        if lost.cause is LossCause.STARVED:
+            return timeout_error(self._settings.user_time_seconds_max)
+        if lost.cause is LossCause.MOVED:
+            raise overloaded("WorkerOverloaded", TOO_MANY_REQUESTS) from lost
+        raise internal_error(f"workers die under a function: {lost}") from lost
 
     def _blame(self, lost: WorkerLost, function: str | None) -> JsError:
         """The function took its worker with it: by time or by memory. Raises: FenchelError
