@@ -114,6 +114,7 @@ const WEB_APIS: ReadonlySet<string> = new Set(SHARED_WEB_APIS);
 
 class Writer {
   readonly insertions: Insertions;
+  readonly #source: string;
   /** Names of the properties that are assigned somewhere. */
   readonly assigned = new Set<string>();
   readonly webApis = new Set<string>();
@@ -125,6 +126,7 @@ class Writer {
 
   constructor(source: string, arrows: number[], held: Map<Node, Registration[]>) {
     this.insertions = new Insertions(source);
+    this.#source = source;
     this.#arrows = arrows;
     this.#held = held;
   }
@@ -253,7 +255,9 @@ class Writer {
       if ((this.#arrows[middle] as number) <= body.start) low = middle + 1;
       else high = middle;
     }
-    return this.#arrows[low - 1] as number;
+    const end = this.#arrows[low - 1] as number;
+    // Where the engine sees the expression begin, unless a parenthesis stands before it.
+    return this.#source.slice(end, body.start).trim() === "" ? body.start : end;
   }
 
   // --- Exceptions ---

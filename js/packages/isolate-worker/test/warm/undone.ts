@@ -172,6 +172,11 @@ export const UNDONE: readonly Program[] = [
     "const f = () => inner(); f();",
   ),
   program(
+    "the trace of an operation that the engine does not place",
+    "let n = 5n;",
+    "const o = { toJSON: () => String((n += 2)) }; return JSON.stringify(o);",
+  ),
+  program(
     "a trace that is read",
     "const f = (x) => x.map((y) => { throw new RangeError('in ' + y); });",
     "try { f([1]); } catch (e) { return e.stack; }",
