@@ -32,6 +32,8 @@ IMPATIENT = IsolateSettings(
     hang_grace_seconds=0.5,
     system_time_seconds_max=10.0,
     action_seconds_max=1.0,
+    # Workers that stood in for others are gone before memory is measured.
+    relief_seconds=1.0,
 )
 PATIENT = IsolateSettings(worker_count=1, user_time_seconds_max=6.0)
 
