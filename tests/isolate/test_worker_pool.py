@@ -429,6 +429,20 @@ async def test_a_bundle_that_cannot_be_loaded_is_a_system_error(tmp_path: Path) 
             await b.run()
 
 
+async def test_a_worker_may_take_its_time_to_load_code(tmp_path: Path) -> None:
+    body = """
+_, id, _ = receive()
+while time.process_time() < 1.4:
+    pass
+send(66, id, {"ok": True})
+outcome(await_execution(), b"1")
+receive()
+"""
+    settings = dataclasses.replace(SETTINGS, system_time_seconds_max=20.0)
+    async with bench(tmp_path, body, settings) as b:
+        assert (await b.run()).result == FunctionResult("1")
+
+
 async def test_an_innocent_neighbour_is_run_again_alone(tmp_path: Path) -> None:
     body = f"""{SECOND_ONLY}
 first = await_execution()

@@ -45,7 +45,8 @@ _CRASH_SIGNALS = frozenset(
 # Code of the latest push, of the one before, and one to spare: each keeps an isolate.
 _BUNDLES_MAX = 3
 _LOAD_SECONDS_MAX = 10.0
-_TURN_SECONDS_NORMAL = 0.1
+# Longer than making a warm realm takes: the turn of an execution that was cancelled.
+_ABANDONED_TURN_SECONDS_MIN = 0.5
 # Two ticks of the clock that processes are charged by: below it a worker is as good as idle.
 _LOOK_SECONDS_MIN = 0.02
 _UINT32_MAX = 2**32 - 1
@@ -366,8 +367,14 @@ class Worker:
         elif self._is_hung(now):
             self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
-        elif self._turn_seconds > _TURN_SECONDS_NORMAL and not self._executions:
+        elif self._turn_seconds > _ABANDONED_TURN_SECONDS_MIN and not self._is_awaited:
             self.process.kill("it computes for nobody")
+
+    @property
+    def _is_awaited(self) -> bool:
+        return bool(self._executions) or not all(
+            entry.loaded.done() for entry in self._bundles.values()
+        )
 
     def _watch_turn(self, now: float) -> None:
         """How much of its processor time a worker has used since it was silent."""
