@@ -226,9 +226,10 @@ class TestLease:
 
     async def test_a_database_that_lost_its_lease_stops_and_says_so(self, url: str) -> None:
         database = await Database.open(await PostgresPersistence.open(url, Runtime()), Runtime())
+        # Before the take-over: where the database hears of it at once, nothing begins any more.
+        tx = database.begin()
+        await tx.user().insert("messages", {})
         async with opened(url):
-            tx = database.begin()
-            await tx.user().insert("messages", {})
             with pytest.raises(LeaseLostError):
                 await database.commit(tx)
         assert (await database.wait_failed()).code == "LeaseLost"
