@@ -38,6 +38,7 @@ class HttpPeer:
     members: Sequence[str]
     socket_path: str
     hello: Sequence[str]
+    subscribers_max: int = 10_000
 
     async def run(self, load: Load) -> LoadReport:
         return await run_http_load(
@@ -48,6 +49,8 @@ class HttpPeer:
         self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
     ) -> FanoutReport | None:
         if is_distinct and not any(NONCE in text for text in self.hello):
+            return None
+        if subscribers > self.subscribers_max:
             return None
         return await run_fanout_load(
             FanoutLoad(

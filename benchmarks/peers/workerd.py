@@ -49,6 +49,8 @@ async def open_workerd(folder: Path) -> AsyncIterator[list[HttpPeer]]:
                 members=members,
                 socket_path="/?channel=channel-0",
                 hello=(),
+                # With 10,000 a Durable Object closes some of them.
+                subscribers_max=1_000,
             )
         ]
 
