@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fenchel.database import Database
+from fenchel.database import Database, schema_validator
+from fenchel.database.background import walk_table
+from fenchel.database.metadata import Table
 from fenchel.persistence import MemoryPersistence, Persistence, SqlitePersistence
 from fenchel.runtime import Runtime
 
@@ -38,3 +41,16 @@ async def any_database(
     yield opened
     opened.check_invariants()
     await opened.close()
+
+
+@pytest.fixture
+def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the tables that the worker walks."""
+    names: list[str] = []
+
+    def note(database: Database, table: Table) -> AsyncIterator[Any]:
+        names.append(table.name)
+        return walk_table(database, table)
+
+    monkeypatch.setattr(schema_validator, "walk_table", note)
+    return names

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
-import pytest
-
-from fenchel.database import Database, SchemaState, SchemaTables, schema_validator
-from fenchel.database.background import walk_table
-from fenchel.database.metadata import Table
+from fenchel.database import Database, SchemaState, SchemaTables
 from tests.database.helpers import (
     insert,
     object_type,
@@ -30,19 +23,6 @@ NUMBERS_OR_NULL = {
         }
     },
 }
-
-
-@pytest.fixture
-def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the tables that the worker walks."""
-    names: list[str] = []
-
-    def note(database: Database, table: Table) -> AsyncIterator[Any]:
-        names.append(table.name)
-        return walk_table(database, table)
-
-    monkeypatch.setattr(schema_validator, "walk_table", note)
-    return names
 
 
 async def test_documents_without_an_enforced_schema_are_looked_at(

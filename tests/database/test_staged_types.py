@@ -33,19 +33,6 @@ def numbers_or_null() -> dict[str, Any]:
     return {"type": "object", "value": {"n": {"fieldType": member, "optional": False}}}
 
 
-@pytest.fixture
-def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the tables that the worker walks."""
-    names: list[str] = []
-
-    def note(database: Database, table: Table) -> AsyncIterator[Any]:
-        names.append(table.name)
-        return walk_table(database, table)
-
-    monkeypatch.setattr(schema_validator, "walk_table", note)
-    return names
-
-
 async def states(database: Database) -> dict[str, tuple[str, str | None]]:
     """State and error of what the active schema stages, by table."""
     tx = database.begin()
