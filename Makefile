@@ -72,7 +72,7 @@ soak: setup $(TEST_PROJECTS)
 	$(BIN)/python -m pytest -m slow --timeout 3600
 	$(with_node) cd js && WARM_PROGRAMS=20000 WARM_SEED=$$RANDOM node --test packages/isolate-worker/test/warm/random.test.ts
 
-bench: setup $(call npm_project,benchmarks)
+bench: setup $(call npm_project,benchmarks) $(call npm_project,tests/end_to_end)
 	$(BIN)/python -m benchmarks
 
 lock: | $(BIN)/python

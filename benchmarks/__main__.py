@@ -11,7 +11,8 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,16 +63,27 @@ def main() -> None:
     plan = QUICK if options.quick else FULL
     chosen = options.questions or [*QUESTIONS, *OWN_QUESTIONS]
     _warn_if_busy()
-    commit = describe_commit()  # Now: the tree may change while the run lasts.
     if names := [name for name in QUESTIONS if name in chosen]:
-        measurements = asyncio.run(_measure(names, options.peer or list(OPENERS), plan))
-        _report(measurements, REFERENCE_PEER, commit, is_recorded=not options.quick)
+        with _reported(REFERENCE_PEER, is_recorded=not options.quick) as measurements:
+            peers = options.peer or list(OPENERS)
+            asyncio.run(_measure(names, peers, plan, measurements))
     if names := [name for name in OWN_QUESTIONS if name in chosen]:
         # As the server has it.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        measurements = uvloop.run(_measure_own(names, _engine_plan(options)))
-        _report(measurements, RAW, commit, is_recorded=not options.quick)
+        with _reported(RAW, is_recorded=not options.quick) as measurements:
+            uvloop.run(_measure_own(names, _engine_plan(options), measurements))
+
+
+@contextmanager
+def _reported(reference: str, *, is_recorded: bool) -> Iterator[list[Measurement]]:
+    """What was measured is printed and recorded, also when a later question fails."""
+    commit = describe_commit()  # Now: the tree may change while the run lasts.
+    measurements: list[Measurement] = []
+    try:
+        yield measurements
+    finally:
+        _report(measurements, reference, commit, is_recorded=is_recorded)
 
 
 def _report(
@@ -108,23 +120,23 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _measure(names: Sequence[str], peers: Sequence[str], plan: Plan) -> list[Measurement]:
-    measurements: list[Measurement] = []
+async def _measure(
+    names: Sequence[str], peers: Sequence[str], plan: Plan, measurements: list[Measurement]
+) -> None:
     with TemporaryDirectory(prefix="fenchel-bench-") as directory:
         async with open_peers(peers, Path(directory)) as opened:
             bench = Bench(peers=opened, plan=plan)
             for name in names:
                 print(f"{name} ...", flush=True)
                 measurements += await QUESTIONS[name](bench)
-    return measurements
 
 
-async def _measure_own(names: Sequence[str], plan: EnginePlan) -> list[Measurement]:
-    measurements: list[Measurement] = []
+async def _measure_own(
+    names: Sequence[str], plan: EnginePlan, measurements: list[Measurement]
+) -> None:
     for name in names:
         print(f"{name} ...", flush=True)
         measurements += await OWN_QUESTIONS[name](plan)
-    return measurements
 
 
 if __name__ == "__main__":
