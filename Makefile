@@ -20,6 +20,8 @@ npm = node $(node_home)/lib/node_modules/npm/bin/npm-cli.js
 npm_project = $(1)/node_modules/.installed
 TEST_PROJECTS := $(call npm_project,examples/chat) $(call npm_project,tests/end_to_end) $(call npm_project,tests/differential) \
 	$(call npm_project,tests/components) $(call npm_project,tests/apps)
+# Tests that run functions: again with warm realms for every app from its first call on.
+REALM_SUITES := $(addprefix tests/,isolate function_runner hostile differential components apps end_to_end)
 JS_SOURCES := $(shell find js -type f -not -path '*/node_modules/*' -not -name '*.tsbuildinfo' 2>/dev/null)
 
 pip_compile := CUSTOM_COMPILE_COMMAND="make lock" .tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
@@ -70,6 +72,7 @@ test: lint $(TEST_PROJECTS)
 
 soak: setup $(TEST_PROJECTS)
 	$(BIN)/python -m pytest -m slow --timeout 3600
+	$(BIN)/python -m pytest --warm-realms --timeout 3600 -m "slow or not slow" $(REALM_SUITES)
 	$(with_node) cd js && WARM_PROGRAMS=20000 WARM_SEED=$$RANDOM node --test packages/isolate-worker/test/warm/random.test.ts
 
 bench: setup $(call npm_project,benchmarks) $(call npm_project,tests/end_to_end)

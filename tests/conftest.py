@@ -7,12 +7,22 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests import warm_realms
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
 
 # A busy machine is no failure; a failing example prints how to run it again.
 settings.register_profile("fenchel", deadline=None, print_blob=True)
 settings.load_profile("fenchel")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    warm_realms.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--warm-realms"):
+        warm_realms.force()
 
 
 @pytest.fixture(scope="session")

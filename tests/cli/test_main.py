@@ -42,6 +42,11 @@ class TestSettings:
         done = fenchel("serve", "--in-memory", "--set", "isolate.heap_mebibytes_max=1")
         assert_one_clear_line(done, "isolate.heap_mebibytes_max", "'1'", "Expected `int` >= 48")
 
+    def test_several_may_come_from_the_environment(self) -> None:
+        values = "isolate.call_depth_max=4 isolate.heap_mebibytes_max=1"
+        done = fenchel("serve", "--in-memory", FENCHEL_SET=values)
+        assert_one_clear_line(done, "isolate.heap_mebibytes_max", "'1'", "Expected `int` >= 48")
+
     def test_all_are_listed_with_their_bounds(self) -> None:
         lines = fenchel("settings").stdout.splitlines()
         assert "isolate.user_time_seconds_max=1.0  (0.01 to 600)" in lines

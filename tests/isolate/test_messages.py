@@ -32,7 +32,7 @@ OUTCOME = {
     "consumed": [[0, 3, 1]],
     "userMs": 1.5,
     "heapBytes": 10,
-    "contextReused": False,
+    "realm": "fresh",
 }
 
 

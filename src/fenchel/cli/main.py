@@ -17,6 +17,7 @@ from fenchel.cli.usage import fetch_usage, render_usage
 from fenchel.errors import FenchelError
 from fenchel.file_storage import parse_s3_address
 from fenchel.runtime import Runtime, Settings, describe_settings, with_values
+from fenchel.runtime.settings import IsolateSettings
 from fenchel.server import (
     DEFAULT_NAME,
     SECRET_BYTES,
@@ -95,8 +96,8 @@ def main() -> None:
 )
 @click.option(
     "--warm-realms",
-    default=0,
-    show_default=True,
+    default=None,
+    show_default=str(IsolateSettings().warm_realms_max),
     type=click.IntRange(0, 16),
     help="Realms per worker that run many queries and mutations, each as if it were fresh: several "
     "times faster; decision 0027 names what may differ. 0: a fresh context for each.",
@@ -106,7 +107,10 @@ def main() -> None:
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A limit or knob, as `isolate.user_time_seconds_max=2`; `fenchel settings` lists all.",
+    envvar="FENCHEL_SET",
+    show_envvar=True,
+    help="A limit or knob, as `isolate.user_time_seconds_max=2`; `fenchel settings` lists all. "
+    "Several in the variable stand between spaces.",
 )
 def serve_command(
     host: str,
@@ -125,7 +129,7 @@ def serve_command(
     allow_private_addresses: bool,
     test_mode: bool,
     log_level: str,
-    warm_realms: int,
+    warm_realms: int | None,
     assignments: tuple[str, ...],
 ) -> None:
     """Run a deployment until SIGINT or SIGTERM."""

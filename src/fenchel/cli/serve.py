@@ -7,7 +7,7 @@ import gc
 import logging
 import resource
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -44,12 +44,17 @@ class ServeArguments:
 
 
 def serve_settings(
-    *, is_production: bool, allows_private_addresses: bool, warm_realms_max: int = 0
+    *,
+    is_production: bool,
+    allows_private_addresses: bool,
+    warm_realms_max: int | None = None,
 ) -> Settings:
     """Production serves strangers: they see no error texts, and developers' code no inner network,
-    unless `allows_private_addresses`.
+    unless `allows_private_addresses`. `warm_realms_max` None leaves the default.
     """
-    isolate = IsolateSettings(warm_realms_max=warm_realms_max)
+    isolate = IsolateSettings()
+    if warm_realms_max is not None:
+        isolate = replace(isolate, warm_realms_max=warm_realms_max)
     if not is_production:
         return Settings(isolate=isolate)
     return Settings(

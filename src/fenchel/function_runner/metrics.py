@@ -10,6 +10,7 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from fenchel.errors import ErrorKind, FenchelError
+from fenchel.function_runner.realm_counts import RealmCounts
 from fenchel.isolate import PoolStatistics
 from fenchel.runtime import Histogram
 from fenchel.udf import JsError, UdfOutcome, UdfType
@@ -37,6 +38,8 @@ class FunctionRunnerMetrics:
             _SECONDS,
             registry,
         )
+        self.realms = RealmCounts()
+        registry.register(self.realms)
         self._rejected = Counter(
             "fenchel_udf_rejected_before_execution_total",
             "Executions refused by validation or overload",

@@ -276,6 +276,7 @@ class FunctionRunnerCore:
                 outcome = replace(outcome, log_lines=(*outcome.log_lines, *warnings))
         seconds = self._clock.monotonic() - start
         self._metrics.record_outcome(request.udf_type, outcome, seconds)
+        self._metrics.realms.record(request, outcome)
         return outcome
 
     def _warnings(

@@ -32,6 +32,7 @@ class FrameType(IntEnum):
     RESULTS = 4
     CANCEL = 5
     SHUTDOWN = 6
+    WARM_SCRIPT = 7
     READY = 65
     LOADED = 66
     SYSCALLS = 67
@@ -41,6 +42,8 @@ class FrameType(IntEnum):
     SYNC_RESULT = 130
     BUILD_SNAPSHOT = 200
     SNAPSHOT = 201
+    BUILD_WARM_SCRIPT = 202
+    WARM_SCRIPT_BUILT = 203
 
 
 class ProtocolError(Exception):

@@ -13,6 +13,7 @@ from msgspec import Meta
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.frames import Frame, FrameType, ProtocolError
 from fenchel.runtime.settings import IsolateSettings
+from fenchel.udf import RealmKind, WhyFresh
 
 PROTOCOL_VERSION = 1
 SYSCALLS_PER_FRAME_MAX = 64
@@ -45,6 +46,8 @@ class LoadHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     contexts_ahead: int
     contexts_per_isolate: int
     warm_realms_max: int
+    warm_realm_bytes_max: int
+    warm_after_executions: int
     is_app_bundle: bool
 
 
@@ -116,7 +119,8 @@ class OutcomeHeader(_FromWorker, frozen=True, kw_only=True):
     consumed: list[tuple[_Count, _Count, Literal[0, 1]]] = []
     user_ms: _Milliseconds = 0.0
     heap_bytes: _Count = 0
-    context_reused: bool = False
+    realm: RealmKind = RealmKind.FRESH
+    why_fresh: WhyFresh | None = None
     answered_ahead: _Count = 0
 
 
@@ -237,6 +241,18 @@ def decode_snapshot_result(frame: Frame) -> SnapshotResult:
     return result
 
 
+def decode_warm_script(frame: Frame) -> bytes:
+    """The builder's answer, JSON for workers to read. Raises: ProtocolError."""
+    if frame.type != FrameType.WARM_SCRIPT_BUILT:
+        raise ProtocolError("the answer is no script for warm realms")
+    return _fields(frame, 1)[0]
+
+
+def encode_no_warm_script(reason: str) -> bytes:
+    """What the builder would say of an app that cannot run in warm realms."""
+    return _encoder.encode({"isProven": False, "reason": reason})
+
+
 def load_header(bundle: CodeBundle, settings: IsolateSettings) -> LoadHeader:
     """What a worker or the snapshot builder is told about a bundle."""
     return LoadHeader(
@@ -249,6 +265,8 @@ def load_header(bundle: CodeBundle, settings: IsolateSettings) -> LoadHeader:
         contexts_ahead=settings.contexts_ahead if bundle.is_app else 0,
         contexts_per_isolate=settings.contexts_per_isolate_max,
         warm_realms_max=settings.warm_realms_max if bundle.is_app else 0,
+        warm_realm_bytes_max=settings.warm_realm_bytes_max,
+        warm_after_executions=settings.warm_after_executions,
         is_app_bundle=bundle.is_app,
     )
 

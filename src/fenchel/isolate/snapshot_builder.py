@@ -1,4 +1,5 @@
-"""V8 snapshots with the app's modules evaluated, made by a process that may hang or crash.
+"""V8 snapshots with the app's modules evaluated, made by a process that may hang or crash; and the
+scripts for warm realms.
 
 Building a snapshot runs module code without V8's limits on time and memory, hence the separate
 process with a deadline. No snapshot is no error: the bundle then runs from its script.
@@ -10,6 +11,8 @@ import asyncio
 import logging
 from asyncio.subprocess import DEVNULL, PIPE
 
+from msgspec.structs import replace
+
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.frames import (
     FRAME_BYTES_MAX,
@@ -19,17 +22,24 @@ from fenchel.isolate.frames import (
     decode_frame_body,
     encode_frame,
 )
-from fenchel.isolate.messages import decode_snapshot_result, encode_json_bytes, load_header
+from fenchel.isolate.messages import (
+    decode_snapshot_result,
+    decode_warm_script,
+    encode_json_bytes,
+    encode_no_warm_script,
+    load_header,
+)
 from fenchel.isolate.spawn import kill_group, node_command, worker_environment
 from fenchel.runtime.settings import IsolateSettings
 
 logger = logging.getLogger(__name__)
 
 _BUILD_SECONDS_MAX = 20.0
+_FAILURES = (TimeoutError, ProtocolError, OSError, asyncio.IncompleteReadError)
 
 
 class SnapshotBuilder:
-    """Builds one snapshot at a time: it takes a core for itself."""
+    """Builds one thing at a time: that takes a core for itself."""
 
     def __init__(self, settings: IsolateSettings, command: tuple[str, ...] | None = None) -> None:
         self._settings = settings
@@ -40,39 +50,52 @@ class SnapshotBuilder:
 
     async def build(self, bundle: CodeBundle) -> bytes | None:
         """Snapshot bytes, or None if this code cannot be snapshotted (the log says why)."""
-        async with self._slot:
-            try:
-                async with asyncio.timeout(_BUILD_SECONDS_MAX):
-                    return await self._build(bundle)
-            except (TimeoutError, ProtocolError, OSError, asyncio.IncompleteReadError) as error:
-                logger.warning("no snapshot bundle=%s error=%r", bundle.key[:12], error)
-                return None
-
-    async def _build(self, bundle: CodeBundle) -> bytes | None:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            env=worker_environment(),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
+        header = load_header(bundle, self._settings)
+        if self._settings.warm_after_executions > 0:
+            # The script for warm realms is made when the bundle is in use.
+            header = replace(header, warm_realms_max=0)
+        frame = encode_frame(FrameType.BUILD_SNAPSHOT, 1, encode_json_bytes(header), bundle.script)
         try:
-            header = encode_json_bytes(load_header(bundle, self._settings))
-            process.stdin.write(encode_frame(FrameType.BUILD_SNAPSHOT, 1, header, bundle.script))
-            await process.stdin.drain()
-            frame = await _read_frame(process.stdout)
-        finally:
-            kill_group(process.pid)
-            process.stdin.close()
-            await process.wait()
-        result = decode_snapshot_result(frame)
+            answer = await self._ask(frame)
+            result = decode_snapshot_result(answer)
+        except _FAILURES as error:
+            logger.warning("no snapshot bundle=%s error=%r", bundle.key[:12], error)
+            return None
         if not result.ok:
             logger.warning("no snapshot bundle=%s error=%r", bundle.key[:12], result.message)
             return None
-        return frame.fields[1]
+        return answer.fields[1]
+
+    async def build_warm_script(self, bundle: CodeBundle) -> bytes:
+        """What workers need to run the bundle in warm realms, or to know that they cannot; JSON."""
+        frame = encode_frame(FrameType.BUILD_WARM_SCRIPT, 1, bundle.script)
+        try:
+            return decode_warm_script(await self._ask(frame))
+        except _FAILURES as error:
+            logger.warning("no warm realms bundle=%s error=%r", bundle.key[:12], error)
+            return encode_no_warm_script(f"the script for warm realms cannot be built: {error!r}")
+
+    async def _ask(self, frame: bytes) -> Frame:
+        """The answer of a process of its own. Raises: one of _FAILURES."""
+        async with self._slot, asyncio.timeout(_BUILD_SECONDS_MAX):
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=worker_environment(),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                start_new_session=True,
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(frame)
+                await process.stdin.drain()
+                return await _read_frame(process.stdout)
+            finally:
+                kill_group(process.pid)
+                process.stdin.close()
+                await process.wait()
 
 
 async def _read_frame(stream: asyncio.StreamReader) -> Frame:

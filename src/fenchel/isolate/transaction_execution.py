@@ -253,7 +253,8 @@ def _finish(
         observed_identity=syscalls.observed_identity,
         user_seconds=header.user_ms / 1000,
         memory_bytes=header.heap_bytes,
-        context_reused=header.context_reused,
+        realm=header.realm,
+        why_fresh=header.why_fresh,
     )
 
 

@@ -45,8 +45,12 @@ _CRASH_SIGNALS = frozenset(
 # Code of the latest push, of the one before, and one to spare: each keeps an isolate.
 _BUNDLES_MAX = 3
 _LOAD_SECONDS_MAX = 10.0
-# Longer than making a warm realm takes: the turn of an execution that was cancelled.
+# The turn of an execution that was cancelled.
 _ABANDONED_TURN_SECONDS_MIN = 0.5
+# What the marker shows while a warm realm is made, which holds the others up for longer than their
+# turns may, but is not worth moving them.
+_NOBODYS_TURN = 0
+_PREPARATION_SECONDS = 0.1
 # Two ticks of the clock that processes are charged by: below it a worker is as good as idle.
 _LOOK_SECONDS_MIN = 0.02
 _UINT32_MAX = 2**32 - 1
@@ -73,6 +77,7 @@ class _LoadedBundle:
     loaded: asyncio.Future[None]
     sent_at: float
     user_count: int = 0
+    has_warm_script: bool = False
 
 
 class Worker:
@@ -211,6 +216,13 @@ class Worker:
         self._check_alive()
         await self._load(bundle)
 
+    def offer_warm_script(self, bundle_key: str, script: bytes) -> None:
+        """Let the bundle run in warm realms from now on, if it is loaded."""
+        entry = self._bundles.get(bundle_key)
+        if entry is not None and not entry.has_warm_script:
+            entry.has_warm_script = True
+            self.process.send(FrameType.WARM_SCRIPT, entry.number, script)
+
     async def _load(self, bundle: CodeBundle) -> _LoadedBundle:
         entry = self._bundles.get(bundle.key)
         if entry is None:
@@ -335,7 +347,9 @@ class Worker:
             turn_id=turn_id,
             cpu_seconds=read_cpu_seconds(self.process.pid),
             now=now,
-            seconds_max=self._settings.shared_turn_seconds_max,
+            seconds_max=_PREPARATION_SECONDS
+            if turn_id == _NOBODYS_TURN
+            else self._settings.shared_turn_seconds_max,
         )
         if self._turn_watch.is_stalled:
             for id, (execution, _) in self._executions.items():
@@ -367,8 +381,13 @@ class Worker:
         elif self._is_hung(now):
             self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
-        elif self._turn_seconds > _ABANDONED_TURN_SECONDS_MIN and not self._is_awaited:
+        elif self._turn_seconds > self._abandoned_seconds_max and not self._is_awaited:
             self.process.kill("it computes for nobody")
+
+    @property
+    def _abandoned_seconds_max(self) -> float:
+        is_preparing = self.process.read_marker() == _NOBODYS_TURN
+        return _LOAD_SECONDS_MAX if is_preparing else _ABANDONED_TURN_SECONDS_MIN
 
     @property
     def _is_awaited(self) -> bool:

@@ -33,8 +33,10 @@ from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.network import Egress
 from fenchel.isolate.outcomes import memory_error, timeout_error
 from fenchel.isolate.sandbox import local_sandbox
+from fenchel.isolate.snapshot_builder import SnapshotBuilder
 from fenchel.isolate.spawn import worker_command
 from fenchel.isolate.transaction_execution import TransactionCall, run_in_transaction
+from fenchel.isolate.warm_scripts import WarmScripts
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane
 from fenchel.isolate.worker_supply import WorkerSupply
@@ -110,6 +112,9 @@ class WorkerPool:
         self._egress = Egress(runtime.settings.egress)
         self._anticipations = Anticipations()
         self._long_functions = LongFunctions()
+        self._warm_scripts = WarmScripts(
+            self._settings, self._clock, SnapshotBuilder(self._settings).build_warm_script
+        )
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
         self._watchdogs: tuple[asyncio.Task[None], ...] = ()
         self._active_count = 0
@@ -152,6 +157,7 @@ class WorkerPool:
         for task in self._watchdogs:
             task.cancel()
         await asyncio.gather(*self._watchdogs, return_exceptions=True)
+        await self._warm_scripts.close()
         await self._supply.close()
         await self._egress.close()
 
@@ -246,6 +252,9 @@ class WorkerPool:
             client=call.request.client,
         )
         worker = await self._transactions.acquire(wish)
+        warm_script = self._warm_scripts.find(call.bundle)
+        if warm_script is not None:
+            worker.offer_warm_script(call.bundle.key, warm_script)
         if is_mutation:
             call.transaction.begin_subtransaction()
         try:

@@ -116,6 +116,11 @@ class IsolateSettings:
     # Realms per worker that run many queries and mutations, each as if it were fresh
     # (decision 0027); 0 makes a fresh context for each execution. Each takes an isolate.
     warm_realms_max: Annotated[int, Meta(ge=0, le=16)] = 0
+    # Memory of these together: the heaps of their isolates.
+    warm_realm_bytes_max: Annotated[int, Meta(ge=MEBIBYTE, le=4_096 * MEBIBYTE)] = 96 * MEBIBYTE
+    # Executions within a minute that make an app worth them: each takes processor time to make, and
+    # memory. 0: from the first execution on, for tests.
+    warm_after_executions: Annotated[int, Meta(ge=0, le=1_000_000)] = 128
     # How long a worker may be silent inside one JavaScript turn beyond the user's limit before it
     # is killed.
     hang_grace_seconds: Annotated[float, Meta(ge=0.05, le=60)] = 1.0

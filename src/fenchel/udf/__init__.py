@@ -10,6 +10,7 @@ from fenchel.udf.http_action import (
 )
 from fenchel.udf.log_line import LogLevel, LogLine
 from fenchel.udf.outcome import FunctionResult, JsError, JsFrame, QueryJournal, UdfOutcome
+from fenchel.udf.realm import FreshCause, RealmKind, WhyFresh
 from fenchel.udf.request import ActionCallbacks, ExecutionContext, UdfRequest, UdfType
 from fenchel.udf.storage import FileAccess, FileMetadata
 
@@ -18,6 +19,7 @@ __all__ = [
     "ExecutionContext",
     "FileAccess",
     "FileMetadata",
+    "FreshCause",
     "FunctionResult",
     "HeaderPairs",
     "HttpClient",
@@ -30,7 +32,9 @@ __all__ = [
     "LogLine",
     "OpenedFile",
     "QueryJournal",
+    "RealmKind",
     "UdfOutcome",
     "UdfRequest",
     "UdfType",
+    "WhyFresh",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from fenchel.udf.log_line import LogLine
+from fenchel.udf.realm import RealmKind, WhyFresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,8 @@ class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """`result` and everything observed on the way; caching follows from the observed_* facts.
 
     `http_status` is what an HTTP action sent, None if it came to no response. `egress_bytes` are
-    bodies that an action sent: its HTTP response, its requests by `fetch`.
+    bodies that an action sent: its HTTP response, its requests by `fetch`. `why_fresh` is None
+    where a fresh realm is all that is wanted.
     """
 
     result: FunctionResult | JsError
@@ -63,6 +65,7 @@ class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     observed_identity: bool = False
     user_seconds: float = 0.0
     memory_bytes: int = 0
-    context_reused: bool = False
+    realm: RealmKind = RealmKind.FRESH
+    why_fresh: WhyFresh | None = None
     http_status: int | None = None
     egress_bytes: int = 0

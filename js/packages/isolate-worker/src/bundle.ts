@@ -3,13 +3,13 @@ import { ContextPool } from "./context_pool.ts";
 import { Generation } from "./generation.ts";
 import type { RealmSource } from "./generation.ts";
 
-import type { BundleHeader, ExecuteHeader } from "./protocol.ts";
+import type { BundleHeader, ExecuteHeader, WhyFresh } from "./protocol.ts";
 import type { RealmContext } from "./realm_context.ts";
 import { createRuntimeSnapshot, decodeAppSnapshot } from "./snapshot.ts";
 import type { RealmSnapshot } from "./snapshot.ts";
 import { StackMapper } from "./stack_mapper.ts";
-import type { WarmScript } from "./warm/instrument.ts";
-import type { WarmBudget } from "./warm/warm_realms.ts";
+import type { WarmBudget } from "./warm/warm_budget.ts";
+import type { WarmScriptAnswer } from "./warm/warm_script.ts";
 import { WarmRealms } from "./warm/warm_realms.ts";
 
 /** Contexts kept for modules that opted in to reuse (specification 7.6), per module. */
@@ -51,14 +51,21 @@ export class Bundle {
     this.header = header;
     this.script = script;
     const built = snapshot.length > 0 ? decodeAppSnapshot(snapshot) : null;
-    const { warmJson = "" } = built ?? {};
-    const warm = warmJson === "" ? null : (JSON.parse(warmJson) as WarmScript);
-    this.stackMapper = new StackMapper(sourceMap, warm?.shifts);
+    this.stackMapper = new StackMapper(sourceMap);
     const warmSource = (): RealmSource => ({ ...this.#runtimeSource(), script: null });
-    this.warmRealms = new WarmRealms(header, warm, warmSource, budget);
+    this.warmRealms = new WarmRealms(header, warmSource, budget);
+    const { warmJson = "" } = built ?? {};
+    if (warmJson !== "") this.receiveWarmScript(warmJson);
     const appSource = (realm: RealmSnapshot): RealmSource => ({ header, realm, script: null });
     this.#contexts = new ContextPool(built ? appSource(built.realm) : this.#runtimeSource());
     this.#httpContexts = built?.httpRealm ? new ContextPool(appSource(built.httpRealm)) : null;
+  }
+
+  /** What the builder said when the backend asked it for a script for warm realms. */
+  receiveWarmScript(json: string): void {
+    const answer = JSON.parse(json) as WarmScriptAnswer;
+    if (answer.isProven) this.stackMapper.setShifts(answer.script.shifts);
+    this.warmRealms.receive(answer);
   }
 
   #runtimeSource(): RealmSource {
@@ -70,6 +77,19 @@ export class Bundle {
     if (kind !== "httpAction" || this.#httpContexts === null) return this.#contexts.take();
     this.#areHttpContextsUsed = true;
     return this.#httpContexts.take();
+  }
+
+  /**
+   * A realm for a query or mutation, or why it gets none. Modules that opted in to reuse, which is
+   * faster, get none.
+   */
+  takeWarm(execution: ExecuteHeader): RealmContext | WhyFresh | undefined {
+    return this.#reusable.has(execution.module) ? undefined : this.warmRealms.take(execution);
+  }
+
+  /** The module opts in to reuse: from now on it gets contexts that it may keep. */
+  rememberReuse(module: string): void {
+    if (!this.#reusable.has(module)) this.#reusable.set(module, []);
   }
 
   /** A context that an earlier execution of the module left, if the module opted in. */

@@ -34,7 +34,7 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
       consumed: [],
       userMs: performance.now() - start,
       heapBytes: 0,
-      contextReused: false,
+      realm: "fresh",
       answeredAhead: 0,
       ...rest,
     },

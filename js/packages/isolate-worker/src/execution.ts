@@ -14,10 +14,12 @@ import type {
   ExecuteHeader,
   OutcomeHeader,
   OutcomeKind,
+  RealmKind,
   ResultsMeta,
+  WhyFresh,
 } from "./protocol.ts";
-import { IsolateLost, TurnTimeout } from "./realm_context.ts";
-import type { CallArgument, HostCallHandler, RealmContext } from "./realm_context.ts";
+import { IsolateLost, RealmContext, TurnTimeout } from "./realm_context.ts";
+import type { CallArgument, HostCallHandler } from "./realm_context.ts";
 import type { SyncChannel } from "./sync_channel.ts";
 import type { TurnMarker } from "./turn_marker.ts";
 import { DamagedRealm, readTurnOutput } from "./turn_output.ts";
@@ -68,8 +70,8 @@ export class Execution {
   readonly header: ExecuteHeader;
   readonly #id: number;
   #context: RealmContext;
-  readonly #isReused: boolean;
-  #isWarm: boolean;
+  #realm: RealmKind;
+  #whyFresh: WhyFresh | undefined;
   readonly #wiring: Wiring;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #startMs = performance.now();
@@ -86,9 +88,10 @@ export class Execution {
     this.#wiring = wiring;
     const isAction = this.#isAction;
     const reused = isAction ? undefined : bundle.takeReusable(header.module);
-    this.#isReused = reused !== undefined;
-    const warm = isAction || this.#isReused ? undefined : bundle.warmRealms.take(header);
-    this.#isWarm = warm !== undefined;
+    const taken = isAction || reused !== undefined ? undefined : bundle.takeWarm(header);
+    const warm = taken instanceof RealmContext ? taken : undefined;
+    this.#whyFresh = taken instanceof RealmContext ? undefined : taken;
+    this.#realm = reused !== undefined ? "reused" : warm !== undefined ? "warm" : "fresh";
     this.#context = reused ?? warm ?? bundle.take(header.kind);
     this.#context.onHostCall = this.#onHostCall;
   }
@@ -151,9 +154,14 @@ export class Execution {
   /** Something happened in the realm after the outcome of its last execution. */
   #leaveWarmRealm(): void {
     this.bundle.warmRealms.discard(this.#context);
-    this.#isWarm = false;
+    this.#realm = "fresh";
+    this.#whyFresh = { cause: "again", detail: "" };
     this.#context = this.bundle.take(this.header.kind);
     this.#context.onHostCall = this.#onHostCall;
+  }
+
+  get #isWarm(): boolean {
+    return this.#realm === "warm";
   }
 
   get #isAction(): boolean {
@@ -186,6 +194,7 @@ export class Execution {
     if (output.syscalls !== undefined) this.#sendSyscalls(output.syscalls, rest);
     if (output.outcome !== undefined) {
       const { kind, mayReuse } = output.outcome;
+      if (mayReuse) this.bundle.rememberReuse(this.header.module);
       const mayKeep = this.#isWarm ? kind !== "neverResolves" : mayReuse && kind === "success";
       this.#finish(kind, output.outcome, rest, mayKeep);
     }
@@ -193,7 +202,7 @@ export class Execution {
 
   /** Ends an execution that its warm realm cannot run as a fresh one would. */
   #runAgain(fault: string): void {
-    this.bundle.warmRealms.rememberFault(this.header);
+    this.bundle.warmRealms.rememberFault(this.header, fault);
     this.#finish("again", { ...EMPTY_OUTCOME, error: { message: fault, frames: [] } }, "");
   }
 
@@ -305,7 +314,8 @@ export class Execution {
       consumed: outcome.consumed,
       userMs: Math.round(this.#userMs * 1000) / 1000,
       heapBytes: this.#heapBytes(),
-      contextReused: this.#isReused || this.#isWarm,
+      realm: this.#realm,
+      ...(this.#whyFresh === undefined ? {} : { whyFresh: this.#whyFresh }),
       answeredAhead: this.#answeredAhead,
     };
     this.#wiring.send(MessageType.Outcome, [JSON.stringify(header), result]);

@@ -15,6 +15,7 @@ export const MessageType = {
   Results: 4,
   Cancel: 5,
   Shutdown: 6,
+  WarmScript: 7,
   Ready: 65,
   Loaded: 66,
   Syscalls: 67,
@@ -24,6 +25,8 @@ export const MessageType = {
   SyncResult: 130,
   BuildSnapshot: 200,
   SnapshotBuilt: 201,
+  BuildWarmScript: 202,
+  WarmScriptBuilt: 203,
 } as const;
 
 /** At most this many syscalls in one SYSCALLS frame. */
@@ -40,6 +43,10 @@ export interface BundleHeader {
   contextsPerIsolate: number;
   /** Realms of the worker that run many executions; 0 is none. */
   warmRealmsMax: number;
+  /** Memory of these realms together. */
+  warmRealmBytesMax: number;
+  /** Executions within a minute before the bundle gets a realm; 0 makes it with the first one. */
+  warmAfterExecutions: number;
   isAppBundle: boolean;
 }
 
@@ -72,6 +79,19 @@ export type OutcomeKind =
   /** It came upon what its warm realm cannot do as a fresh one would. */
   | "again";
 
+/** Where it ran: in a context of its own, in a warm realm, or in one that its module reuses. */
+export type RealmKind = "fresh" | "warm" | "reused";
+
+/** Why an execution was fresh though its worker may have warm realms (decision 0027). */
+export interface WhyFresh {
+  /**
+   * The app cannot run in warm realms; this function cannot; it runs again because a realm gave it
+   * up, or its worker was lost; no realm is ready.
+   */
+  cause: "app" | "function" | "again" | "unready";
+  detail: string;
+}
+
 export interface OutcomeHeader {
   kind: OutcomeKind;
   error?: JsError;
@@ -82,7 +102,8 @@ export interface OutcomeHeader {
   consumed: [queryId: number, documents: number, sawEnd: 0 | 1][];
   userMs: number;
   heapBytes: number;
-  contextReused: boolean;
+  realm: RealmKind;
+  whyFresh?: WhyFresh;
   /** How many of the calls that the backend anticipated were made. */
   answeredAhead: number;
 }

@@ -1,13 +1,14 @@
 /**
- * Process that builds one app snapshot: a frame in on stdin, a frame out on stdout. It may crash or
- * be killed.
+ * Process that builds one app snapshot or one script for warm realms: a frame in on stdin, a frame
+ * out on stdout. It may crash or be killed.
  */
 import fs from "node:fs";
 import { checkFrameLength, decodeFrameBody, encodeFrame } from "./frames.ts";
+import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
 import type { BundleHeader } from "./protocol.ts";
 import { createAppSnapshot } from "./snapshot.ts";
-import { instrument } from "./warm/instrument.ts";
+import { buildWarmScript } from "./warm/warm_script.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -28,33 +29,33 @@ function writeAll(bytes: Buffer): void {
   while (offset < bytes.length) offset += fs.writeSync(STDOUT, bytes, offset);
 }
 
-function build(): Buffer {
+function readFrame(): Frame {
   const length = readExactly(4).readUInt32LE(0);
   checkFrameLength(length);
-  const frame = decodeFrameBody(readExactly(length));
-  const [header, script] = frame.fields;
-  if (frame.type !== MessageType.BuildSnapshot || header === undefined || script === undefined) {
-    throw new Error("Not a snapshot request");
-  }
-  const bundle = JSON.parse(header.toString("utf8")) as BundleHeader;
-  const text = script.toString("utf8");
-  return createAppSnapshot(bundle, text, bundle.warmRealmsMax === 0 ? "" : warmJson(text));
+  return decodeFrameBody(readExactly(length));
 }
 
-/** The script for warm realms, or "" when this app cannot run in them. */
-function warmJson(script: string): string {
-  try {
-    return JSON.stringify(instrument(script));
-  } catch (error) {
-    // Unproven, or a parser that gave up: no error of the app, which then always runs fresh.
-    console.error(`no warm realms reason=${String(error)}`);
-    return "";
-  }
+function field(frame: Frame, index: number): string {
+  const bytes = frame.fields[index];
+  if (bytes === undefined) throw new Error("Not a request for a snapshot or a script");
+  return bytes.toString("utf8");
+}
+
+function buildSnapshot(frame: Frame): Buffer {
+  const bundle = JSON.parse(field(frame, 0)) as BundleHeader;
+  const script = field(frame, 1);
+  const warmJson = bundle.warmRealmsMax === 0 ? "" : JSON.stringify(buildWarmScript(script));
+  return createAppSnapshot(bundle, script, warmJson);
 }
 
 function respond(): Buffer {
+  const frame = readFrame();
+  if (frame.type === MessageType.BuildWarmScript) {
+    const answer = JSON.stringify(buildWarmScript(field(frame, 0)));
+    return encodeFrame(MessageType.WarmScriptBuilt, 0, [answer]);
+  }
   try {
-    return encodeFrame(MessageType.SnapshotBuilt, 0, ['{"ok":true}', build()]);
+    return encodeFrame(MessageType.SnapshotBuilt, 0, ['{"ok":true}', buildSnapshot(frame)]);
   } catch (error) {
     // Whatever went wrong, the app runs without a snapshot; the reason goes to the backend's log.
     return encodeFrame(MessageType.SnapshotBuilt, 0, [

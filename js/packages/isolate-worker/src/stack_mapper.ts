@@ -21,13 +21,18 @@ export class StackMapper {
   /** Decoded at the first use: most bundles never throw. */
   #traceMap: TraceMap | null | undefined;
 
-  readonly #shifts: Shifts;
+  #shifts: Shifts = [];
   #shiftIndex: ShiftIndex | null = null;
 
-  /** `sourceMap`: JSON text, or "" when there is none; `shifts`: of the script for warm realms. */
-  constructor(sourceMap: string, shifts: Shifts = []) {
+  /** `sourceMap`: JSON text, or "" when there is none. */
+  constructor(sourceMap: string) {
     this.#sourceMap = sourceMap;
+  }
+
+  /** Those of the script for warm realms, which comes later than the bundle. */
+  setShifts(shifts: Shifts): void {
     this.#shifts = shifts;
+    this.#shiftIndex = null;
   }
 
   position(line: number, column: number): SourcePosition | null {

@@ -13,7 +13,10 @@ import { MessageType } from "./protocol.ts";
 import type { AheadMeta, BundleHeader, CallAhead, ExecuteHeader, ResultsMeta } from "./protocol.ts";
 import type { SyncChannel } from "./sync_channel.ts";
 import type { TurnMarker } from "./turn_marker.ts";
-import { WarmBudget } from "./warm/warm_realms.ts";
+import { WarmBudget } from "./warm/warm_budget.ts";
+
+/** Marks work that is no execution's: making a warm realm, which takes longer than a context. */
+const NOBODYS_TURN = 0;
 
 export type SendFrame = (type: number, id: number, fields: readonly (string | Buffer)[]) => void;
 
@@ -22,13 +25,14 @@ export class Worker {
   readonly #syncChannel: SyncChannel;
   readonly #marker: TurnMarker;
   readonly #bundles = new Map<number, Bundle>();
-  readonly #warmBudget = new WarmBudget();
+  readonly #warmBudget: WarmBudget;
   readonly #executions = new Map<number, Execution>();
 
   constructor(send: SendFrame, syncChannel: SyncChannel, marker: TurnMarker) {
     this.#send = send;
     this.#syncChannel = syncChannel;
     this.#marker = marker;
+    this.#warmBudget = new WarmBudget(() => marker.show(NOBODYS_TURN));
   }
 
   /** Handles one message. Raises FrameError when the backend broke the protocol. */
@@ -40,6 +44,9 @@ export class Worker {
       case MessageType.Unload:
         this.#bundles.get(frame.id)?.unload();
         this.#bundles.delete(frame.id);
+        break;
+      case MessageType.WarmScript:
+        this.#bundles.get(frame.id)?.receiveWarmScript(text(frame, 0));
         break;
       case MessageType.Execute:
         this.#execute(frame);

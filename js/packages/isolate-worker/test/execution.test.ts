@@ -289,7 +289,7 @@ describe("context reuse", async () => {
           { author: "a", body: "b", channel: "c" },
           answerer,
         )
-      ).header.contextReused;
+      ).header.realm === "reused";
     assert.deepEqual(
       [await reused("list", answer), await reused("send", answer), await reused("list", answer)],
       [false, true, true],
@@ -302,8 +302,8 @@ describe("context reuse", async () => {
     await run("query", "reused:list", { channel: "c" }, answer);
     const { header } = await run("query", "reused:list", { channel: "c" }, () => `1\n${row("k1")}`);
     assert.deepEqual(
-      [header.contextReused, header.consumed, header.logLines],
-      [true, [[0, 1, 1]], []],
+      [header.realm, header.consumed, header.logLines],
+      ["reused", [[0, 1, 1]], []],
     );
   });
 });

@@ -37,6 +37,8 @@ export const DEFAULT_BUNDLE_HEADER: Omit<BundleHeader, "modules"> = {
   contextsAhead: 2,
   contextsPerIsolate: 20,
   warmRealmsMax: 0,
+  warmRealmBytesMax: 64 * 1024 * 1024,
+  warmAfterExecutions: 16,
   isAppBundle: true,
 };
 

@@ -7,128 +7,122 @@
 import { Command } from "../../../udf-runtime/src/host_interface.ts";
 import { Generation } from "../generation.ts";
 import type { RealmSource } from "../generation.ts";
-import type { BundleHeader, ExecuteHeader } from "../protocol.ts";
+import type { BundleHeader, ExecuteHeader, WhyFresh } from "../protocol.ts";
 import type { RealmContext } from "../realm_context.ts";
 import { GUARD_FILE, guardSource, WARM_FILE } from "../snapshot.ts";
 import type { WarmScript } from "./instrument.ts";
+import type { RealmOwner, WarmBudget } from "./warm_budget.ts";
+import type { WarmScriptAnswer } from "./warm_script.ts";
 
-/** Executions that a bundle has had before a realm is prepared, which takes longer than they do. */
-const EXECUTIONS_BEFORE = 16;
+/** The time over which executions are counted, to tell whether a bundle is worth a realm. */
+const COUNT_MS = 60_000;
 /** Misses that are worth letting all executions of the worker wait for a realm. */
 const MISSES_UNDER_LOAD = 64;
-const IMPORT_TIMEOUT_MS = 10_000;
+/** Less than what makes the backend take a silent worker for hung. */
+const IMPORT_TIMEOUT_MS = 1_500;
 /** How often a realm is used before it is thrown away. */
 const USES_MAX = 20_000;
 const USES_PER_HEAP_CHECK = 64;
 const HEAP_SHARE_MAX = 0.5;
 
-/** A bundle that ran nothing for so long may lose its realms to another. */
-const IDLE_MS = 10_000;
-
-/** The realms of a worker, whichever bundle they belong to. */
-export class WarmBudget {
-  readonly #owners = new Map<RealmContext, WarmRealms>();
-
-  add(context: RealmContext, owner: WarmRealms): void {
-    this.#owners.set(context, owner);
-  }
-
-  remove(context: RealmContext): void {
-    this.#owners.delete(context);
-  }
-
-  /** Whether one more may be made; takes one from a bundle that is out of use if it must. */
-  makeRoom(countMax: number): boolean {
-    if (this.#owners.size < countMax) return true;
-    const [oldest] = [...this.#owners.values()].toSorted((a, b) => a.usedMs - b.usedMs);
-    if (oldest === undefined || performance.now() - oldest.usedMs < IDLE_MS) return false;
-    return oldest.dropIdle();
-  }
-}
+const AGAIN: WhyFresh = { cause: "again", detail: "" };
+const UNREADY: WhyFresh = { cause: "unready", detail: "" };
 
 const functionName = ({ module, function: name }: ExecuteHeader): string => `${module}:${name}`;
 
-export class WarmRealms {
+export class WarmRealms implements RealmOwner {
   readonly #header: BundleHeader;
   readonly #source: () => RealmSource;
-  /** Null once the app has turned out to be unproven. */
-  #script: WarmScript | null;
+  /** Null before it came, and once the app has turned out to be unproven. */
+  #script: WarmScript | null = null;
+  #whyNone = UNREADY;
   #idle: RealmContext[] = [];
   /** Idle and taken ones, with the number of their executions. */
   readonly #uses = new Map<RealmContext, number>();
   /** Functions that do what only fresh realms may. */
-  readonly #freshOnly = new Set<string>();
+  readonly #freshOnly = new Map<string, WhyFresh>();
   readonly #budget: WarmBudget;
   #executions = 0;
+  #countedFromMs = performance.now();
   /** Executions that found no idle realm since the last one was made. */
   #misses = 0;
-  /** When an execution last asked for a realm. */
-  usedMs = performance.now();
+  /** How large one becomes, as far as is known. */
+  #realmBytes = 0;
 
-  constructor(
-    header: BundleHeader,
-    script: WarmScript | null,
-    source: () => RealmSource,
-    budget: WarmBudget,
-  ) {
+  constructor(header: BundleHeader, source: () => RealmSource, budget: WarmBudget) {
     this.#header = header;
-    this.#budget = budget;
-    this.#script = header.warmRealmsMax > 0 ? script : null;
     this.#source = source;
+    this.#budget = budget;
   }
 
-  /** A realm for a query or mutation, if one is idle and may run it. */
-  take(execution: ExecuteHeader): RealmContext | undefined {
-    this.#executions += 1;
-    this.usedMs = performance.now();
-    if (execution.isFresh || this.#freshOnly.has(functionName(execution))) return undefined;
-    let context = this.#idle.pop();
-    while (context !== undefined && !context.generation.isUsable) {
-      this.discard(context);
-      context = this.#idle.pop();
+  receive(answer: WarmScriptAnswer): void {
+    if (this.#header.warmRealmsMax === 0) return;
+    if (answer.isProven) this.#script = answer.script;
+    else this.#giveUp(answer.reason);
+  }
+
+  /** A realm for a query or mutation, or why it gets none; undefined if none are wanted. */
+  take(execution: ExecuteHeader): RealmContext | WhyFresh | undefined {
+    if (this.#header.warmRealmsMax === 0) return undefined;
+    this.#countExecution();
+    if (this.#script === null) return this.#whyNone;
+    if (execution.isFresh) return AGAIN;
+    const fault = this.#freshOnly.get(functionName(execution));
+    if (fault !== undefined) return fault;
+    const realm = this.#takeIdle() ?? this.#makeAtOnce();
+    if (realm !== undefined) return realm;
+    this.#misses += 1;
+    return this.#whyNone;
+  }
+
+  #takeIdle(): RealmContext | undefined {
+    let realm = this.#idle.pop();
+    while (realm !== undefined && !realm.generation.isUsable) {
+      this.discard(realm);
+      realm = this.#idle.pop();
     }
-    if (context === undefined) this.#misses += 1;
-    return context;
+    return realm;
+  }
+
+  #countExecution(): void {
+    const now = performance.now();
+    if (now - this.#countedFromMs > COUNT_MS) {
+      this.#countedFromMs = now;
+      this.#executions = 0;
+    }
+    this.#executions += 1;
   }
 
   /** Takes the realm back after an execution; false when it should rather be released. */
-  keep(context: RealmContext): boolean {
-    const uses = (this.#uses.get(context) ?? 0) + 1;
-    const isWorn = uses >= USES_MAX || (uses % USES_PER_HEAP_CHECK === 0 && this.#isHeavy(context));
+  keep(realm: RealmContext): boolean {
+    const uses = (this.#uses.get(realm) ?? 0) + 1;
+    const isWorn = uses >= USES_MAX || (uses % USES_PER_HEAP_CHECK === 0 && this.#isHeavy(realm));
     if (this.#script === null || isWorn) return false;
-    this.#uses.set(context, uses);
-    this.#idle.push(context);
+    this.#uses.set(realm, uses);
+    this.#budget.touch(realm);
+    this.#idle.push(realm);
     return true;
   }
 
-  discard(context: RealmContext): void {
-    this.#uses.delete(context);
-    this.#budget.remove(context);
-    context.generation.release(context);
+  discard(realm: RealmContext): void {
+    this.#uses.delete(realm);
+    this.#budget.remove(realm);
+    realm.generation.release(realm);
   }
 
   /** From now on the function runs in fresh contexts only. */
-  rememberFault(execution: ExecuteHeader): void {
-    this.#freshOnly.add(functionName(execution));
+  rememberFault(execution: ExecuteHeader, fault: string): void {
+    this.#freshOnly.set(functionName(execution), { cause: "function", detail: fault });
   }
 
   /** Prepares one realm if executions miss one and there may be more. Returns whether it did. */
   prepareOne(): boolean {
-    if (this.#script === null || this.#executions < EXECUTIONS_BEFORE) return false;
-    if (this.#misses === 0 || !this.#budget.makeRoom(this.#header.warmRealmsMax)) return false;
-    this.#misses = 0;
-    const context = new Generation(this.#source(), 1).take();
-    const reason = importInto(context, this.#script, this.#header);
-    if (reason === "") {
-      this.#uses.set(context, 0);
-      this.#budget.add(context, this);
-      this.#idle.push(context);
-      return true;
-    }
-    context.generation.release(context);
-    console.error(`no warm realms bundle=${this.#header.key.slice(0, 12)} reason=${reason}`);
-    this.unload();
-    return false;
+    if (this.#script === null || this.#misses === 0) return false;
+    if (this.#executions < this.#header.warmAfterExecutions || !this.#mayMake()) return false;
+    this.#budget.onPrepare();
+    const realm = this.#make(this.#script);
+    if (realm !== undefined) this.#idle.push(realm);
+    return realm !== undefined;
   }
 
   /** The same under load, which never lets up: once many executions have missed one. */
@@ -136,22 +130,71 @@ export class WarmRealms {
     return this.#misses >= MISSES_UNDER_LOAD && this.prepareOne();
   }
 
-  /** Gives one realm up for another bundle; false when all are at work. */
-  dropIdle(): boolean {
-    const context = this.#idle.pop();
-    if (context !== undefined) this.discard(context);
-    return context !== undefined;
+  #makeAtOnce(): RealmContext | undefined {
+    if (this.#script === null || this.#header.warmAfterExecutions > 0) return undefined;
+    return this.#mayMake() ? this.#make(this.#script) : undefined;
+  }
+
+  #mayMake(): boolean {
+    return this.#budget.makeRoom(this, this.#realmBytes, this.#header);
+  }
+
+  #make(script: WarmScript): RealmContext | undefined {
+    this.#misses = 0;
+    const realm = new Generation(this.#source(), 1).take();
+    const reason = importInto(realm, script, this.#header);
+    const bytes = bytesOf(realm);
+    this.#realmBytes = Math.max(this.#realmBytes, bytes);
+    if (reason === "" && this.#mayMake()) {
+      this.#uses.set(realm, 0);
+      this.#budget.add(realm, this, bytes);
+      return realm;
+    }
+    realm.generation.release(realm);
+    if (reason !== "") this.#giveUp(reason);
+    else if (bytes > this.#header.warmRealmBytesMax) {
+      this.#giveUp(`a realm takes ${bytes >> 20} MiB, which is too much`);
+    }
+    return undefined;
+  }
+
+  #giveUp(reason: string): void {
+    this.#whyNone = { cause: "app", detail: reason };
+    this.unload();
+  }
+
+  dropIdle(realm: RealmContext): boolean {
+    const index = this.#idle.indexOf(realm);
+    if (index < 0) return false;
+    this.#idle.splice(index, 1);
+    this.discard(realm);
+    return true;
   }
 
   unload(): void {
     this.#script = null;
-    for (const context of this.#idle.splice(0)) this.discard(context);
+    for (const realm of this.#idle.splice(0)) this.discard(realm);
   }
 
-  #isHeavy(context: RealmContext): boolean {
-    const { used_heap_size: used } = context.generation.isolate.getHeapStatisticsSync();
-    return used > HEAP_SHARE_MAX * this.#header.heapMiB * 1024 * 1024;
+  #isHeavy(realm: RealmContext): boolean {
+    const { used_heap_size: used } = realm.generation.isolate.getHeapStatisticsSync();
+    if (used > HEAP_SHARE_MAX * this.#header.heapMiB * 1024 * 1024) return true;
+    const bytes = bytesOf(realm);
+    if (this.#budget.mayGrow(realm, bytes, this.#header)) return false;
+    // The next one will become as large: it is only made if there is room for that.
+    this.#realmBytes = Math.max(this.#realmBytes, bytes);
+    return true;
   }
+}
+
+/** What the realm's isolate takes of the worker's memory. */
+function bytesOf(realm: RealmContext): number {
+  const { isolate } = realm.generation;
+  if (isolate.isDisposed) return 0;
+  // Measured: the same as what the process grows by (bench/realm_memory.ts).
+  const { total_physical_size: heap, externally_allocated_size: external } =
+    isolate.getHeapStatisticsSync();
+  return heap + external;
 }
 
 /** Evaluates the app under the guard. Returns why it is unproven, or "". */

@@ -62,7 +62,7 @@ export class Runner {
     const { kind, error, logLines, observedTime, observedRandomness, envRead, consumed } = header;
     const lines = logLines.map(({ level, messages }) => [level, ...messages]);
     const observed = { observedTime, observedRandomness, envRead, consumed };
-    return { seen: { kind, error, lines, observed, result }, wasWarm: header.contextReused };
+    return { seen: { kind, error, lines, observed, result }, wasWarm: header.realm === "warm" };
   }
 
   async fresh(index: number): Promise<Seen> {
