@@ -20,6 +20,7 @@ import uvloop
 
 from benchmarks import (
     cached_list,
+    cached_live,
     endless_loops,
     generator_ceiling,
     list_query,
@@ -44,6 +45,7 @@ QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
     "generator_ceiling": generator_ceiling.measure,
     "list_query": list_query.measure,
     "cached_list": cached_list.measure,
+    "cached_live": cached_live.measure,
     "live_fanout": live_fanout.measure,
     "endless_loops": endless_loops.measure,
     "send_mutation": send_mutation.measure,

@@ -1,7 +1,7 @@
 """How fast is the same query with the same arguments again, while nothing it read has changed?
 
 Fenchel answers from the query cache after checking that no commit touched the read set. The peers
-have no such cache and read again.
+have no such cache and read again; the bare server, on which Fenchel stands, knows only the answer.
 """
 
 # Estimate for one request at one connection:
@@ -13,7 +13,10 @@ have no such cache and read again.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from benchmarks.load import Check, Request
+from benchmarks.peers.bare_server import open_bare_server
 from benchmarks.rounds import Bench, Measurement, measure_load
 
 REQUEST = Request(
@@ -26,4 +29,6 @@ REQUEST = Request(
 
 async def measure(bench: Bench) -> list[Measurement]:
     """Throughput and latency at each number of connections of the plan."""
-    return await measure_load(bench, "cached_list", REQUEST)
+    async with open_bare_server() as bare:
+        with_bare = replace(bench, peers=[*bench.peers, bare])
+        return await measure_load(with_bare, "cached_list", REQUEST)

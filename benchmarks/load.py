@@ -55,19 +55,34 @@ class HttpLoad(msgspec.Struct, frozen=True, kw_only=True):
     """A load for one HTTP server, as the generator's process reads it."""
 
     port: int
+    process_id: int  # of the server, to look at what it uses
     module: str
     members: list[str]
     load: Load
 
 
 class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run of a load gave. Latencies are from the request's first byte to its last."""
+    """What one run of a load gave. Latencies are from the request's first byte to its last.
+
+    `server_cpu_us`: of the server's main process, per request; None if there is no server.
+    """
 
     requests_per_second: float
     p50_ms: float
     p99_ms: float
     count: int
     generator_cpu: float  # share of one core; near 1 means that the generator is the bottleneck
+    server_cpu_us: float | None = None
+
+
+class SocketLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for WebSockets of the sync protocol: each request is a query that is added."""
+
+    port: int
+    process_id: int
+    module: str
+    socket_path: str
+    load: Load
 
 
 class FanoutLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +96,7 @@ class FanoutLoad(msgspec.Struct, frozen=True, kw_only=True):
     hello: list[str]  # messages that a subscriber sends first
     subscribers: int
     is_distinct: bool  # each subscriber's query has its own arguments
+    warm_up_sends: int  # before the first measured one: caches and JIT compilers settle
     sends: int
     first_sequence: int
 
@@ -91,7 +107,7 @@ class FanoutReport(msgspec.Struct, frozen=True, kw_only=True):
     `connect_ms`: from the first connection until all have their first result. `server_cpu_us`: of
     the server's main process, per subscriber and send. `memory_kib`: by which that process has
     grown, per subscriber; what earlier loads have left behind is used again, so only the first load
-    of a server tells.
+    of a server tells. `sent_bytes`: of messages, per subscriber and send.
     """
 
     connect_ms: float
@@ -102,6 +118,7 @@ class FanoutReport(msgspec.Struct, frozen=True, kw_only=True):
     response_p50_ms: float
     server_cpu_us: float
     memory_kib: float
+    sent_bytes: float
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +136,12 @@ async def run_http_load(load: HttpLoad) -> LoadReport:
     """Runs the load in its own process. Raises RuntimeError on any wrong or missing answer."""
     deadline = load.load.warm_up_seconds + load.load.seconds + 30
     return await _run_process("benchmarks.load_process", load, LoadReport, deadline)
+
+
+async def run_socket_load(load: SocketLoad) -> LoadReport:
+    """As `run_http_load`, over WebSockets."""
+    deadline = load.load.warm_up_seconds + load.load.seconds + 30
+    return await _run_process("benchmarks.socket_load_process", load, LoadReport, deadline)
 
 
 async def run_fanout_load(load: FanoutLoad) -> FanoutReport:

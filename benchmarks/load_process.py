@@ -11,6 +11,7 @@ import itertools
 import sys
 import time
 from array import array
+from collections.abc import Callable
 
 import msgspec
 import uvloop
@@ -21,9 +22,11 @@ from benchmarks.load import (
     LIST_LENGTH,
     Check,
     HttpLoad,
+    Load,
     LoadReport,
     percentile,
 )
+from benchmarks.process_usage import process_cpu_seconds
 
 REQUEST_COUNT_MAX = 5_000_000
 # Every answer is checked by its shape, one in so many field by field: decoding all of them
@@ -79,40 +82,69 @@ def check_send(body: bytes) -> None:
 class Generator:
     """All connections of one load and what they have measured so far."""
 
-    def __init__(self, spec: HttpLoad) -> None:
-        self.spec = spec
+    def __init__(self, load: Load, process_id: int) -> None:
         self.finished = asyncio.get_running_loop().create_future()
-        self.latencies_ns = array("q")
-        self.sequences = itertools.count(spec.load.first_sequence)
-        self.running = spec.load.connections
+        self.sequences = itertools.count(load.first_sequence)
+        self._load = load
+        self._process_id = process_id
+        self._latencies_ns = array("q")
+        self._answer_count = 0
+        self._running = load.connections
         now = time.perf_counter_ns()
-        self.measure_from_ns = now + int(spec.load.warm_up_seconds * 1e9)
-        self.measure_to_ns = self.measure_from_ns + int(spec.load.seconds * 1e9)
+        self._measure_from_ns = now + int(load.warm_up_seconds * 1e9)
+        self._measure_to_ns = self._measure_from_ns + int(load.seconds * 1e9)
 
     def fail(self, error: Exception) -> None:
         if not self.finished.done():
             self.finished.set_exception(error)
 
-    def finish_client(self) -> None:
-        self.running -= 1
-        if self.running == 0 and not self.finished.done():
+    def take(self, sent_ns: int, now_ns: int) -> bool:
+        """Notes a right answer; False when its client shall send nothing more."""
+        self._answer_count += 1
+        if self._measure_from_ns <= sent_ns and now_ns <= self._measure_to_ns:
+            self._latencies_ns.append(now_ns - sent_ns)
+        if now_ns < self._measure_to_ns and len(self._latencies_ns) < REQUEST_COUNT_MAX:
+            return True
+        self._running -= 1
+        if self._running == 0 and not self.finished.done():
             self.finished.set_result(None)
+        return False
+
+    async def measure(self, begin: Callable[[], None]) -> LoadReport:
+        """Runs from `begin` to the end of the load. Raises the first failure of any connection."""
+        own_start, wall_start = time.process_time(), time.perf_counter()
+        server_start = process_cpu_seconds(self._process_id)
+        begin()
+        limit = self._load.warm_up_seconds + self._load.seconds + 20
+        await asyncio.wait_for(self.finished, limit)
+        server_seconds = process_cpu_seconds(self._process_id) - server_start
+        own_share = (time.process_time() - own_start) / (time.perf_counter() - wall_start)
+        latencies = sorted(ns / 1e6 for ns in self._latencies_ns)
+        if not latencies:
+            raise RuntimeError(f"no answer within {self._load.seconds} s")
+        return LoadReport(
+            requests_per_second=len(latencies) / self._load.seconds,
+            p50_ms=percentile(latencies, 0.50),
+            p99_ms=percentile(latencies, 0.99),
+            count=len(latencies),
+            generator_cpu=own_share,
+            server_cpu_us=server_seconds * 1e6 / self._answer_count,
+        )
 
 
 class Client:
     """One connection: a request, its answer, the next request."""
 
-    def __init__(self, generator: Generator, number: int) -> None:
-        request = generator.spec.load.request
+    def __init__(self, generator: Generator, spec: HttpLoad, number: int) -> None:
+        request = spec.load.request
         body = (
-            f'{{"path":"{generator.spec.module}:{request.function}",'
+            f'{{"path":"{spec.module}:{request.function}",'
             f'"format":"convex_encoded_json","args":[{request.args}]}}'
         )
         self._template = body.encode()
         self._endpoint = request.endpoint
         self._check = request.check
-        members = generator.spec.members
-        self._member = members[number % len(members)].encode()
+        self._member = spec.members[number % len(spec.members)].encode()
         self._generator = generator
         self._sent_ns = 0
         self._channel = 0
@@ -136,12 +168,7 @@ class Client:
         except (ValueError, msgspec.MsgspecError) as error:
             generator.fail(error)
             return
-        if generator.measure_from_ns <= self._sent_ns and now <= generator.measure_to_ns:
-            generator.latencies_ns.append(now - self._sent_ns)
-        is_full = len(generator.latencies_ns) >= REQUEST_COUNT_MAX
-        if now >= generator.measure_to_ns or is_full:
-            generator.finish_client()
-        else:
+        if generator.take(self._sent_ns, now):
             self.send()
 
     def _check_body(self, body: bytes) -> None:
@@ -160,28 +187,19 @@ class Client:
 async def run(spec: HttpLoad) -> LoadReport:
     """Runs the load to its end. Raises the first failure of any connection."""
     loop = asyncio.get_running_loop()
-    generator = Generator(spec)
-    clients = [Client(generator, number) for number in range(spec.load.connections)]
+    generator = Generator(spec.load, spec.process_id)
+    clients = [Client(generator, spec, number) for number in range(spec.load.connections)]
     for client in clients:
         await loop.create_connection(lambda c=client: c.connection, "127.0.0.1", spec.port)  # type: ignore[misc]
-    cpu_start, wall_start = time.process_time(), time.perf_counter()
-    for client in clients:
-        client.send()
-    limit = spec.load.warm_up_seconds + spec.load.seconds + 20
-    await asyncio.wait_for(generator.finished, limit)
-    cpu = (time.process_time() - cpu_start) / (time.perf_counter() - wall_start)
+
+    def begin() -> None:
+        for client in clients:
+            client.send()
+
+    report = await generator.measure(begin)
     for client in clients:
         client.connection.close()
-    latencies = sorted(ns / 1e6 for ns in generator.latencies_ns)
-    if not latencies:
-        raise RuntimeError(f"no answer within {spec.load.seconds} s")
-    return LoadReport(
-        requests_per_second=len(latencies) / spec.load.seconds,
-        p50_ms=percentile(latencies, 0.50),
-        p99_ms=percentile(latencies, 0.99),
-        count=len(latencies),
-        generator_cpu=cpu,
-    )
+    return report
 
 
 def main() -> None:

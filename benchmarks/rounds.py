@@ -6,7 +6,7 @@ Rounds go peer by peer, so that a change of the machine's mood touches all peers
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -63,8 +63,20 @@ class Bench:
     )
 
 
-async def measure_load(bench: Bench, name: str, request: Request) -> list[Measurement]:
-    """Throughput and latency of one kind of request at each number of connections.
+async def run_load(peer: Peer, load: Load) -> LoadReport:
+    """Over the way that the peer has for single requests."""
+    return await peer.run(load)
+
+
+async def measure_load(
+    bench: Bench,
+    name: str,
+    request: Request,
+    *,
+    run: Callable[[Peer, Load], Awaitable[LoadReport]] = run_load,
+) -> list[Measurement]:
+    """Throughput and latency of one kind of request at each number of connections; `run` puts a
+    load on a peer.
 
     Gives measurements named <name>.c<connections>.<figure>.
     """
@@ -80,7 +92,7 @@ async def measure_load(bench: Bench, name: str, request: Request) -> list[Measur
                     warm_up_seconds=bench.plan.warm_up_seconds,
                     first_sequence=next(bench.first_sequences),
                 )
-                reports[peer.name].append(await peer.run(load))
+                reports[peer.name].append(await run(peer, load))
         for peer_name, of_peer in reports.items():
             measurements += _summarize(f"{name}.c{connections}", peer_name, of_peer)
     return measurements
@@ -93,6 +105,9 @@ def _summarize(name: str, peer: str, reports: Sequence[LoadReport]) -> list[Meas
         ("p99", "ms"): median(r.p99_ms for r in reports),
         ("generator_cpu", "cores"): median(r.generator_cpu for r in reports),
     }
+    server_cpu = [r.server_cpu_us for r in reports if r.server_cpu_us is not None]
+    if server_cpu:
+        figures["server_cpu", "us"] = median(server_cpu)
     return [
         Measurement(name=f"{name}.{figure}", value=value, unit=unit, peer=peer)
         for (figure, unit), value in figures.items()

@@ -25,15 +25,22 @@ class SocketConnection(asyncio.Protocol):
         hello: Sequence[str],
         on_message: Callable[[bytes], None],
         on_failure: Callable[[Exception], None],
+        *,
+        on_open: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._hello = hello
         self._on_message = on_message
         self._on_failure = on_failure
+        self._on_open = on_open
         self._buffer = b""
         self._fragments = b""
         self._is_upgraded = False
         self._transport: asyncio.Transport | None = None
+
+    def send(self, text: bytes) -> None:
+        """One text message; only after `on_open`."""
+        self._write(OPCODE_TEXT, text)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -68,6 +75,7 @@ class SocketConnection(asyncio.Protocol):
         self._is_upgraded = True
         for message in self._hello:
             self._write(OPCODE_TEXT, message.encode())
+        self._on_open()
         return True
 
     def _take_frame(self) -> bool:

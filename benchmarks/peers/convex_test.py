@@ -49,7 +49,13 @@ class ConvexTestPeer:
         return await self._run(load, load.seconds)
 
     async def run_fanout(
-        self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
+        self,
+        *,
+        subscribers: int,
+        is_distinct: bool,
+        warm_up_sends: int,
+        sends: int,
+        first_sequence: int,
     ) -> FanoutReport | None:
         return None
 

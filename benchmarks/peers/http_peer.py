@@ -19,8 +19,10 @@ from benchmarks.load import (
     HttpLoad,
     Load,
     LoadReport,
+    SocketLoad,
     run_fanout_load,
     run_http_load,
+    run_socket_load,
 )
 
 FILL_BATCH = 500
@@ -42,11 +44,35 @@ class HttpPeer:
 
     async def run(self, load: Load) -> LoadReport:
         return await run_http_load(
-            HttpLoad(port=self.port, module=self.module, members=list(self.members), load=load)
+            HttpLoad(
+                port=self.port,
+                process_id=self.process_id,
+                module=self.module,
+                members=list(self.members),
+                load=load,
+            )
+        )
+
+    async def run_sockets(self, load: Load) -> LoadReport:
+        """The load's requests as queries that are added to the set of a WebSocket."""
+        return await run_socket_load(
+            SocketLoad(
+                port=self.port,
+                process_id=self.process_id,
+                module=self.module,
+                socket_path=self.socket_path,
+                load=load,
+            )
         )
 
     async def run_fanout(
-        self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
+        self,
+        *,
+        subscribers: int,
+        is_distinct: bool,
+        warm_up_sends: int,
+        sends: int,
+        first_sequence: int,
     ) -> FanoutReport | None:
         if is_distinct and not any(NONCE in text for text in self.hello):
             return None
@@ -62,6 +88,7 @@ class HttpPeer:
                 hello=list(self.hello),
                 subscribers=subscribers,
                 is_distinct=is_distinct,
+                warm_up_sends=warm_up_sends,
                 sends=sends,
                 first_sequence=first_sequence,
             )

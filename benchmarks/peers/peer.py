@@ -18,7 +18,13 @@ class Peer(Protocol):
         ...
 
     async def run_fanout(
-        self, *, subscribers: int, is_distinct: bool, sends: int, first_sequence: int
+        self,
+        *,
+        subscribers: int,
+        is_distinct: bool,
+        warm_up_sends: int,
+        sends: int,
+        first_sequence: int,
     ) -> FanoutReport | None:
         """Runs sends with subscribers; None when the system has no such subscriptions, or not
         so many.

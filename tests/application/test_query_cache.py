@@ -243,6 +243,97 @@ async def test_a_paginated_query_is_found_under_its_own_journal() -> None:
         assert forged.result == first.result
 
 
+async def test_what_is_known_is_found_without_a_run(backend: Backend) -> None:
+    application, asked = backend.application, call("documents", {"table": "t"})
+    assert application.find_query(asked, ts=application.latest_ts()) is None
+    assert backend.runner.runs == {}
+    await application.run_query(asked)
+    found = application.find_query(asked, ts=application.latest_ts())
+    assert found is not None
+    assert (found.result.value_json, found.ts) == ("[]", application.latest_ts())
+    await backend.mutate("insert", {"table": "t", "text": "a"})
+    assert application.find_query(asked, ts=application.latest_ts()) is None
+    assert lookups(backend) == {"unknown": 1, "hit": 1}
+    page = await application.function_log.stream(0.5, is_structured=True)
+    told = [entry["cachedResult"] for entry in page.entries if entry["udfType"] == "Query"]
+    assert told == [False, True]
+
+
+class TestReasons:
+    """Why queries run is counted, and told with each run in the function log."""
+
+    async def test_each_lookup_counts_once_under_what_became_of_it(self) -> None:
+        clock = ManualClock()
+        async with running_backend(document_functions(), runtime=Runtime(clock=clock)) as backend:
+            ts = backend.application.latest_ts()
+            await backend.mutate("insert", {"table": "other", "text": "a"})
+            repeat = await repetition(backend, "documents", {"table": "t"})
+            await backend.application.run_query(call("documents", {"table": "t"}), ts=ts)
+            await backend.mutate("insert", {"table": "t", "text": "a"})
+            assert not repeat()
+            await backend.query("documents", {"table": "t"})
+            await backend.query("now")
+            clock.seconds = 20.0
+            await backend.query("now")
+            counted = lookups(backend)
+        assert counted == {"unknown": 2, "hit": 1, "past": 1, "changed": 1, "expired": 1}
+
+    async def test_who_waits_for_a_run_of_another_shares_it(self) -> None:
+        runner = FakeFunctionRunner()
+        gate = Gate(runner)
+        async with running_backend(runner) as backend, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(backend.query("slow")) for _ in range(3)]
+            await gate.entered.wait()
+            gate.leave.set()
+            await asyncio.gather(*tasks)
+            assert lookups(backend) == {"unknown": 1, "shared": 2}
+
+    async def test_a_repetition_is_a_hit_and_a_changed_answer_is_none(
+        self, backend: Backend
+    ) -> None:
+        repeat = await repetition(backend, "documents", {"table": "t"})
+        before = lookups(backend)["hit"]
+        assert repeat()
+        await backend.mutate("insert", {"table": "t", "text": "a"})
+        assert not repeat()
+        assert lookups(backend)["hit"] == before + 1
+
+    async def test_the_log_names_the_document_and_the_function_that_changed_it(
+        self, backend: Backend
+    ) -> None:
+        await backend.mutate("insert", {"table": "t", "text": "it makes the table"})
+        await backend.query("documents", {"table": "t"})
+        document_id = await backend.mutate("insert", {"table": "t", "text": "a"})
+        await backend.mutate("insert", {"table": "t", "text": "b"})
+        await backend.query("documents", {"table": "t"})
+        await backend.query("documents", {"table": "t"})
+        page = await backend.application.function_log.stream(0.5, is_structured=True)
+        told = [entry.get("cacheMiss") for entry in page.entries if entry["udfType"] == "Query"]
+        assert told == [
+            {"reason": "unknown"},
+            {
+                "reason": "changed",
+                "tableName": "t",
+                "documentId": document_id,
+                "writeSource": "app:insert",
+            },
+            None,
+        ]
+
+    async def test_commits_that_are_not_known_any_more(self, backend: Backend) -> None:
+        await backend.query("documents", {"table": "t"})
+        await backend.mutate("insert", {"table": "t", "text": "a"})
+        log = backend.database._log
+        log.trim(log._commits[-1].ts + 10**18)
+        await backend.query("documents", {"table": "t"})
+        assert lookups(backend) == {"unknown": 1, "forgotten": 1}
+
+
+def lookups(backend: Backend) -> dict[str, int]:
+    counts = backend.application.query_cache_statistics.lookups
+    return {outcome: count for outcome, count in counts.items() if count}
+
+
 async def test_a_stopped_database_answers_nothing_from_memory(backend: Backend) -> None:
     """Another server may have taken over and written (decision 0018)."""
     repeat = await repetition(backend, "documents", {"table": "t"})

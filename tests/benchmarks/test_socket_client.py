@@ -61,3 +61,15 @@ def test_hello_is_sent_once_the_server_has_upgraded() -> None:
 @pytest.mark.parametrize("stream", [b"HTTP/1.1 404 No\r\n\r\n", UPGRADED + frame(0x88, b"\3\xe8")])
 def test_a_refusal_or_a_close_is_a_failure(stream: bytes) -> None:
     assert len(Received(stream).failures) == 1
+
+
+def test_what_is_sent_after_the_upgrade_is_a_masked_text() -> None:
+    opened: list[bool] = []
+    connection = SocketConnection("/", [], print, print, on_open=lambda: opened.append(True))
+    transport = Mock()
+    connection.connection_made(transport)
+    assert opened == []
+    connection.data_received(UPGRADED)
+    assert opened == [True]
+    connection.send(b"hi")
+    transport.write.assert_called_with(b"\x81\x82\0\0\0\0hi")

@@ -58,6 +58,12 @@ class TestKeys:
         broker = KeyBroker("mine", bytes.fromhex(SECRET))
         assert broker.check_admin_key(done.stdout.strip()) == Admin()
 
+    def test_a_key_that_only_reads(self) -> None:
+        options = ("--instance-name", "mine", "--instance-secret", SECRET, "--read-only")
+        broker = KeyBroker("mine", bytes.fromhex(SECRET))
+        key = fenchel("keys", *options).stdout.strip()
+        assert broker.check_admin_key(key) == Admin(is_read_only=True)
+
     def test_the_secret_may_come_from_the_environment(self) -> None:
         done = fenchel("keys", "--instance-name", "mine", FENCHEL_INSTANCE_SECRET=SECRET)
         assert done.stdout.startswith("mine|")

@@ -97,8 +97,8 @@ class FenchelServer:
         process.wait(STOP_SECONDS_MAX)
         end_group(process)
 
-    def admin_key(self) -> str:
-        keys = [*self.command, "keys", "--data-dir", self.data_folder]
+    def admin_key(self, *options: str) -> str:
+        keys = [*self.command, "keys", "--data-dir", self.data_folder, *options]
         done = subprocess.run(keys, capture_output=True, text=True, check=True, timeout=60)
         return done.stdout.strip()
 

@@ -39,6 +39,18 @@ class NpmClient:
     async def action(self, path: str, **args: Any) -> Any:
         return await self._call("action", path, args)
 
+    async def consistent_query(self, path: str, **args: Any) -> Any:
+        """Over HTTP: all of one client see the same snapshot."""
+        return await self._call("consistentQuery", path, args)
+
+    async def function(self, path: str, **args: Any) -> Any:
+        """Over HTTP, for admins: whatever type the function has."""
+        return await self._call("function", path, args)
+
+    async def act_as(self, admin_key: str, **identity: Any) -> None:
+        """From now on calls are an admin's, who acts as a user if there is an identity."""
+        await self._call("actAs", admin_key, identity)
+
     def subscribe(self, path: str, **args: Any) -> Updates:
         return self.start("subscribe", path, **args)
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.end_to_end.cutting_proxy import Cut, cutting_proxy
 from tests.end_to_end.fenchel_server import HERE, NODE, clean_environment
+from tests.end_to_end.npm_client import npm_client
+from tests.end_to_end.recording_proxy import recording_proxy
 
 if TYPE_CHECKING:
     from tests.end_to_end.fenchel_server import FenchelServer
@@ -71,3 +73,27 @@ async def test_each_mutation_counts_once_and_history_only_grows(
         assert client["history"][-1] == expected, client
         for earlier, later in itertools.pairwise(client["history"]):
             assert later[: len(earlier)] == earlier, client
+
+
+async def test_a_page_keeps_its_end_across_connections(server: FenchelServer, topic: str) -> None:
+    """The client brings the journal back: the page does not fill up with what follows it."""
+    options = {"numItems": 2, "cursor": None}
+    async with (
+        recording_proxy(server.url) as (proxy, url),
+        npm_client("http", server.url) as writer,
+        npm_client("websocket", url) as client,
+    ):
+        for body in "abcd":
+            await writer.mutation("notes:add", topic=topic, body=body)
+        page = client.subscribe("notes:page", topic=topic, paginationOpts=options)
+        assert await page.next() == ["a", "b"]
+        await proxy.cut()
+        await writer.mutation("notes:removeFirst", topic=topic)
+        assert (await page.until(["b"]))[-1] == ["b"]
+        adds = [
+            change
+            for entry in proxy.entries
+            if entry.get("client", {}).get("type") == "ModifyQuerySet"
+            for change in entry["client"]["modifications"]
+        ]
+    assert [isinstance(add.get("journal"), str) for add in adds] == [False, True]

@@ -142,7 +142,15 @@ async def test_a_range_behind_the_end(deployment: Deployment, asked: str) -> Non
     assert headers["content-range"] == "bytes */256000"
 
 
-@pytest.mark.parametrize("asked", ["bytes=-", "bytes=0-1,5-6", "items=0-1", "bytes=9-1", "x"])
+@pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=0-1, -5", "bytes=-1,0-"])
+async def test_several_ranges_are_not_sent(deployment: Deployment, asked: str) -> None:
+    path = await deployment.uploaded_path()
+    status, headers, body = await deployment.read(path, Range=asked)
+    assert (status, body) == (416, b"")
+    assert headers["content-range"] == "bytes */256000"
+
+
+@pytest.mark.parametrize("asked", ["bytes=-", "bytes=0-1,", "items=0-1", "bytes=9-1", "x"])
 async def test_other_ranges_get_the_whole_file(deployment: Deployment, asked: str) -> None:
     path = await deployment.uploaded_path()
     status, _, body = await deployment.read(path, Range=asked)
@@ -160,4 +168,6 @@ async def test_what_a_client_has_already_is_not_sent_again(deployment: Deploymen
 
 async def test_an_empty_file(deployment: Deployment) -> None:
     path = await deployment.uploaded_path(b"")
-    assert (await deployment.read(path))[2] == b""
+    for asked in ({}, {"Range": "bytes=0-"}, {"Range": "bytes=-5"}):
+        status, _, body = await deployment.read(path, **asked)
+        assert (status, body) == (200, b"")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from fenchel.runtime import Runtime, Settings
+from fenchel.runtime.settings import SyncSettings
+from fenchel.server import listeners
 from fenchel.server.websocket_protocol import FRAME_BYTES_MAX
-from tests.server.fakes import Edge, open_edge
+from tests.server.fakes import ADMIN_KEY, Edge, open_edge
 from tests.sync.fakes import FakeBackend
 
 SUBSCRIBE = {
@@ -19,6 +27,13 @@ SUBSCRIBE = {
     "newVersion": 1,
     "modifications": [{"type": "Add", "queryId": 0, "udfPath": "a:b", "args": [{}]}],
 }
+
+
+UPGRADE = (
+    b"GET /api/sync HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 class LargeBackend(FakeBackend):
@@ -60,6 +75,34 @@ async def test_a_binary_message_is_fatal(edge: Edge) -> None:
         assert socket.close_code == 1005 or closed.data in (None, 1005, 0)
 
 
+async def test_the_log_has_no_token_key_or_argument(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="fenchel")
+    args = [{"word": "s3cret-argument"}]
+    async with edge.session.ws_connect(edge.url + "/api/sync") as socket:
+        for message in (
+            {"type": "Authenticate", "baseVersion": 0, "tokenType": "Admin", "value": ADMIN_KEY},
+            {"type": "Mutation", "requestId": 0, "udfPath": "fail", "args": args},
+            {"type": "Event", "eventType": "ClientConnect", "event": args},
+            {
+                "type": "Authenticate",
+                "baseVersion": 1,
+                "tokenType": "User",
+                "value": "s3cret-token",
+            },
+        ):
+            await socket.send_json(message)
+        last: Any = None
+        async for received in socket:
+            last = json.loads(received.data)
+    assert last["type"] == "AuthError"
+    await edge.sync_sockets.drain(seconds_max=5)
+    assert "sync connection ended" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert ADMIN_KEY.split("|")[1] not in caplog.text
+
+
 async def test_a_shutdown_closes_with_going_away(edge: Edge) -> None:
     async with edge.session.ws_connect(edge.url + "/api/sync") as socket:
         await socket.send_json(SUBSCRIBE)
@@ -79,6 +122,20 @@ async def test_a_draining_server_takes_no_new_sockets(edge: Edge) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await edge.session.ws_connect(edge.url + "/api/sync")
     assert caught.value.status == 503
+
+
+async def test_a_peer_that_answers_no_ping_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "PING_SECONDS", 0.02)
+    sync = replace(SyncSettings(), client_silence_seconds_max=0.05)
+    runtime = Runtime(settings=replace(Settings(), sync=sync))
+    async with open_edge(runtime=runtime, backend=FakeBackend()) as edge:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(edge.url).port)
+        writer.write(UPGRADE)
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+            with contextlib.suppress(ConnectionResetError):
+                assert (await reader.read()).startswith(b"\x89")
+        writer.close()
 
 
 async def test_a_client_that_vanishes_leaves_nothing_behind(edge: Edge) -> None:

@@ -83,6 +83,8 @@ class FakeBackend:
         self.before_mutation: Callable[[FunctionCall], Awaitable[None]] = _nothing
         self.after_commit: Callable[[FunctionCall], Awaitable[None]] = _nothing
         self.before_action: Callable[[FunctionCall], Awaitable[None]] = _nothing
+        # What the query cache has.
+        self.known: Callable[[FunctionCall, Timestamp], QueryRun | None] = lambda *_: None
         self.journals: list[str | None] = []
         self.journal: str | None = "journal at {ts}"
         self.is_personal = False
@@ -129,6 +131,11 @@ class FakeBackend:
         value = [self.values[ts], str(call.identity)] if self.is_personal else self.values[ts]
         journal = self.journal and self.journal.format(ts=ts)
         return query_run(value, ts=ts, journal=journal, is_identity_free=not self.is_personal)
+
+    def find_query(
+        self, call: FunctionCall, *, ts: Timestamp, journal: str | None = None
+    ) -> QueryRun | None:
+        return self.known(call, ts)
 
     async def run_mutation(
         self,

@@ -9,10 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from fenchel.application import FunctionCall
-from fenchel.errors import ErrorKind, FenchelError
+from fenchel.application import FunctionCall, QueryRun
+from fenchel.documents import Timestamp
+from fenchel.errors import ErrorKind, FenchelError, overloaded
 from fenchel.runtime.settings import SyncSettings
 from tests.sync.client import Client, end_ts, let_run, open_client, values
+from tests.sync.fakes import query_run
 
 
 @pytest.fixture
@@ -113,6 +115,68 @@ class TestSharing:
         backend.commit()
         await see(clients, 1)
         assert len(backend.queries) == 5 + 1
+
+
+class TestKnownResults:
+    """What the query cache has is sent without a run and without waiting."""
+
+    async def test_they_come_in_one_transition_whatever_their_number(self) -> None:
+        async with open_client(sync=replace(SyncSettings(), query_parallelism=4)) as client:
+            backend = client.backend
+            backend.known = lambda call, ts: query_run(f"known {call.args_json}", ts=ts)
+            client.modify(*(_distinct(number) for number in range(10)))
+            seen = values(await client.transition())
+            assert seen == {n: f'known [{{"number": {n}}}]' for n in range(10)}
+            assert backend.queries == []
+
+    async def test_other_connections_have_their_turns_meanwhile(self) -> None:
+        async with (
+            open_client(sync=replace(SyncSettings(), query_parallelism=1)) as client,
+            open_client(shares_with=client) as other,
+        ):
+            asked: list[str] = []
+
+            def know(call: FunctionCall, ts: Timestamp) -> QueryRun:
+                asked.append(call.args_json)
+                return query_run("known", ts=ts)
+
+            client.backend.known = know
+            client.modify(*(_distinct(number) for number in range(10)))
+            other.modify(_distinct(99))
+            await client.transition()
+            assert asked.index('[{"number": 99}]') < 3
+
+    async def test_they_are_watched_like_others(self, clients: list[Client]) -> None:
+        backend = clients[0].backend
+        backend.known = lambda _call, ts: query_run("known", ts=ts)
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, "known")
+        assert len(backend.subscriptions) == 1
+        backend.known = lambda *_: None
+        backend.commit()
+        await see(clients, 1)
+        assert len(backend.queries) == 1
+
+    async def test_those_of_a_caller_are_not_given_to_others(self, clients: list[Client]) -> None:
+        clients[0].backend.known = lambda call, ts: query_run(
+            str(call.identity), ts=ts, is_identity_free=False
+        )
+        for client, name in zip(clients, "abcde", strict=True):
+            client.authenticate(name)
+            client.subscribe(0)
+        for client, name in zip(clients, "abcde", strict=True):
+            while 0 not in (seen := values(await client.transition())):
+                pass
+            assert f"|{name}" in seen[0]
+
+    async def test_a_failure_to_look_is_found_out_by_the_run(self, clients: list[Client]) -> None:
+        def fail(_call: FunctionCall, _ts: Timestamp) -> QueryRun:
+            raise FenchelError(ErrorKind.OPERATIONAL, "Broken", "no")
+
+        clients[0].backend.known = fail
+        clients[0].subscribe(0)
+        await see(clients[:1], 0)
 
 
 class TestFailures:
@@ -232,6 +296,27 @@ class TestTurns:
             client.modify(*(_distinct(number) for number in range(10)))
             assert len(values(await client.transition())) == 10
         assert most == 3
+
+    async def test_who_waits_to_be_tried_again_holds_nobody_up(self) -> None:
+        sync = replace(SyncSettings(), shared_query_parallelism=1)
+        async with open_client(sync=sync) as client, open_client(shares_with=client) as other:
+            gate = asyncio.Event()
+
+            async def refuse_first(call: FunctionCall) -> None:
+                if '"number": 0' in call.args_json and not gate.is_set():
+                    raise overloaded("ExecuteFullError", "busy")
+
+            async def wait(_seconds: float) -> None:
+                await gate.wait()
+
+            client.backend.before_query = refuse_first
+            client.clock.sleep = wait  # type: ignore[assignment]
+            client.modify(_distinct(0))
+            await let_run()
+            other.modify(_distinct(1))
+            assert values(await other.transition()) == {1: 0}
+            gate.set()
+            assert values(await client.transition()) == {0: 0}
 
     async def test_runs_of_one_connection_are_bounded(self) -> None:
         async with open_client(sync=replace(SyncSettings(), query_parallelism=2)) as client:

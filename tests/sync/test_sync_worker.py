@@ -14,7 +14,7 @@ from fenchel.auth import Anonymous
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
 from fenchel.errors import ErrorKind, FenchelError, overloaded
 from fenchel.runtime.settings import SyncSettings
-from fenchel.sync import Authenticate
+from fenchel.sync import Authenticate, live_queries
 from fenchel.sync.function_calls import session_request_id
 from tests.sync.client import CONNECT, SESSION, Client, end_ts, let_run, open_client, values
 from tests.sync.fakes import JsonObject
@@ -83,7 +83,8 @@ class TestQueries:
         assert failed["logLines"] == []
 
     async def test_refused_queries_are_tried_again(self, client: Client) -> None:
-        refusals = [overloaded("ExecuteFullError", "busy")] * 3
+        """For minutes: a closed connection would come back at once, and others with it."""
+        refusals = [overloaded("ExecuteFullError", "busy")] * 12
 
         async def refuse(_call: FunctionCall) -> None:
             if refusals:
@@ -92,7 +93,39 @@ class TestQueries:
         client.backend.before_query = refuse
         client.subscribe(0)
         assert values(await client.transition()) == {0: 0}
-        assert len(client.clock.slept) == 3
+        assert len(client.clock.slept) == 12
+        assert 180 < sum(client.clock.slept) < 540
+        assert max(client.clock.slept) <= 90
+
+    async def test_a_query_that_is_always_refused_closes_for_a_retry(self, client: Client) -> None:
+        async def refuse(_call: FunctionCall) -> None:
+            raise overloaded("ExecuteFullError", "busy")
+
+        client.backend.before_query = refuse
+        client.subscribe(0)
+        await client.ending()
+        assert client.socket.closed == (1013, "ExecuteFullError")
+
+    async def test_an_unavailable_query_holds_up_no_other_and_is_tried_again(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(live_queries, "POSTPONED_SECONDS", 0.01)
+        failures = ["first", "second"]
+
+        async def fail(call: FunctionCall) -> None:
+            if call.path == "search:find" and failures:
+                code = f"{failures.pop(0)}Unavailable"
+                raise FenchelError(ErrorKind.FEATURE_UNAVAILABLE, code, "not yet")
+
+        client.backend.before_query = fail
+        search = {"type": "Add", "queryId": 1, "udfPath": "search:find", "args": [{}]}
+        client.modify({**search, "queryId": 0, "udfPath": "counter:get"}, search)
+        sent = await client.transition()
+        assert values(sent) == {0: 0}
+        assert sent["endVersion"]["querySet"] == 1
+        assert values(await client.transition()) == {1: 0}
+        assert failures == []
+        assert client.clock.slept == []
 
     async def test_a_lost_snapshot_restarts_the_transition(self, client: Client) -> None:
         async def lose(_call: FunctionCall) -> None:

@@ -34,6 +34,7 @@ from fenchel.application.export_selection import ExportSelection, decode_selecti
 from fenchel.application.exports import ExportFile, ExportService
 from fenchel.application.function_log import FunctionLog, FunctionLogPage
 from fenchel.application.imports import ImportRequest, ImportService
+from fenchel.application.query_cache import QueryCacheStatistics
 from fenchel.application.stored_files import OpenedFile, StoredFiles
 from fenchel.application.streaming_export import StreamedDocument, StreamingExports
 from fenchel.application.usage import UsageTracker
@@ -67,6 +68,7 @@ __all__ = [
     "ImportService",
     "MutationRun",
     "OpenedFile",
+    "QueryCacheStatistics",
     "QueryRun",
     "SchemaStatus",
     "SessionRequest",

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from fenchel.application.calls import (
     ActionRun,
     ClientResult,
@@ -30,6 +32,7 @@ from fenchel.application.executions import (
     decode_http_call,
 )
 from fenchel.application.function_log import FunctionLog
+from fenchel.application.query_cache import CachedQuery, QueryCacheStatistics
 from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.table_shapes import TableShapes
 from fenchel.application.usage import UsageTracker
@@ -164,17 +167,28 @@ class Application:
         else:
             opened = self._runners.queries.open_journal(journal)
             answer = await self._runners.queries.run(invocation, ts, opened)
-        query = answer.query
+        run = self._query_run(call, answer.query, ts)
+        return replace(run, repeat=answer.repeat) if is_present else run
+
+    def find_query(
+        self, call: FunctionCall, *, ts: Timestamp, journal: str | None = None
+    ) -> QueryRun | None:
+        """What `run_query` would give, if it is known already. Raises as `run_query`."""
+        invocation = decode_call(call)
+        if invocation.path.is_system:
+            return None
+        queries = self._runners.queries
+        query = queries.find(invocation, ts, queries.open_journal(journal))
+        return None if query is None else self._query_run(call, query, ts)
+
+    def _query_run(self, call: FunctionCall, query: CachedQuery, ts: Timestamp) -> QueryRun:
         return QueryRun(
-            result=encode_client_result(
-                query.outcome, request_id=call.request_id, redact_errors=self._redact_errors
-            ),
+            result=self._encode(query.outcome, call),
             ts=ts,
             token=query.token,
             journal=self._runners.queries.seal_journal(query.outcome.journal),
             read_fingerprint=lambda: query.fingerprint,
             is_identity_free=not query.outcome.observed_identity,
-            repeat=answer.repeat if is_present else None,
         )
 
     async def run_mutation(
@@ -251,6 +265,10 @@ class Application:
     async def auth_providers(self) -> list[AuthProvider]:
         """Whose tokens are accepted now."""
         return await list_auth_providers(self._database.begin())
+
+    @property
+    def query_cache_statistics(self) -> QueryCacheStatistics:
+        return self._runners.queries.cache.statistics
 
     def latest_ts(self) -> Timestamp:
         """The newest timestamp at which a query can run."""

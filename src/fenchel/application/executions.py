@@ -14,6 +14,7 @@ from fenchel.application.function_log import (
     Execution,
     FunctionLog,
 )
+from fenchel.application.query_cache import CacheMiss
 from fenchel.application.usage import UsageTracker
 from fenchel.auth import Identity, is_admin
 from fenchel.database import Transaction
@@ -215,8 +216,10 @@ class Executions:
         conflict: ConflictError | None = None,
         retry_count: int = 0,
         will_retry: bool = False,
+        miss: CacheMiss | None = None,
     ) -> None:
-        """Log a finished attempt. Lines of actions went out as progress already."""
+        """Log a finished attempt. Lines of actions went out as progress already; `miss` says why a
+        query ran."""
         is_action = request.udf_type in {UdfType.ACTION, UdfType.HTTP_ACTION}
         elapsed_ns = self._runtime.clock.now_ns() - request.unix_ms * 1_000_000
         seconds = max(elapsed_ns, 0) / 1e9
@@ -240,6 +243,7 @@ class Executions:
                 retry_count=retry_count,
                 will_retry=will_retry,
                 http_status=outcome.http_status,
+                miss=miss,
             ),
             () if is_action else outcome.log_lines,
         )

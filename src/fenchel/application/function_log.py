@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fenchel.application.calls import FunctionCaller
+from fenchel.application.query_cache import CacheMiss
 from fenchel.application.waiting import wait_for_event
 from fenchel.auth import Admin, Anonymous, Identity, System, Unknown, User
 from fenchel.errors import ConflictError
@@ -52,7 +53,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """How an execution ended. `error` is the full text, never redacted; `conflict` explains an
-    attempt that was, or would have been, run again.
+    attempt that was, or would have been, run again, and `miss` why a query was not answered from
+    the cache.
     """
 
     execution_seconds: float
@@ -65,6 +67,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     retry_count: int = 0
     will_retry: bool = False
     http_status: int | None = None
+    miss: CacheMiss | None = None
 
 
 class _Entry(NamedTuple):
@@ -218,6 +221,7 @@ def _completion_fields(execution: Execution, completion: Completion) -> dict[str
         "executionTimestamp": execution.start_ns / 1e9,
         "identityType": _identity_type(execution.identity),
         "environment": "isolate",
+        **_encode_miss(completion.miss),
     }
 
 
@@ -235,6 +239,18 @@ def _encode_conflict(completion: Completion) -> dict[str, Any] | None:
         "writeSource": source.write_source,
         "retryCount": completion.retry_count,
     }
+
+
+def _encode_miss(miss: CacheMiss | None) -> dict[str, Any]:
+    """A field of ours that official readers pass over: why a query ran."""
+    if miss is None:
+        return {}
+    fields: dict[str, Any] = {"reason": miss.reason.value}
+    if miss.change is not None:
+        fields["tableName"] = miss.change.table_name
+        fields["documentId"] = miss.change.document_id
+        fields["writeSource"] = miss.change.write_source
+    return {"cacheMiss": fields}
 
 
 def _identity_type(identity: Identity) -> str:

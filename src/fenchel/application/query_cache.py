@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +20,7 @@ from msgspec.structs import force_setattr, replace
 from fenchel.application.client_results import fingerprint
 from fenchel.database import Database, Token
 from fenchel.documents import Timestamp
-from fenchel.errors import ErrorKind, FenchelError
+from fenchel.errors import ConflictSource, ErrorKind, FenchelError
 from fenchel.runtime import Deadlines, Runtime
 from fenchel.udf import FunctionResult, UdfOutcome
 
@@ -72,6 +75,45 @@ class CachedQuery(msgspec.Struct, frozen=True, kw_only=True):
         return _ENTRY_OVERHEAD_BYTES + value_bytes + lines
 
 
+class MissReason(Enum):
+    """UNKNOWN: it has not run, it failed, or it had to make room for others. CHANGED: a commit
+    touched what it had read. EXPIRED: it saw the clock too long ago. PAST: asked for at a timestamp
+    at which the known result did not hold yet. FORGOTTEN: the commits since then are not known any
+    more.
+    """
+
+    UNKNOWN = "unknown"
+    CHANGED = "changed"
+    EXPIRED = "expired"
+    PAST = "past"
+    FORGOTTEN = "forgotten"
+
+
+class CacheMiss(msgspec.Struct, frozen=True):
+    """Why a query has to run; `change` is the first write that touched what it had read."""
+
+    reason: MissReason
+    change: ConflictSource | None = None
+
+
+_UNKNOWN = CacheMiss(MissReason.UNKNOWN)
+_EXPIRED = CacheMiss(MissReason.EXPIRED)
+_PAST = CacheMiss(MissReason.PAST)
+_FORGOTTEN = CacheMiss(MissReason.FORGOTTEN)
+# Answers without a run: from what was stored, and from a run that somebody else had begun.
+HIT = "hit"
+SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryCacheStatistics:
+    """`lookups` counts by HIT, SHARED and the reasons of misses since the process started."""
+
+    lookups: Mapping[str, int]
+    entry_count: int
+    size_bytes: int
+
+
 class CacheAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`is_hit` is False for the caller on whose behalf the query ran."""
 
@@ -109,7 +151,8 @@ class _Flight:
 
 class QueryCache:
     """Invariant: `_size_bytes` is the sum over `_entries` of entry and key sizes, at most the
-    limit.
+    limit. An entry that no longer holds stays until a new run replaces it, which it explains, or
+    others need its room.
     """
 
     def __init__(self, database: Database, runtime: Runtime) -> None:
@@ -123,14 +166,22 @@ class QueryCache:
         self._entries: OrderedDict[QueryKey, CachedQuery] = OrderedDict()
         self._flights: dict[QueryKey, _Flight] = {}
         self._size_bytes = 0
+        self._lookups = dict.fromkeys((HIT, SHARED, *(reason.value for reason in MissReason)), 0)
+
+    @property
+    def statistics(self) -> QueryCacheStatistics:
+        return QueryCacheStatistics(
+            lookups=self._lookups, entry_count=len(self._entries), size_bytes=self._size_bytes
+        )
 
     async def get(
         self,
         key: QueryKey,
         ts: Timestamp,
-        run: Callable[[], Awaitable[CachedQuery]],
+        run: Callable[[CacheMiss], Awaitable[CachedQuery]],
     ) -> CacheAnswer:
-        """The query's outcome at exactly `ts`, from the cache, from a run in progress, or by `run`.
+        """The query's outcome at exactly `ts`, from the cache, from a run in progress, or by `run`,
+        which is told why.
 
         `run` must execute at `ts`. Raises what `run` raises; OVERLOADED if a shared run takes
         longer than any function may.
@@ -142,35 +193,63 @@ class QueryCache:
             flight = self._flights.get(key)
             is_first = flight is None or flight.ts > ts
             if flight is None or is_first:
-                landed: CachedQuery | None = await self._fly(key, ts, run)
+                miss = self._explain_miss(key, ts)
+                self._lookups[miss.reason.value] += 1
+                landed: CachedQuery | None = await self._fly(key, ts, partial(run, miss))
             else:
                 landed = await flight.wait()
             query = None if landed is None else self._at(landed, ts)
             if query is not None:
+                self._lookups[SHARED] += not is_first
                 return CacheAnswer(query=query, is_hit=not is_first)
 
     def find(self, key: QueryKey, ts: Timestamp) -> CachedQuery | None:
-        """A stored outcome that still holds at `ts`; entries that no longer hold are dropped."""
+        """A stored outcome that holds at `ts`, for this caller or for all; None if the query has to
+        run, or runs already."""
         found = self._find(key, ts)
         if found is None and key.identity_key is not None:
             found = self._find(key.without_identity, ts)
+        if found is not None:
+            self._lookups[HIT] += 1
+        return found
+
+    def repeat(self, key: QueryKey, ts: Timestamp, fingerprint: bytes) -> CachedQuery | None:
+        """What is stored under exactly this key, if it holds at `ts` and has this fingerprint."""
+        found = self._find(key, ts)
+        if found is None or found.fingerprint != fingerprint:
+            return None
+        self._lookups[HIT] += 1
         return found
 
     def _find(self, key: QueryKey, ts: Timestamp) -> CachedQuery | None:
         entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if self._is_too_old(entry):
-            self._drop(key)
+        if entry is None or self._is_too_old(entry):
             return None
         fresh = self._at(entry, ts)
         if fresh is not None:
             if fresh is not entry:
                 self._entries[key] = fresh
             self._entries.move_to_end(key)
-        elif ts > entry.token.ts:
-            self._drop(key)
         return fresh
+
+    def _explain_miss(self, key: QueryKey, ts: Timestamp) -> CacheMiss:
+        """Why nothing that is stored holds at `ts`."""
+        entry = self._entries.get(key)
+        if entry is None and key.identity_key is not None:
+            entry = self._entries.get(key.without_identity)
+        if entry is None:
+            return _UNKNOWN
+        if self._is_too_old(entry):
+            return _EXPIRED
+        if ts < entry.original_ts:
+            return _PAST
+        try:
+            change = self._database.find_change(entry.token, ts)
+        except FenchelError as error:
+            if error.kind is not ErrorKind.OUT_OF_RETENTION:
+                raise
+            return _FORGOTTEN
+        return CacheMiss(MissReason.CHANGED, change)
 
     def check_invariants(self) -> None:
         total = sum(_cost(key, entry) for key, entry in self._entries.items())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from fenchel.application.executions import Executions, Invocation
 from fenchel.application.function_log import Completion, Execution
-from fenchel.application.query_cache import CachedQuery, QueryCache, QueryKey
+from fenchel.application.query_cache import CachedQuery, CacheMiss, QueryCache, QueryKey
 from fenchel.application.scheduling import TransactionServices
 from fenchel.auth import Identity, KeyBroker, Unknown, cache_key
 from fenchel.database import Database
@@ -39,10 +40,10 @@ class Repetition:
 
     def __call__(self) -> bool:
         try:
-            cached = self.cache.find(self.key, self.database.latest_ts())
+            cached = self.cache.repeat(self.key, self.database.latest_ts(), self.fingerprint)
         except FenchelError:
             return False  # The run will find out why the system fails.
-        if cached is None or cached.fingerprint != self.fingerprint:
+        if cached is None:
             return False
         lines = cached.outcome.log_lines
         self.executions.record_repetition(self.execution, self.completion, lines)
@@ -70,17 +71,21 @@ class QueryRunner:
         self, invocation: Invocation, ts: Timestamp, journal: QueryJournal
     ) -> QueryAnswer:
         """The outcome at exactly `ts`. Raises FenchelError for failures of the system."""
-        key = QueryKey(
-            path=str(invocation.path),
-            args_json=invocation.args_json,
-            identity_key=_identity_key(invocation.identity),
-            journal=journal.end_cursor,
-            is_internal_allowed=invocation.visibility is AllowedVisibility.ALL,
-        )
-        answer = await self.cache.get(key, ts, lambda: self._execute(invocation, ts, journal))
+        key = _cache_key(invocation, journal)
+        run = partial(self._execute, invocation, ts, journal)
+        answer = await self.cache.get(key, ts, run)
         if not answer.is_hit:
             return QueryAnswer(query=answer.query)
         return self._record_hit(invocation, key, answer.query)
+
+    def find(
+        self, invocation: Invocation, ts: Timestamp, journal: QueryJournal
+    ) -> CachedQuery | None:
+        """The outcome at exactly `ts` if it is known already. Raises as `run`."""
+        query = self.cache.find(_cache_key(invocation, journal), ts)
+        if query is not None:
+            self.executions.record_hit(invocation, query.outcome)
+        return query
 
     def _record_hit(self, invocation: Invocation, key: QueryKey, query: CachedQuery) -> QueryAnswer:
         outcome = query.outcome
@@ -117,7 +122,7 @@ class QueryRunner:
         return QueryJournal(end_cursor=plain.decode())
 
     async def _execute(
-        self, invocation: Invocation, ts: Timestamp, journal: QueryJournal
+        self, invocation: Invocation, ts: Timestamp, journal: QueryJournal, miss: CacheMiss
     ) -> CachedQuery:
         created_seconds = self.runtime.clock.monotonic()
         transaction = self.database.begin(ts=ts)
@@ -126,13 +131,25 @@ class QueryRunner:
             request, transaction, self.services, visibility=invocation.visibility
         )
         assert transaction.is_read_only, f"query {invocation.path} wrote something"
-        self.executions.record_outcome(invocation, request, outcome, transaction=transaction)
+        self.executions.record_outcome(
+            invocation, request, outcome, transaction=transaction, miss=miss
+        )
         return CachedQuery(
             outcome=outcome,
             original_ts=ts,
             token=self.database.token(transaction),
             created_seconds=created_seconds,
         )
+
+
+def _cache_key(invocation: Invocation, journal: QueryJournal) -> QueryKey:
+    return QueryKey(
+        path=str(invocation.path),
+        args_json=invocation.args_json,
+        identity_key=_identity_key(invocation.identity),
+        journal=journal.end_cursor,
+        is_internal_allowed=invocation.visibility is AllowedVisibility.ALL,
+    )
 
 
 def _identity_key(identity: Identity) -> str:

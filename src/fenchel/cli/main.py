@@ -168,12 +168,14 @@ def serve_command(
 @_DATA_DIR
 @_INSTANCE_NAME
 @_INSTANCE_SECRET
+@click.option("--read-only", is_flag=True, help="A key that runs queries and reads data only.")
 def keys_command(
-    data_dir: Path | None, instance_name: str | None, instance_secret: str | None
+    data_dir: Path | None, instance_name: str | None, instance_secret: str | None, read_only: bool
 ) -> None:
     """Print an admin key of a deployment."""
     try:
-        click.echo(_admin_key(data_dir, instance_name, instance_secret))
+        key = _admin_key(data_dir, instance_name, instance_secret, is_read_only=read_only)
+        click.echo(key)
     except FenchelError as error:
         raise click.ClickException(error.message) from error
 
@@ -223,10 +225,16 @@ def version_command() -> None:
     click.echo(__version__)
 
 
-def _admin_key(data_dir: Path | None, name: str | None, secret_text: str | None) -> str:
+def _admin_key(
+    data_dir: Path | None,
+    name: str | None,
+    secret_text: str | None,
+    *,
+    is_read_only: bool = False,
+) -> str:
     """A key of the deployment in the folder. Raises: FenchelError."""
     instance = _instance(data_dir or _default_data_dir(), name, secret_text, Runtime())
-    return open_key_broker(instance).issue_admin_key()
+    return open_key_broker(instance).issue_admin_key(is_read_only=is_read_only)
 
 
 def _default_data_dir() -> Path:

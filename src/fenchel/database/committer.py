@@ -24,16 +24,10 @@ from fenchel.database.read_set import IndexWrite
 from fenchel.database.reservations import Reservation, Reservations
 from fenchel.database.snapshot import SnapshotManager
 from fenchel.database.subscription import SubscriptionManager
-from fenchel.database.system_tables import TABLES
 from fenchel.database.timestamp_waiters import TimestampWaiters
-from fenchel.documents import TabletId, Timestamp, encode_document_id
-from fenchel.errors import (
-    ConflictError,
-    ConflictSource,
-    ErrorKind,
-    FenchelError,
-    overloaded,
-)
+from fenchel.database.write_description import describe_write
+from fenchel.documents import TabletId, Timestamp
+from fenchel.errors import ConflictError, ErrorKind, FenchelError, overloaded
 from fenchel.persistence import (
     DocumentRow,
     IndexRow,
@@ -361,17 +355,9 @@ class Committer:
         self._trimming = loop.call_soon(self._trim_some) if has_more else None
 
     def _conflict_error(self, write: IndexWrite, loser: PreparedCommit) -> ConflictError:
-        table = self._pending_metadata.tables.get(TabletId(write.tablet_id))
+        is_own_function = write.write_source == loser.write_source
         return ConflictError(
-            ConflictSource(
-                # A table may have been removed since the write.
-                table_name=table.name if table else TABLES,
-                document_id=encode_document_id(table.number, write.internal_id) if table else None,
-                write_ts=write.ts,
-                write_source=write.write_source,
-                is_system_table=table is None or not table.is_user,
-                is_own_function=write.write_source == loser.write_source,
-            )
+            describe_write(write, self._pending_metadata, is_own_function=is_own_function)
         )
 
     def _stop(self, error: BaseException) -> None:

@@ -18,8 +18,9 @@ from fenchel.database.system_upgrade import complete_system_indexes
 from fenchel.database.timestamp_waiters import TimestampWaiters
 from fenchel.database.transaction import Transaction
 from fenchel.database.virtual_tables import VirtualTable, VirtualTables
+from fenchel.database.write_description import describe_write
 from fenchel.documents import Timestamp
-from fenchel.errors import FenchelError
+from fenchel.errors import ConflictSource, FenchelError
 from fenchel.persistence import Persistence
 from fenchel.runtime import Runtime
 
@@ -193,6 +194,14 @@ class Database:
             return token
         overlap = self._log.first_overlap(token.reads, after_ts=token.ts, through_ts=ts)
         return Token(reads=token.reads, ts=ts) if overlap is None else None
+
+    def find_change(self, token: Token, ts: Timestamp) -> ConflictSource | None:
+        """Why `refresh` to `ts` gives None: the first write that touched the reads.
+
+        Raises: OutOfRetention.
+        """
+        write = self._log.first_overlap(token.reads, after_ts=token.ts, through_ts=ts)
+        return None if write is None else describe_write(write, self.metadata)
 
     def subscribe(
         self, token: Token, on_invalidate: Callable[[Subscription], None]

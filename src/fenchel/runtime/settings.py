@@ -239,7 +239,6 @@ class SyncSettings:
     action_count_max: int = 1_000
     # One mutation, its retries included; beyond it the connection closes (client-protocol 3.10).
     mutation_seconds_max: float = 60.0
-    unsent_transitions_max: int = 2
     # Queries of one connection that run at once, and of all of them: enough to keep the workers
     # busy, without a line in which mutations would have to wait.
     query_parallelism: int = 20

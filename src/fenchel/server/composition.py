@@ -55,6 +55,7 @@ from fenchel.server.listeners import Listener, bind
 from fenchel.server.log_routes import LogHandlers
 from fenchel.server.metrics_routes import MetricsHandlers
 from fenchel.server.probe_routes import ProbeHandlers
+from fenchel.server.query_cache_metrics import QueryCacheCollector
 from fenchel.server.routing import Router
 from fenchel.server.shape_routes import ShapeHandlers
 from fenchel.server.shutdown import Shutdown
@@ -269,6 +270,7 @@ async def _running_engine(
         )
         stack.push_async_callback(application.close)
         metrics.registry.register(UsageCollector(lambda: application.usage.totals))
+        metrics.registry.register(QueryCacheCollector(lambda: application.query_cache_statistics))
         await application.start()
         documents = await stack.enter_async_context(HttpDocuments(runtime.clock))
         verifier = TokenVerifier(load_providers=application.auth_providers, documents=documents)

@@ -18,6 +18,7 @@ _DOWNLOAD = "/api/storage/"
 _CACHE_CONTROL = b"private, max-age=2592000"
 _DIGEST_PREFIX = "sha-256="
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_SEVERAL_RANGES = re.compile(r"bytes=(\d+-\d*|-\d+)(,(\d+-\d*|-\d+))+")
 _SHA256_BYTES = 32
 
 
@@ -115,11 +116,15 @@ def _decode_digest(header: str | None) -> bytes | None:
 
 
 def _find_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and length, which is 0 if the file ends before. None for a header that asks for
-    the whole file, for several ranges or for something else: those may get the whole.
+    """First byte and length, which is 0 if there is no such part: the file ends before, or several
+    ranges were asked for, as which it is never sent. None for a header that asks for the whole
+    file, or for something else, and for an empty file: those get the whole.
     """
-    match = _RANGE.fullmatch(header.replace(" ", "")) if header else None
-    if match is None or match.groups() == ("", ""):
+    text = header.replace(" ", "") if header else ""
+    if _SEVERAL_RANGES.fullmatch(text):
+        return 0, 0
+    match = _RANGE.fullmatch(text)
+    if match is None or match.groups() == ("", "") or size == 0:
         return None
     first, last = match.groups()
     if first:

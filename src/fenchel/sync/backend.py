@@ -20,6 +20,12 @@ class FunctionBackend(Protocol):
         self, call: FunctionCall, *, ts: Timestamp | None = None, journal: str | None = None
     ) -> QueryRun: ...
 
+    def find_query(
+        self, call: FunctionCall, *, ts: Timestamp, journal: str | None = None
+    ) -> QueryRun | None:
+        """What `run_query` would give, if it is known without running anything."""
+        ...
+
     async def run_mutation(
         self,
         call: FunctionCall,

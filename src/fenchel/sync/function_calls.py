@@ -13,27 +13,37 @@ from fenchel.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 # Nothing was started or kept, so the same request may be made again (3.8: from 500 ms on,
-# doubling).
-_REFUSED = frozenset(
-    {ErrorKind.OVERLOADED, ErrorKind.REJECTED_BEFORE_EXECUTION, ErrorKind.FEATURE_UNAVAILABLE}
-)
-RETRIES_MAX = 4
+# doubling). Live queries do not wait here for what is temporarily unavailable: others would, too.
+QUERY_REFUSALS = frozenset({ErrorKind.OVERLOADED, ErrorKind.REJECTED_BEFORE_EXECUTION})
+REQUEST_REFUSALS = QUERY_REFUSALS | {ErrorKind.FEATURE_UNAVAILABLE}
 BACKOFF_SECONDS_INITIAL = 0.5
+BACKOFF_SECONDS_MAX = 60.0
+# A client waits for a response: about eight seconds. A live query has a result already, and closing
+# its connection would only make an overloaded server do more: about ten minutes.
+REQUEST_RETRIES_MAX = 4
+QUERY_RETRIES_MAX = 16
 
 _Result = TypeVar("_Result")
 
 
-async def run_with_retries(runtime: Runtime, run: Callable[[], Awaitable[_Result]]) -> _Result:
-    """What `run` gives; again, up to RETRIES_MAX times, while the system refuses to take it on."""
-    for attempt in range(RETRIES_MAX):
+async def run_with_retries(
+    runtime: Runtime,
+    run: Callable[[], Awaitable[_Result]],
+    *,
+    retries_max: int = REQUEST_RETRIES_MAX,
+    refusals: frozenset[ErrorKind] = REQUEST_REFUSALS,
+) -> _Result:
+    """What `run` gives; again, up to `retries_max` times, while the system refuses to take it."""
+    for attempt in range(retries_max):
         try:
             return await run()
         except FenchelError as error:
-            if error.kind not in _REFUSED:
+            if error.kind not in refusals:
                 raise
             logger.info("refused, will retry code=%s attempt=%d", error.code, attempt)
         jitter = 0.5 + runtime.randomness.uniform()
-        await runtime.clock.sleep(BACKOFF_SECONDS_INITIAL * 2**attempt * jitter)
+        seconds = min(BACKOFF_SECONDS_INITIAL * 2**attempt, BACKOFF_SECONDS_MAX)
+        await runtime.clock.sleep(seconds * jitter)
     return await run()
 
 

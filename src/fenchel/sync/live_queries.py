@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -27,13 +28,16 @@ logger = logging.getLogger(__name__)
 
 # A transition whose timestamp has left the retained history starts anew (3.8), so often in a row.
 RESTARTS_MAX = 3
+# A query that is temporarily unavailable is left out of the transition and tried again (3.8).
+POSTPONED_SECONDS = 3.0
 
 
 class LiveQueries:
     """Invariant: between transitions every query that has an answer has exactly one open watch.
 
     `_plan` is that of the state machine. Each query of its work is in `_todo` until it is asked
-    for, then in `_requests`, and in `_answers` when the result is there.
+    for, then in `_requests` unless the result is known, and in `_answers` when the result is there,
+    or in `_postponed` if it cannot be had now. `_retry_timer` runs while one of those is missing.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class LiveQueries:
         self._todo: list[QueryWork] = []
         self._requests: dict[int, tuple[QueryWork, Request]] = {}
         self._answers: dict[int, SharedResult] = {}
+        self._postponed: set[int] = set()
+        self._retry_timer: asyncio.TimerHandle | None = None
         self._watches: dict[int, SharedWatch] = {}
         self._restart_count = 0
         self._identity: Identity | None = None
@@ -66,6 +72,8 @@ class LiveQueries:
 
     def close(self) -> None:
         self._drop_plan()
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
         for watch in self._watches.values():
             watch.close()
         self._watches.clear()
@@ -81,14 +89,18 @@ class LiveQueries:
             if not self._state.is_transition_due:
                 return None
             self._begin()
-        if self._requests:
-            return None
+            if self._is_waiting:
+                return None
         try:
             return self._finish()
         except FenchelError as error:
             self._restart_after(error)
             self._on_change()
             return None
+
+    @property
+    def _is_waiting(self) -> bool:
+        return bool(self._requests or self._todo)
 
     def _begin(self) -> None:
         plan = self._state.begin_transition(latest_ts=self._backend.latest_ts())
@@ -101,24 +113,33 @@ class LiveQueries:
         self._ask()
 
     def _ask(self) -> None:
-        """Ask for as many answers as one connection may wait for at once."""
-        while self._todo and len(self._requests) < self._parallelism:
+        """Ask for as many answers as one connection may wait for at once. Known ones are not waited
+        for, but the rest has to wait for another turn: other connections want theirs.
+        """
+        for _ in range(self._parallelism - len(self._requests)):
+            if not self._todo:
+                return
             work = self._todo.pop()
             watch = self._watches.get(work.query_id) if work.watch is not None else None
             key = self._shared.resolve(self._own_key(work)) if watch is None else watch.key
             self._request(work, key)
+        if self._todo and len(self._requests) < self._parallelism:
+            self._on_change()
 
     def _request(self, work: QueryWork, key: QueryKey) -> None:
         plan = self._plan
         assert plan is not None
-        request = self._shared.request(
+        asked = self._shared.request(
             key,
             plan.end.ts,
             owner=self._owner,
             identity_key=self._identity_key,
             make_call=partial(self._call, work, plan.identity),
         )
-        self._requests[work.query_id] = (work, request)
+        if isinstance(asked, SharedResult):
+            self._answers[work.query_id] = asked
+        else:
+            self._requests[work.query_id] = (work, asked)
 
     def _collect(self) -> bool:
         """Take up the answers that have come; False while others are missing."""
@@ -128,13 +149,15 @@ class LiveQueries:
             del self._requests[work.query_id]
             if isinstance(answer, SharedResult):
                 self._answers[work.query_id] = answer
+            elif _is_unavailable(answer):
+                self._postponed.add(work.query_id)
             elif isinstance(answer, BaseException):
                 self._restart_after(answer)
                 return True
             else:
                 self._request(work, self._own_key(work))
         self._ask()
-        return not self._requests
+        return not self._is_waiting
 
     def _restart_after(self, error: BaseException) -> None:
         """Give the plan up if its timestamp is not readable any more. Raises other errors."""
@@ -150,6 +173,7 @@ class LiveQueries:
             request.cancel()
         self._requests.clear()
         self._answers.clear()
+        self._postponed.clear()
         self._todo.clear()
         self._plan = None
 
@@ -159,9 +183,13 @@ class LiveQueries:
         for query_id in plan.removed:
             self._close_watch(query_id)
         answers = {query_id: self._watch(query_id, result) for query_id, result in results.items()}
+        postponed = frozenset(self._postponed)
+        if postponed and self._retry_timer is None:
+            loop = asyncio.get_running_loop()
+            self._retry_timer = loop.call_later(POSTPONED_SECONDS, self._retry)
         self._drop_plan()
         self._restart_count = 0
-        transition = self._state.finish_transition(answers)
+        transition = self._state.finish_transition(answers, postponed=postponed)
         if self._state.is_transition_due:
             self._on_change()
         return transition
@@ -181,6 +209,10 @@ class LiveQueries:
         watch = self._watches.pop(query_id, None)
         if watch is not None:
             watch.close()
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        self._invalidate()
 
     def _invalidate(self) -> None:
         self._state.invalidate()
@@ -209,3 +241,7 @@ class LiveQueries:
             client_ip=self._client.client_ip,
             user_agent=self._client.user_agent,
         )
+
+
+def _is_unavailable(answer: object) -> bool:
+    return isinstance(answer, FenchelError) and answer.kind is ErrorKind.FEATURE_UNAVAILABLE

@@ -23,7 +23,7 @@ from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.sync.backend import FunctionBackend
 from fenchel.sync.client_results import encode_result, failed_result
-from fenchel.sync.function_calls import run_with_retries
+from fenchel.sync.function_calls import QUERY_REFUSALS, QUERY_RETRIES_MAX, run_with_retries
 from fenchel.sync.protocol import EncodedModification
 
 logger = logging.getLogger(__name__)
@@ -235,22 +235,34 @@ class SharedQueries:
         owner: Connection,
         identity_key: str,
         make_call: Callable[[], FunctionCall],
-    ) -> Request:
-        """Ask for the result at exactly `ts`; `owner` is advanced when the answer is there.
+    ) -> SharedResult | Request:
+        """The result at exactly `ts` if it is known; else `owner` is advanced when it is there.
 
         `key` may be without the identity if the result is believed not to depend on it.
         """
         flight = self._flights.get((key, ts))
         if flight is None or not flight.is_open:
+            call = make_call()
+            known = self._find(key, ts, call, identity_key)
+            if known is not None:
+                return known
             flight = self._flights[key, ts] = _Flight()
-            request = Request(owner, identity_key, flight)
-            work = self._run(key, ts, flight, make_call(), identity_key)
+            work = self._run(key, ts, flight, call, identity_key)
             flight.task = self._tasks.spawn(f"live query {key.path}", work)
             flight.task.add_done_callback(lambda _: self._land(key, ts, flight))
-        else:
-            request = Request(owner, identity_key, flight)
+        request = Request(owner, identity_key, flight)
         flight.requests[request] = None
         return request
+
+    def _find(
+        self, key: QueryKey, ts: Timestamp, call: FunctionCall, identity_key: str
+    ) -> SharedResult | None:
+        """The result if the query cache has it: nobody needs to wait then."""
+        try:
+            run = self._backend.find_query(call, ts=ts, journal=key.journal)
+        except FenchelError:
+            return None  # The run will find out what is wrong.
+        return None if run is None else _answered(key, run, identity_key)
 
     def _land(self, key: QueryKey, ts: Timestamp, flight: _Flight) -> None:
         if self._flights.get((key, ts)) is flight:
@@ -273,16 +285,19 @@ class SharedQueries:
     async def _result(
         self, key: QueryKey, ts: Timestamp, call: FunctionCall, identity_key: str
     ) -> SharedResult:
-        async with self._running:
-            try:
-                run = await run_with_retries(
-                    self._runtime,
-                    lambda: self._backend.run_query(call, ts=ts, journal=key.journal),
-                )
-            except FenchelError as error:
-                if not error.is_developer_error or error.kind is ErrorKind.UNAUTHENTICATED:
-                    raise
-                return _refused(key, call, error, identity_key)
+        async def attempt() -> QueryRun:
+            # Who waits to be tried again leaves his place to others.
+            async with self._running:
+                return await self._backend.run_query(call, ts=ts, journal=key.journal)
+
+        try:
+            run = await run_with_retries(
+                self._runtime, attempt, retries_max=QUERY_RETRIES_MAX, refusals=QUERY_REFUSALS
+            )
+        except FenchelError as error:
+            if not error.is_developer_error or error.kind is ErrorKind.UNAUTHENTICATED:
+                raise
+            return _refused(key, call, error, identity_key)
         return _answered(key, run, identity_key)
 
     # Watches

@@ -11,9 +11,12 @@ Transition.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
+
+import msgspec
 
 from fenchel.auth import Anonymous, Identity
 from fenchel.documents import Timestamp, decode_timestamp, encode_timestamp
@@ -34,8 +37,7 @@ from fenchel.sync.protocol import (
 PENDING_MODIFICATIONS_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True, gc=False):
     """Three counters that never decrease on one connection."""
 
     query_set: int
@@ -43,9 +45,13 @@ class Version:
     ts: Timestamp
 
     def encode(self) -> StateVersion:
-        return StateVersion(
-            query_set=self.query_set, identity=self.identity, ts=encode_timestamp(self.ts)
-        )
+        return _encode_version(self.query_set, self.identity, self.ts)
+
+
+@lru_cache(maxsize=256)
+def _encode_version(query_set: int, identity: int, ts: Timestamp) -> StateVersion:
+    """Most clients of one commit are told the same."""
+    return StateVersion(query_set=query_set, identity=identity, ts=encode_timestamp(ts))
 
 
 class Watch(Protocol):
@@ -81,8 +87,7 @@ class LiveQuery:
         return watch is not None and watch.is_valid and watch.fingerprint == self.fingerprint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryWork:
+class QueryWork(msgspec.Struct, frozen=True, kw_only=True):
     """One query of a transition that needs an answer at the end ts."""
 
     query_id: int
@@ -91,8 +96,7 @@ class QueryWork:
     watch: Watch | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryAnswer:
+class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one query at the end ts of a plan, and who watches it from then on."""
 
     modification: EncodedModification
@@ -101,8 +105,7 @@ class QueryAnswer:
     watch: Watch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransitionPlan:
+class TransitionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to bring all queries of the connection to `end.ts` under `identity`."""
 
     start: Version
@@ -300,14 +303,17 @@ class SyncState:
         self._plan = None
         self.is_dirty = True
 
-    def finish_transition(self, answers: Mapping[int, QueryAnswer]) -> Transition | None:
+    def finish_transition(
+        self, answers: Mapping[int, QueryAnswer], *, postponed: Set[int] = frozenset()
+    ) -> Transition | None:
         """The message to send, or None if there is nothing that the client does not know.
 
-        `answers` has one entry for each query of the plan's work.
+        `answers` has one entry for each query of the plan's work, except for those that are
+        postponed: these stay as they are, and are in the work of each plan until they get one.
         """
         plan = self._plan
         assert plan is not None
-        assert answers.keys() == {work.query_id for work in plan.work}
+        assert answers.keys() | postponed == {work.query_id for work in plan.work}
         self._plan = None
         self._removed.clear()
         modifications = [encode_removal(query_id) for query_id in plan.removed]

@@ -1,8 +1,9 @@
 // One official npm client, driven line by line: a JSON command on stdin, JSON events on stdout.
 // Usage: node driver.mjs http|websocket URL
 //
-// Command {id, op, path, args}: op is query, mutation, action, subscribe, or unsubscribe with the id
-// of a subscription as path.
+// Command {id, op, path, args}: op is query, mutation, action, consistentQuery, or function (for
+// admins, of any type), subscribe, unsubscribe with the id of a subscription as path, or actAs with
+// an admin key as path and an identity, or nothing, as args.
 // Event   {id, value} or {id, error, data}: the answer; for a subscription one event per update.
 import { createInterface } from "node:readline";
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
@@ -31,9 +32,19 @@ for await (const line of createInterface({ input: process.stdin })) {
     emit(id, null);
     continue;
   }
+  if (op === "actAs") {
+    client.setAdminAuth(path, Object.keys(args).length > 0 ? args : undefined);
+    emit(id, null);
+    continue;
+  }
   const reference = makeFunctionReference(path);
   const values = jsonToConvex(args);
-  if (op === "subscribe") {
+  if (op === "function") {
+    client.function(reference, undefined, values).then(
+      (value) => emit(id, value),
+      (error) => emitError(id, error),
+    );
+  } else if (op === "subscribe") {
     const onError = (error) => emitError(id, error);
     const end = client.onUpdate(reference, values, (value) => emit(id, value), onError);
     subscriptions.set(id, end);
