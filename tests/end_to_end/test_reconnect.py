@@ -85,10 +85,10 @@ async def test_a_page_keeps_its_end_across_connections(server: FenchelServer, to
     ):
         for body in "abcd":
             await writer.mutation("notes:add", topic=topic, body=body)
-        page = client.subscribe("notes:page", topic=topic, paginationOpts=options)
+        page = client.subscribe("pages:list", topic=topic, paginationOpts=options)
         assert await page.next() == ["a", "b"]
         await proxy.cut()
-        await writer.mutation("notes:removeFirst", topic=topic)
+        await writer.mutation("pages:removeFirst", topic=topic)
         assert (await page.until(["b"]))[-1] == ["b"]
         adds = [
             change

@@ -1,4 +1,3 @@
-import { paginationOptsValidator } from "convex/server";
 import { v } from "convex/values";
 import { api, internal } from "./_generated/api";
 import { action, internalMutation, mutation, query } from "./_generated/server";
@@ -11,28 +10,6 @@ export const list = query({
       .withIndex("by_topic", (range) => range.eq("topic", topic))
       .collect();
     return notes.map((note) => note.body);
-  },
-});
-
-export const page = query({
-  args: { topic: v.string(), paginationOpts: paginationOptsValidator },
-  handler: async (ctx, { topic, paginationOpts }) => {
-    const found = await ctx.db
-      .query("notes")
-      .withIndex("by_topic", (range) => range.eq("topic", topic))
-      .paginate(paginationOpts);
-    return found.page.map((note) => note.body);
-  },
-});
-
-export const removeFirst = mutation({
-  args: { topic: v.string() },
-  handler: async (ctx, { topic }) => {
-    const note = await ctx.db
-      .query("notes")
-      .withIndex("by_topic", (range) => range.eq("topic", topic))
-      .first();
-    await ctx.db.delete(note!._id);
   },
 });
 
