@@ -50,6 +50,7 @@ export const rows = query(async () => {
     total += 1;
   }
 });
+export const hangs = query(() => new Promise(() => {}));
 export const fails = query(async () => { throw new Error(`count ${count++}`); });
 """
 _REUSED = """
@@ -121,6 +122,18 @@ async def test_what_cannot_be_undone_runs_again_fresh_and_takes_effect_once(warm
 async def test_an_error_leaves_nothing_behind_either(warm_app: App) -> None:
     messages = [error_of(await warm_app.query("notes:fails")).message for _ in range(3)]
     assert messages == ["Uncaught Error: count 0"] * 3
+
+
+async def test_a_function_that_spoils_its_realms_gets_no_more_of_them(warm_app: App) -> None:
+    outcomes = [await warm_app.query("notes:hangs") for _ in range(4)]
+    assert {error_of(outcome).message for outcome in outcomes} == {
+        "Returned promise will never resolve"
+    }
+    kinds = [outcome.realm for outcome in outcomes]
+    assert kinds == [*[RealmKind.WARM] * 3, RealmKind.FRESH]
+    assert outcomes[-1].why_fresh == WhyFresh(
+        cause=FreshCause.FUNCTION, detail="ends that spoil its realm"
+    )
 
 
 async def test_a_module_that_opted_in_to_reuse_gets_that_instead(warm_app: App) -> None:

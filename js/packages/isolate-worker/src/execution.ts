@@ -319,6 +319,7 @@ export class Execution {
       answeredAhead: this.#answeredAhead,
     };
     this.#wiring.send(MessageType.Outcome, [JSON.stringify(header), result]);
+    if (this.#isWarm) this.bundle.warmRealms.recordEnd(this.header, mayKeep);
     this.#end(mayKeep);
   }
 

@@ -25,6 +25,10 @@ const USES_MAX = 20_000;
 const USES_PER_HEAP_CHECK = 64;
 const HEAP_SHARE_MAX = 0.5;
 
+/** A function costs more than it gains when it spoils realms more often than once in so many runs. */
+const RUNS_PER_REALM_MIN = 64;
+const SPOILED_MIN = 3;
+
 const AGAIN: WhyFresh = { cause: "again", detail: "" };
 const UNREADY: WhyFresh = { cause: "unready", detail: "" };
 
@@ -39,6 +43,8 @@ export class WarmRealms implements RealmOwner {
   #idle: RealmContext[] = [];
   /** Idle and taken ones, with the number of their executions. */
   readonly #uses = new Map<RealmContext, number>();
+  /** Runs in warm realms of each function, and how many of those no other could follow. */
+  readonly #ends = new Map<string, { runs: number; spoiled: number }>();
   /** Functions that do what only fresh realms may. */
   readonly #freshOnly = new Map<string, WhyFresh>();
   readonly #budget: WarmBudget;
@@ -113,6 +119,18 @@ export class WarmRealms implements RealmOwner {
   /** From now on the function runs in fresh contexts only. */
   rememberFault(execution: ExecuteHeader, fault: string): void {
     this.#freshOnly.set(functionName(execution), { cause: "function", detail: fault });
+  }
+
+  /** An execution has ended in a warm realm, which may go on or not. */
+  recordEnd(execution: ExecuteHeader, mayKeep: boolean): void {
+    const name = functionName(execution);
+    const ends = this.#ends.get(name) ?? { runs: 0, spoiled: 0 };
+    this.#ends.set(name, ends);
+    ends.runs += 1;
+    if (mayKeep) return;
+    ends.spoiled += 1;
+    if (ends.spoiled < SPOILED_MIN || ends.spoiled * RUNS_PER_REALM_MIN < ends.runs) return;
+    if (!this.#freshOnly.has(name)) this.rememberFault(execution, "ends that spoil its realm");
   }
 
   /** Prepares one realm if executions miss one and there may be more. Returns whether it did. */
