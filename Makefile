@@ -81,7 +81,7 @@ bench: setup $(call npm_project,benchmarks) $(call npm_project,tests/end_to_end)
 lock: | $(BIN)/python
 	$(BIN)/python -m venv .tools/lock
 	.tools/lock/bin/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.4'
-	$(pip_compile) --extra test --output-file requirements.txt pyproject.toml
+	$(pip_compile) --extra test --extra bench --output-file requirements.txt pyproject.toml
 	$(pip_compile) --only-build-deps --build-deps-for wheel --build-deps-for editable --output-file requirements-build.txt pyproject.toml
 
 clean:

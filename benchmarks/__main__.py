@@ -1,7 +1,7 @@
 """`python -m benchmarks [QUESTION ...] [--peer NAME ...] [--quick]`: measures, prints, records.
 
 Questions to servers are put to all peers, questions to the engine to Fenchel and the raw driver,
-questions to the official CLI to Fenchel alone.
+questions to the official CLI to Fenchel alone; jobs, HTTP actions and files have their own peers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,10 +22,14 @@ from benchmarks import (
     cached_list,
     cached_live,
     endless_loops,
+    file_transfer,
     generator_ceiling,
+    http_actions,
     list_query,
     live_fanout,
+    pending_jobs,
     push,
+    scheduled_jobs,
     send_mutation,
     snapshot_rate,
 )
@@ -50,11 +54,20 @@ QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
     "endless_loops": endless_loops.measure,
     "send_mutation": send_mutation.measure,
 }
-# To one process, or to one server by the official CLI: how much they do is in an EnginePlan.
+# To one process, to one server by the official CLI, or to servers with peers that only they have:
+# how much they do is in an EnginePlan.
 OWN_QUESTIONS: dict[str, Callable[[EnginePlan], Awaitable[list[Measurement]]]] = {
     **ENGINE_QUESTIONS,
     "push": push.measure,
     "snapshot_rate": snapshot_rate.measure,
+    "scheduled_jobs": scheduled_jobs.measure,
+    "pending_jobs": pending_jobs.measure,
+    "http_actions": http_actions.measure,
+    "file_transfer": file_transfer.measure,
+}
+OWN_REFERENCES = {RAW} | {
+    question.REFERENCE_PEER
+    for question in (scheduled_jobs, pending_jobs, http_actions, file_transfer)
 }
 
 
@@ -66,32 +79,37 @@ def main() -> None:
     chosen = options.questions or [*QUESTIONS, *OWN_QUESTIONS]
     _warn_if_busy()
     if names := [name for name in QUESTIONS if name in chosen]:
-        with _reported(REFERENCE_PEER, is_recorded=not options.quick) as measurements:
+        with _reported({REFERENCE_PEER}, is_recorded=not options.quick) as measurements:
             peers = options.peer or list(OPENERS)
             asyncio.run(_measure(names, peers, plan, measurements))
     if names := [name for name in OWN_QUESTIONS if name in chosen]:
         # As the server has it.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        with _reported(RAW, is_recorded=not options.quick) as measurements:
+        with _reported(OWN_REFERENCES, is_recorded=not options.quick) as measurements:
             uvloop.run(_measure_own(names, _engine_plan(options), measurements))
 
 
 @contextmanager
-def _reported(reference: str, *, is_recorded: bool) -> Iterator[list[Measurement]]:
+def _reported(references: Collection[str], *, is_recorded: bool) -> Iterator[list[Measurement]]:
     """What was measured is printed and recorded, also when a later question fails."""
     commit = describe_commit()  # Now: the tree may change while the run lasts.
     measurements: list[Measurement] = []
     try:
         yield measurements
     finally:
-        _report(measurements, reference, commit, is_recorded=is_recorded)
+        if measurements:
+            _report(measurements, references, commit, is_recorded=is_recorded)
 
 
 def _report(
-    measurements: Sequence[Measurement], reference: str, commit: str, *, is_recorded: bool
+    measurements: Sequence[Measurement],
+    references: Collection[str],
+    commit: str,
+    *,
+    is_recorded: bool,
 ) -> None:
-    lines = result_lines(measurements, reference=reference, commit=commit)
+    lines = result_lines(measurements, references=references, commit=commit)
     print(format_table(lines))
     if is_recorded:
         print(f"Recorded in {append_lines(lines)}")

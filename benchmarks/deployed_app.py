@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psutil  # type: ignore[import-untyped]  # ships no types
-
 from benchmarks.load import ROOT
+from benchmarks.process_usage import tree_cpu_seconds
 from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer, free_port
 
 _PACKAGES = ROOT / "tests/end_to_end"
@@ -43,21 +42,25 @@ class DeployedApp:
 
     def run(self, *arguments: str) -> Cost:
         """A command that must succeed."""
-        cli, server, wall = _cli_seconds(), self._server_seconds(), time.perf_counter()
+        cli, server, wall = _cli_seconds(), self.server_seconds(), time.perf_counter()
         done = self.app.convex(*arguments)
         if done.returncode != 0:
             raise RuntimeError(f"{arguments}: {done.stdout}{done.stderr}")
         return Cost(
             wall_seconds=time.perf_counter() - wall,
             cli_seconds=_cli_seconds() - cli,
-            server_seconds=self._server_seconds() - server,
+            server_seconds=self.server_seconds() - server,
         )
 
-    def _server_seconds(self) -> float:
+    def server_seconds(self) -> float:
+        """Of the processor, in the server and all its processes so far."""
+        return tree_cpu_seconds(self.process_id)
+
+    @property
+    def process_id(self) -> int:
+        """Of the server's main process."""
         assert self.server.process is not None
-        main = psutil.Process(self.server.process.pid)
-        # The second pair is what processes that have ended used.
-        return sum(sum(p.cpu_times()[:4]) for p in (main, *main.children(recursive=True)))
+        return self.server.process.pid
 
 
 def _cli_seconds() -> float:
@@ -66,11 +69,14 @@ def _cli_seconds() -> float:
 
 
 @contextmanager
-def deployed_app() -> Iterator[DeployedApp]:
-    """A server with a data folder on disk, and an empty app; both go with the block."""
+def deployed_app(*options: str) -> Iterator[DeployedApp]:
+    """A server with a data folder on disk and these options of `fenchel serve`, and an empty app;
+    both go with the block."""
     with TemporaryDirectory(prefix="fenchel-bench-") as name:
         folder = Path(name)
-        server = FenchelServer(data_folder=folder / "data", port=free_port(), site_port=free_port())
+        server = FenchelServer(
+            data_folder=folder / "data", port=free_port(), site_port=free_port(), options=options
+        )
         server.start()
         try:
             (folder / "app").mkdir()

@@ -26,6 +26,11 @@ def encode_request(endpoint: str, body: bytes) -> bytes:
     )
 
 
+def encode_get(path: str) -> bytes:
+    """One GET, ready to be written."""
+    return b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path.encode()
+
+
 class HttpConnection(asyncio.Protocol):
     """Calls `on_body` once for each response, and `on_failure` when the server is not usable."""
 

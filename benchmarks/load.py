@@ -51,7 +51,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     first_sequence: int
 
 
-class HttpLoad(msgspec.Struct, frozen=True, kw_only=True):
+class HttpLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A load for one HTTP server, as the generator's process reads it."""
 
     port: int
@@ -59,6 +59,20 @@ class HttpLoad(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     members: list[str]
     load: Load
+
+
+class GetLoad(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Plain GETs of one HTTP server, of each path in turn; `answers` are the bodies, in the same
+    order, that are right. The rest as in `Load` and `HttpLoad`."""
+
+    port: int
+    process_id: int
+    paths: list[str]
+    answers: list[str]
+    connections: int
+    seconds: float
+    warm_up_seconds: float
+    first_sequence: int = 0
 
 
 class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +146,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 Report = TypeVar("Report", LoadReport, FanoutReport)
 
 
-async def run_http_load(load: HttpLoad) -> LoadReport:
+async def run_http_load(load: HttpLoad | GetLoad) -> LoadReport:
     """Runs the load in its own process. Raises RuntimeError on any wrong or missing answer."""
-    deadline = load.load.warm_up_seconds + load.load.seconds + 30
+    timing = load if isinstance(load, GetLoad) else load.load
+    deadline = timing.warm_up_seconds + timing.seconds + 30
     return await _run_process("benchmarks.load_process", load, LoadReport, deadline)
 
 

@@ -1,4 +1,4 @@
-"""The load generator: reads an HttpLoad on standard input, writes a LoadReport.
+"""The load generator: reads an HttpLoad or a GetLoad on standard input, writes a LoadReport.
 
 Closed loop: each connection sends its next request when it has the answer to the last one. The run
 is bounded in time by the load and in count by REQUEST_COUNT_MAX.
@@ -11,16 +11,18 @@ import itertools
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 import uvloop
 
-from benchmarks.http_client import HttpConnection, encode_request
+from benchmarks.http_client import HttpConnection, encode_get, encode_request
 from benchmarks.load import (
     CHANNEL_COUNT,
     LIST_LENGTH,
     Check,
+    GetLoad,
     HttpLoad,
     Load,
     LoadReport,
@@ -79,10 +81,73 @@ def check_send(body: bytes) -> None:
         raise ValueError(f"not an id: {body[:500]!r}")
 
 
+class Requests(Protocol):
+    """What one connection sends, one after another."""
+
+    def encode(self, sequence: int) -> bytes:
+        """The request with this number."""
+        ...
+
+    def check(self, body: bytes) -> None:
+        """Raises ValueError, or a MsgspecError, unless that answers the request encoded last."""
+        ...
+
+
+class FunctionCalls:
+    """Calls of one function, each with arguments of its own."""
+
+    def __init__(self, spec: HttpLoad, number: int) -> None:
+        request = spec.load.request
+        body = (
+            f'{{"path":"{spec.module}:{request.function}",'
+            f'"format":"convex_encoded_json","args":[{request.args}]}}'
+        )
+        self._template = body.encode()
+        self._endpoint = request.endpoint
+        self._check = request.check
+        self._member = spec.members[number % len(spec.members)].encode()
+        self._channel = 0
+        self._since_full_check = 0
+
+    def encode(self, sequence: int) -> bytes:
+        self._channel = sequence * CHANNEL_STRIDE % CHANNEL_COUNT
+        fields = {b"channel": self._channel, b"sequence": sequence, b"member": self._member}
+        body = self._template % fields if b"%(" in self._template else self._template
+        return encode_request(self._endpoint, body)
+
+    def check(self, body: bytes) -> None:
+        if self._check is Check.SEND:
+            check_send(body)
+            return
+        self._since_full_check += 1
+        if self._since_full_check < FULL_CHECK_INTERVAL:
+            check_list(body, channel=None)
+            return
+        self._since_full_check = 0
+        is_varied = b"%(channel)" in self._template
+        check_list(body, channel=f"channel-{self._channel if is_varied else 0}")
+
+
+class Gets:
+    """Plain GETs, each with its answer; all connections go round the same ones."""
+
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self._pairs = pairs
+        self._answer = b""
+
+    def encode(self, sequence: int) -> bytes:
+        request, self._answer = self._pairs[sequence % len(self._pairs)]
+        return request
+
+    def check(self, body: bytes) -> None:
+        if body != self._answer:
+            raise ValueError(f"not {self._answer[:100]!r}: {body[:500]!r}")
+
+
 class Generator:
     """All connections of one load and what they have measured so far."""
 
-    def __init__(self, load: Load, process_id: int) -> None:
+    def __init__(self, load: Load | GetLoad, process_id: int) -> None:
         self.finished = asyncio.get_running_loop().create_future()
         self.sequences = itertools.count(load.first_sequence)
         self._load = load
@@ -135,28 +200,14 @@ class Generator:
 class Client:
     """One connection: a request, its answer, the next request."""
 
-    def __init__(self, generator: Generator, spec: HttpLoad, number: int) -> None:
-        request = spec.load.request
-        body = (
-            f'{{"path":"{spec.module}:{request.function}",'
-            f'"format":"convex_encoded_json","args":[{request.args}]}}'
-        )
-        self._template = body.encode()
-        self._endpoint = request.endpoint
-        self._check = request.check
-        self._member = spec.members[number % len(spec.members)].encode()
+    def __init__(self, generator: Generator, requests: Requests) -> None:
         self._generator = generator
+        self._requests = requests
         self._sent_ns = 0
-        self._channel = 0
-        self._since_full_check = 0
         self.connection = HttpConnection(self._on_body, generator.fail)
 
     def send(self) -> None:
-        sequence = next(self._generator.sequences)
-        self._channel = sequence * CHANNEL_STRIDE % CHANNEL_COUNT
-        fields = {b"channel": self._channel, b"sequence": sequence, b"member": self._member}
-        body = self._template % fields if b"%(" in self._template else self._template
-        request = encode_request(self._endpoint, body)
+        request = self._requests.encode(next(self._generator.sequences))
         self._sent_ns = time.perf_counter_ns()
         self.connection.send(request)
 
@@ -164,31 +215,20 @@ class Client:
         now = time.perf_counter_ns()
         generator = self._generator
         try:
-            self._check_body(body)
+            self._requests.check(body)
         except (ValueError, msgspec.MsgspecError) as error:
             generator.fail(error)
             return
         if generator.take(self._sent_ns, now):
             self.send()
 
-    def _check_body(self, body: bytes) -> None:
-        if self._check is Check.SEND:
-            check_send(body)
-            return
-        self._since_full_check += 1
-        if self._since_full_check < FULL_CHECK_INTERVAL:
-            check_list(body, channel=None)
-            return
-        self._since_full_check = 0
-        is_varied = b"%(channel)" in self._template
-        check_list(body, channel=f"channel-{self._channel if is_varied else 0}")
 
-
-async def run(spec: HttpLoad) -> LoadReport:
+async def run(spec: HttpLoad | GetLoad) -> LoadReport:
     """Runs the load to its end. Raises the first failure of any connection."""
     loop = asyncio.get_running_loop()
-    generator = Generator(spec.load, spec.process_id)
-    clients = [Client(generator, spec, number) for number in range(spec.load.connections)]
+    load = spec if isinstance(spec, GetLoad) else spec.load
+    generator = Generator(load, spec.process_id)
+    clients = [Client(generator, requests) for requests in _requests(spec)]
     for client in clients:
         await loop.create_connection(lambda c=client: c.connection, "127.0.0.1", spec.port)  # type: ignore[misc]
 
@@ -202,8 +242,17 @@ async def run(spec: HttpLoad) -> LoadReport:
     return report
 
 
+def _requests(spec: HttpLoad | GetLoad) -> list[Requests]:
+    """Those of each connection."""
+    if isinstance(spec, HttpLoad):
+        return [FunctionCalls(spec, number) for number in range(spec.load.connections)]
+    texts = zip(spec.paths, spec.answers, strict=True)
+    pairs = [(encode_get(path), answer.encode()) for path, answer in texts]
+    return [Gets(pairs) for _ in range(spec.connections)]
+
+
 def main() -> None:
-    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=HttpLoad)
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=HttpLoad | GetLoad)
     report = uvloop.run(run(spec))
     sys.stdout.buffer.write(msgspec.json.encode(report))
 

@@ -1,9 +1,11 @@
-"""What a process has used so far, from /proc (Linux only)."""
+"""What processes have used so far, from /proc (Linux only)."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # ships no types
 
 _CLOCK_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -17,3 +19,10 @@ def process_cpu_seconds(process_id: int) -> float:
 
 def process_resident_bytes(process_id: int) -> int:
     return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def tree_cpu_seconds(process_id: int) -> float:
+    """Of the process and all below it, those that have ended included; steps of 10 ms."""
+    main = psutil.Process(process_id)
+    # The second pair is what processes that have ended used.
+    return sum(sum(p.cpu_times()[:4]) for p in (main, *main.children(recursive=True)))

@@ -1,7 +1,7 @@
 """What is kept of a run: a table for the reader, JSON lines for later comparison.
 
 One line per figure: {name, value, unit, peer, ratio, commit, machine, date}. `ratio` is the value
-divided by the reference peer's in the same run; null when that peer was not in it.
+divided by the reference peer's in the same run; null when none was in it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,10 +34,10 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def result_lines(
-    measurements: Sequence[Measurement], *, reference: str, commit: str
+    measurements: Sequence[Measurement], *, references: Collection[str], commit: str
 ) -> list[ResultLine]:
-    """The measurements, their ratio to the reference peer, when and where made."""
-    of_reference = {m.name: m.value for m in measurements if m.peer == reference}
+    """The measurements, their ratio to the reference peer of each, when and where made."""
+    of_reference = {m.name: m.value for m in measurements if m.peer in references}
     machine = describe_machine()
     date = datetime.now(UTC).isoformat(timespec="seconds")
     lines = []

@@ -38,7 +38,7 @@ async def run_server(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
-            env=environment,
+            env=dict(environment),  # uvloop takes no other mapping
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=asyncio.subprocess.STDOUT,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from benchmarks.load import percentile
-from benchmarks.load_process import check_list, check_send
+from benchmarks.load_process import Gets, check_list, check_send
 
 
 def list_answer(
@@ -44,6 +44,14 @@ def test_a_failed_send_is_found() -> None:
     check_send(b'{"status":"success","value":"id"}')
     with pytest.raises(ValueError, match="id"):
         check_send(b'{"status":"error","value":"id"}')
+
+
+def test_gets_go_round_and_each_must_have_its_own_answer() -> None:
+    gets = Gets([(b"GET a", b"one"), (b"GET b", b"two")])
+    assert [gets.encode(sequence) for sequence in (0, 1, 2)] == [b"GET a", b"GET b", b"GET a"]
+    gets.check(b"one")
+    with pytest.raises(ValueError, match="not b'one'"):
+        gets.check(b"two")
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
