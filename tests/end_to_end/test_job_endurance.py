@@ -27,25 +27,30 @@ FINISH_SECONDS_MAX = 900.0
 SEED = 20_261_121
 
 
-def read_pages(server: FenchelServer, path: str) -> list[Any]:
+def read_pages(server: FenchelServer, path: str, **args: str) -> list[Any]:
     client = ConvexClient(server.url)
     rows: list[Any] = []
     cursor = None
     while True:
-        page = client.query(path, {"after": cursor})
+        page = client.query(path, args | {"after": cursor})
         rows += page["page"]
         if page["isDone"]:
             return rows
         cursor = page["continueCursor"]
 
 
+def count_marks(server: FenchelServer, topic: str) -> Counter[int]:
+    """How often each job has written a mark with this topic."""
+    return Counter(int(note["body"]) for note in read_pages(server, "jobs:marks", topic=topic))
+
+
 def wait_until_finished(server: FenchelServer) -> dict[int, str]:
-    """Numbers and states of the jobs that did not succeed, once none is left to run."""
+    """Numbers and errors of the jobs that did not succeed, once none is left to run."""
     deadline = time.monotonic() + FINISH_SECONDS_MAX
     while time.monotonic() < deadline:
-        states = {int(number): kind for number, kind in read_pages(server, "jobs:unsuccessful")}
-        if set(states.values()) <= {"failed"}:
-            return states
+        rows = read_pages(server, "jobs:unsuccessful")
+        if all(kind == "failed" for _, kind, _ in rows):
+            return {int(number): error for number, _, error in rows}
     raise AssertionError(f"jobs are left after {FINISH_SECONDS_MAX} s")
 
 
@@ -82,10 +87,17 @@ def test_each_mutation_runs_exactly_once_and_each_action_at_most_once(
         jobs_server.kill()
         jobs_server.start()
     failed = wait_until_finished(jobs_server)
-    marks = Counter(int(note["body"]) for note in read_pages(jobs_server, "jobs:marks"))
+    begun, marks = count_marks(jobs_server, "begun"), count_marks(jobs_server, "jobs")
     assert set(marks.values()) == {1}
     assert [number for number in range(JOBS) if number % 10 != 9 and number not in marks] == []
     assert all(number % 10 == 9 for number in failed)
     # An action that is told to have succeeded has run.
     assert marks.keys() | failed.keys() == set(range(JOBS))
+    # Kills came between the two marks of actions: those were not begun again, and are told failed.
+    interrupted = begun.keys() - marks.keys()
+    assert interrupted
+    assert set(begun.values()) == {1}
+    assert interrupted <= failed.keys()
+    assert set(failed.values()) == {"Transient error while executing action"}
+    print(f"interrupted actions: {len(interrupted)}, failed: {len(failed)}")
     jobs_server.stop()

@@ -20,21 +20,33 @@ export const mark = internalMutation({
   },
 });
 
+export const begin = internalMutation({
+  args: { number: v.number() },
+  handler: async (ctx, { number }) => {
+    await ctx.db.insert("notes", { topic: "begun", body: `${number}` });
+  },
+});
+
+/** Tells that it has begun, and takes long enough for some kill to come before it ends. */
 export const act = internalAction({
   args: { number: v.number() },
-  handler: async (ctx, args) => await ctx.runMutation(internal.jobs.mark, args),
+  handler: async (ctx, args) => {
+    await ctx.runMutation(internal.jobs.begin, args);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await ctx.runMutation(internal.jobs.mark, args);
+  },
 });
 
 export const marks = query({
-  args: { after: v.union(v.string(), v.null()) },
-  handler: async (ctx, { after }) =>
+  args: { topic: v.string(), after: v.union(v.string(), v.null()) },
+  handler: async (ctx, { topic, after }) =>
     await ctx.db
       .query("notes")
-      .withIndex("by_topic", (range) => range.eq("topic", "jobs"))
+      .withIndex("by_topic", (range) => range.eq("topic", topic))
       .paginate({ numItems: 2000, cursor: after }),
 });
 
-/** Numbers and states of jobs that have not succeeded, page by page. */
+/** Numbers, states and errors of jobs that have not succeeded, page by page. */
 export const unsuccessful = query({
   args: { after: v.union(v.string(), v.null()) },
   handler: async (ctx, { after }) => {
@@ -45,7 +57,11 @@ export const unsuccessful = query({
       ...page,
       page: page.page
         .filter(({ state }) => state.kind !== "success")
-        .map(({ args, state }) => [(args[0] as { number: number }).number, state.kind]),
+        .map(({ args, state }) => [
+          (args[0] as { number: number }).number,
+          state.kind,
+          state.kind === "failed" ? state.error : "",
+        ]),
     };
   },
 });
