@@ -208,6 +208,31 @@ async def test_more_jobs_than_slots_all_run() -> None:
         assert await backend.query("sent") == ["later"] * 30
 
 
+async def test_a_job_that_is_canceled_while_it_waits_for_a_slot_does_not_run() -> None:
+    runner = functions()
+    go, held = asyncio.Event(), asyncio.Semaphore(0)
+
+    @runner.mutation
+    async def hold(ctx: Ctx, args: dict[str, Any]) -> Value:
+        held.release()
+        await go.wait()
+        return None
+
+    async with running_backend(runner) as backend:
+        slots = backend.runtime.settings.application.scheduler_parallelism
+        holding = [await schedule(backend, "hold") for _ in range(slots)]
+        waiting = [await schedule(backend, "send") for _ in range(3)]
+        await backend.application.start()
+        for _ in range(slots):
+            await held.acquire()
+        for id_text in waiting[:2]:
+            await backend.mutate("cancel", {"id": id_text})
+        go.set()
+        for id_text in (*holding, waiting[2]):
+            await wait_for_state(backend, id_text, "success")
+        assert backend.runner.runs["send"] == 1
+
+
 async def test_pending_jobs_survive_a_restart() -> None:
     persistence = MemoryPersistence()
     async with running_backend(functions(), persistence=persistence) as backend:

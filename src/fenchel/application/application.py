@@ -129,8 +129,8 @@ class Application:
         await self.deploy.warm_deployed()
         cleaner = Cleaner(database=self._database, runtime=self._runtime)
         loops: dict[str, Callable[[], Awaitable[None]]] = {
-            "job executor": jobs.run,
-            "cron executor": crons.run,
+            "job executor": jobs.loop.run,
+            "cron executor": crons.loop.run,
             "index backfiller": IndexBackfiller(self._database).run,
             "schema validator": SchemaValidator(self._database).run,
             "cleaner": cleaner.run,
@@ -259,7 +259,7 @@ class Application:
     async def next_due_ns(self, tx: Transaction) -> int | None:
         """When the first unfinished job or cron run is, or was, due; None if there is none."""
         executors = (self._executors.jobs, self._executors.crons)
-        times = [await executor.next_due_ns(tx) for executor in executors]
+        times = [await executor.loop.next_due_ns(tx) for executor in executors]
         return min((time for time in times if time is not None), default=None)
 
     async def auth_providers(self) -> list[AuthProvider]:

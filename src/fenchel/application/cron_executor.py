@@ -13,7 +13,7 @@ from fenchel.application.calls import FunctionCaller
 from fenchel.application.due_loop import DueLoop
 from fenchel.application.executions import Invocation
 from fenchel.application.executor_parts import ExecutorParts
-from fenchel.application.transactions import Result, Work, run_transaction, wait_after_conflict
+from fenchel.application.transactions import Result, Work, run_transaction
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import System
 from fenchel.database import Transaction
@@ -38,21 +38,18 @@ _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS_INITIAL = 0.5
 _RETRY_SECONDS_MAX = 15.0
-_OCC_SECONDS_MAX = 60.0
 _LOG_TEXT_MAX = 1_000
 _INTERRUPTED = "Transient error while executing action"
 
 
 class CronExecutor:
-    """Start value: not running. Its invariants are those of the rows in `model.cron_jobs`."""
+    """`loop` runs what is due. Its invariants are those of the rows in `model.cron_jobs`."""
 
     def __init__(self, parts: ExecutorParts) -> None:
         self._parts = parts
-        self._loop: DueLoop[CronRun] = DueLoop(
+        self.loop: DueLoop[CronRun] = DueLoop(
             name="cron",
-            database=parts.database,
-            runtime=parts.runtime,
-            tasks=parts.tasks,
+            parts=parts,
             parallelism=parts.runtime.settings.application.cron_parallelism,
             list_next=_list_next,
             run_row=self._run_cron,
@@ -60,21 +57,13 @@ class CronExecutor:
 
     async def fail_interrupted(self) -> None:
         """End the runs of actions that a former process had in progress: an action never runs
-        twice. Call once, before `run`.
+        twice. Call once, before the loop runs.
         """
         tx = self._parts.database.begin()
-        for run in await _list_next(tx, None):
+        for run in await _list_next(tx, None, 0):
             if not run.is_pending:
                 lost = UdfOutcome(result=JsError(message=_INTERRUPTED))
                 await self._complete(run, lost, 0.0)
-
-    async def run(self) -> None:
-        """Serve for ever."""
-        await self._loop.run()
-
-    async def next_due_ns(self, tx: Transaction) -> int | None:
-        """When the first unfinished cron run is, or was, due; None if there is none."""
-        return await self._loop.next_due_ns(tx)
 
     async def _run_cron(self, run: CronRun) -> None:
         """Run until the run is logged, however often the system fails before that."""
@@ -83,13 +72,7 @@ class CronExecutor:
             try:
                 await self._run_once(run, attempt)
             except ConflictError as conflict:
-                await wait_after_conflict(
-                    self._parts.database,
-                    self._parts.runtime,
-                    conflict,
-                    attempt,
-                    seconds_max=_OCC_SECONDS_MAX,
-                )
+                await self._parts.wait_after_conflict(conflict, attempt)
             except Exception:  # noqa: BLE001 - the outermost frame of a cron's task
                 _log.exception("cron failed row=%s attempt=%d", run.id_text, attempt)
                 await self._parts.runtime.clock.sleep(
@@ -195,10 +178,13 @@ class CronExecutor:
         )
 
 
-async def _list_next(tx: Transaction, limit: int | None) -> Sequence[CronRun]:
-    """The next runs of all mounted components, ascending by their time."""
-    namespaces = await list_active_namespaces(tx)
-    runs = [run for n in namespaces for run in await list_cron_runs(tx, limit=limit, namespace=n)]
+async def _list_next(tx: Transaction, limit: int | None, from_ns: int) -> Sequence[CronRun]:
+    """The next runs of all mounted components from that time on, ascending by their time."""
+    runs = [
+        run
+        for namespace in await list_active_namespaces(tx)
+        for run in await list_cron_runs(tx, limit=limit, from_ns=from_ns, namespace=namespace)
+    ]
     return sorted(runs, key=lambda run: run.due_ns)[:limit]
 
 

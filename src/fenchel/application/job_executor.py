@@ -14,10 +14,10 @@ from fenchel.application.calls import FunctionCaller
 from fenchel.application.due_loop import DueLoop
 from fenchel.application.executions import Invocation
 from fenchel.application.executor_parts import ExecutorParts
-from fenchel.application.transactions import Result, Work, run_transaction, wait_after_conflict
+from fenchel.application.transactions import Result, Work, run_transaction
 from fenchel.application.waiting import backoff_seconds
 from fenchel.auth import System
-from fenchel.database import Transaction
+from fenchel.database import ROOT, Transaction
 from fenchel.errors import ConflictError, ErrorKind, FenchelError
 from fenchel.function_runner import AllowedVisibility
 from fenchel.model import (
@@ -38,20 +38,17 @@ _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS_INITIAL = 0.5
 _RETRY_SECONDS_MAX = 7_200.0
-_OCC_SECONDS_MAX = 60.0
 _INTERRUPTED = "Transient error while executing action"
 
 
 class JobExecutor:
-    """At most `scheduler_parallelism` jobs run at once; an action never runs twice."""
+    """`loop` runs what is due, `scheduler_parallelism` jobs at once; an action never runs twice."""
 
     def __init__(self, parts: ExecutorParts) -> None:
         self._parts = parts
-        self._loop: DueLoop[ScheduledJob] = DueLoop(
+        self.loop: DueLoop[ScheduledJob] = DueLoop(
             name="scheduled job",
-            database=parts.database,
-            runtime=parts.runtime,
-            tasks=parts.tasks,
+            parts=parts,
             parallelism=parts.runtime.settings.application.scheduler_parallelism,
             list_next=_list_next,
             run_row=self._run_job,
@@ -60,34 +57,28 @@ class JobExecutor:
     async def fail_interrupted(self) -> None:
         """End the actions that a former process had in progress: an action never runs twice.
 
-        Call once, before `run`.
+        Call once, before the loop runs.
         """
         tx = self._parts.database.begin()
         # A job begins after its time, and its beginning is a commit: none of those that still wait
         # for their time is looked at, however many there are.
-        for job in await _list_next(tx, None, through_ns=tx.begin_ts):
+        for job in await _list_next(tx, None, 0, through_ns=tx.begin_ts):
             if job.row.state.type == "inProgress":
                 await self._settle(job, _recover)
-
-    async def run(self) -> None:
-        """Serve for ever."""
-        await self._loop.run()
-
-    async def next_due_ns(self, tx: Transaction) -> int | None:
-        """When the first unfinished job is, or was, due; None if there is none."""
-        return await self._loop.next_due_ns(tx)
 
     async def _run_job(self, job: ScheduledJob) -> None:
         try:
             tx = self._parts.database.begin()
+            current = await _reload_due(tx, job)
+            if current is None:
+                return
             function = await self._parts.function_runner.find_function(tx, job.row.path)
-            args_json = await load_args(tx, job)
             # Running a missing function as a mutation gives the error that says so.
             match function.udf_type if function else "Mutation":
                 case "Mutation":
-                    await self._run_mutation(job, args_json)
+                    await self._run_mutation(current, tx)
                 case "Action":
-                    await self._run_action(job, args_json)
+                    await self._run_action(job, await load_args(tx, job))
                 case "Query":
                     message = f"Unsupported function type for {job.row.path}: Query"
                     await self._finish(job, JobState("failed", error=message))
@@ -95,44 +86,39 @@ class JobExecutor:
             _log.exception("scheduled job failed job=%s", job.id_text)
             await self._settle(job, _recover)
 
-    async def _run_mutation(self, job: ScheduledJob, args_json: str) -> None:
-        """Run until it commits, fails by itself or is canceled, however often it conflicts."""
-        invocation = self._invocation(job, args_json)
+    async def _run_mutation(self, job: ScheduledJob, tx: Transaction) -> None:
+        """Run until it commits, fails by itself or is canceled, however often it conflicts; first
+        in `tx`, which has the job as it is given.
+        """
+        invocation = self._invocation(job, await load_args(tx, job))
+        current: ScheduledJob | None = job
         attempt = 0
-        while True:
+        while current is not None:
             try:
-                error = await self._attempt_mutation(job, invocation, attempt)
+                error = await self._attempt_mutation(current, invocation, tx, attempt)
             except ConflictError as conflict:
-                await wait_after_conflict(
-                    self._parts.database,
-                    self._parts.runtime,
-                    conflict,
-                    attempt,
-                    seconds_max=_OCC_SECONDS_MAX,
-                )
+                await self._parts.wait_after_conflict(conflict, attempt)
                 attempt += 1
+                tx = self._parts.database.begin()
+                current = await _reload_due(tx, job)
                 continue
             if error is not None:
                 await self._finish(job, JobState("failed", error=error.message))
             return
 
     async def _attempt_mutation(
-        self, job: ScheduledJob, invocation: Invocation, attempt: int
+        self, job: ScheduledJob, invocation: Invocation, tx: Transaction, attempt: int
     ) -> JsError | None:
-        """None after a commit, or if the job is no longer pending."""
-        tx = self._parts.database.begin()
-        current = await _reload(tx, job)
-        if current is None or current.row.state.type != "pending":
-            return None
+        """None after a commit."""
         # Seen by the mutation itself only: the transaction ends in success or not at all.
-        in_progress = msgspec.structs.replace(current.row, state=JobState("inProgress"))
+        in_progress = msgspec.structs.replace(job.row, state=JobState("inProgress"))
         await replace_job(tx, job, in_progress)
         request, outcome = await self._parts.mutations.execute(invocation, tx)
         if isinstance(outcome.result, JsError):
             self._parts.executions.record_outcome(invocation, request, outcome, transaction=tx)
             return outcome.result
         now_ns = self._parts.runtime.clock.now_ns()
-        success = finished(current.row, JobState("success"), now_ns=now_ns)
+        success = finished(job.row, JobState("success"), now_ns=now_ns)
         await replace_job(tx, job, success)
         run = await self._parts.mutations.commit(
             invocation, request, tx, outcome, attempt, retries_max=None
@@ -207,17 +193,28 @@ class JobExecutor:
 
 
 async def _list_next(
-    tx: Transaction, limit: int | None, *, through_ns: int | None = None
+    tx: Transaction, limit: int | None, from_ns: int, *, through_ns: int | None = None
 ) -> Sequence[ScheduledJob]:
-    """Unfinished jobs of all mounted components, ascending by their time."""
+    """Unfinished jobs of all mounted components from that time on, ascending by their time."""
     jobs = [
         job
         for namespace in await list_active_namespaces(tx)
         for job in await list_unfinished(
-            tx, limit=limit, through_ns=through_ns, namespace=namespace
+            tx, limit=limit, from_ns=from_ns, through_ns=through_ns, namespace=namespace
         )
     ]
     return sorted(jobs, key=lambda job: job.due_ns)[:limit]
+
+
+async def _reload_due(tx: Transaction, job: ScheduledJob) -> ScheduledJob | None:
+    """A job that was due lately, if it still is to run: it may be canceled, or its component
+    unmounted, whose jobs wait.
+    """
+    current = await _reload(tx, job)
+    if current is None or not current.is_pending:
+        return None
+    is_active = job.namespace == ROOT or job.namespace in await list_active_namespaces(tx)
+    return current if is_active else None
 
 
 async def _reload(tx: Transaction, job: ScheduledJob) -> ScheduledJob | None:

@@ -118,10 +118,10 @@ async def replace_crons(
 
 
 async def list_cron_runs(
-    tx: Transaction, *, limit: int | None, namespace: Namespace = ROOT
+    tx: Transaction, *, limit: int | None, from_ns: int = 0, namespace: Namespace = ROOT
 ) -> list[CronRun]:
-    """Next runs, ascending by the time they are due; at most `limit` of them."""
-    rows = await tx.system(namespace).query(_NEXT_RUNS, "by_next_ts", lower=0, limit=limit)
+    """Next runs that are due from that time on, ascending; at most `limit` of them."""
+    rows = await tx.system(namespace).query(_NEXT_RUNS, "by_next_ts", lower=from_ns, limit=limit)
     return [_decode_run(row, namespace) for row in rows]
 
 

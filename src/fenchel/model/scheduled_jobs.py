@@ -157,16 +157,17 @@ async def list_unfinished(
     tx: Transaction,
     *,
     limit: int | None,
+    from_ns: int = 0,
     through_ns: int | None = None,
     namespace: Namespace = ROOT,
 ) -> list[ScheduledJob]:
     """Unfinished jobs, in progress or pending, ascending by `next_ts`; at most `limit`
-    of them, and none whose time is after `through_ns`.
+    of them, and none whose time is before `from_ns` or after `through_ns`.
 
     The read set covers no more than the rows before the last one returned, unless fewer exist.
     """
     rows = await tx.system(namespace).query(
-        _TABLE, "by_next_ts", lower=0, upper=through_ns, limit=limit
+        _TABLE, "by_next_ts", lower=from_ns, upper=through_ns, limit=limit
     )
     return [_decode(row, namespace) for row in rows]
 
