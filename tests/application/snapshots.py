@@ -180,11 +180,9 @@ class Snapshots:
         )
 
     async def read_file(self, file_id: str, *, component: str = "") -> bytes | None:
-        opened = await self.files.open_id(file_id, component)
-        if opened is None:
-            return None
-        with opened.file as file:
-            return file.read()
+        """None if there is no such file."""
+        found = await self.files.access(self.database.begin(), component).load(file_id)
+        return None if found is None else found[0]
 
     async def documents(self, table: str, *, component: str = "") -> list[dict[str, Value]]:
         """All documents of the table, in id order; none if there is no such table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,9 +42,9 @@ class Bench:
         """Through the file's URL, as a client does."""
         url = await self.url(storage_id)
         assert url is not None
-        opened = await self.files.open(url.rpartition("/")[2], "")
-        with opened.file as file:
-            return file.read(opened.row.size)
+        row = await self.files.find(url.rpartition("/")[2], "")
+        with await self.files.open(row, start=0, length=row.size) as file:
+            return file.read(row.size)
 
     async def delete(self, storage_id: str) -> None:
         tx = self.database.begin()
@@ -130,7 +131,7 @@ async def test_a_deleted_file_has_no_url_and_no_content(bench: Bench) -> None:
     await bench.delete(storage_id)
     assert await bench.url(storage_id) is None
     with pytest.raises(FenchelError, match="FileNotFound"):
-        await bench.files.open(url.rpartition("/")[2], "")
+        await bench.files.find(url.rpartition("/")[2], "")
     with pytest.raises(FenchelError, match=f"storage id {storage_id} not found"):
         await bench.delete(storage_id)
 
@@ -148,6 +149,57 @@ async def test_a_file_of_a_transaction_exists_once_it_is_committed(bench: Bench)
     assert await bench.url(storage_id) is None
     await bench.database.commit(tx)
     assert await bench.read(storage_id) == CONTENT
+
+
+async def test_a_file_that_is_too_large_for_a_mutation_is_not_loaded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage_id = await bench.upload(bytes((16 << 20) + 1))
+    monkeypatch.setattr(bench.storage, "load", None)
+    with pytest.raises(FenchelError, match="TooManyFileBytesRead"):
+        await bench.files.access(bench.database.begin(), "").load(storage_id)
+
+
+class TestParts:
+    """What `storage.get` of an action gives, read piece by piece."""
+
+    @pytest.mark.parametrize(
+        ("start", "length", "expected"),
+        [(0, 16, CONTENT), (2, 4, b"file"), (7, 99, b"of a user"), (99, 5, b""), (3, 0, b"")],
+    )
+    async def test_of_a_file(self, bench: Bench, start: int, length: int, expected: bytes) -> None:
+        part = await bench.files.open_part(await bench.upload(), "", start, length)
+        assert await part.read() == expected
+        assert await part.read() == b""
+        part.cancel()
+
+    async def test_come_in_pieces(self, bench: Bench) -> None:
+        content = bytes(range(256)) * 4_000
+        part = await bench.files.open_part(await bench.upload(content), "", 1, len(content))
+        pieces = []
+        while piece := await part.read():
+            pieces.append(piece)
+        part.cancel()
+        assert b"".join(pieces) == content[1:]
+        assert len(pieces) == 4
+
+    async def test_end_with_the_file(self, bench: Bench) -> None:
+        storage_id = await bench.upload(bytes(1_000_000))
+        part = await bench.files.open_part(storage_id, "", 0, 1_000_000)
+        assert await part.read()
+        await bench.delete(storage_id)
+        with pytest.raises(FenchelError, match=f"The file {storage_id} was deleted"):
+            await part.read()
+        part.cancel()
+        with pytest.raises(FenchelError, match="StorageFileDeleted"):
+            await bench.files.open_part(storage_id, "", 0, 1)
+
+    async def test_are_what_one_reader_asked_for(self, bench: Bench) -> None:
+        part = await bench.files.open_part(await bench.upload(), "", 0, 4)
+        assert sorted(await asyncio.gather(part.read(), part.read())) == [b"", b"a fi"]
+        part.cancel()
+        part.cancel()
+        assert await part.read() == b""
 
 
 class TestUploadUrls:

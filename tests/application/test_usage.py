@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fenchel.application import UsageTracker
-from fenchel.application.usage import FUNCTIONS_MAX, OTHERS
+from fenchel.application import usage as usage_module
+from fenchel.application.usage import FUNCTIONS_MAX, OTHERS, UsageReport
 from fenchel.errors import FenchelError, internal_error
 from fenchel.model import Usage
 from fenchel.persistence import MemoryPersistence
@@ -141,6 +142,62 @@ async def test_the_number_of_counters_is_bounded() -> None:
         assert len(await reported(backend)) == FUNCTIONS_MAX + 1
 
 
+def table_rows(report: UsageReport) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Documents read, written and stored of each table."""
+    return {
+        (row.component, row.table): (
+            row.read_documents,
+            row.written_documents,
+            row.stored_documents,
+        )
+        for row in report.tables
+    }
+
+
+async def test_tables_count_what_functions_read_and_write() -> None:
+    async with running_backend(functions()) as backend:
+        await insert(backend)
+        await insert(backend)
+        await backend.query("documents", {"table": "t"})
+        await backend.mutate("insert", {"table": "u", "text": "b"})
+        await backend.query("documents", {"table": "nowhere"})
+        report = await tracker_of(backend).report(None, None)
+        assert table_rows(report) == {("", "t"): (2, 2, 2), ("", "u"): (0, 1, 1)}
+        (t, u) = report.tables
+        assert t.read_bytes == t.written_bytes == t.stored_bytes > 0
+        assert (u.read_bytes, u.written_bytes) == (0, u.stored_bytes)
+        assert "t" not in {row.function for row in report.rows}
+
+
+async def test_tables_are_reported_after_a_restart_and_while_nobody_uses_them() -> None:
+    persistence = MemoryPersistence()
+    async with running_backend(functions(), persistence=persistence) as backend:
+        await insert(backend)
+    async with running_backend(functions(), persistence=persistence) as backend:
+        tracker = tracker_of(backend)
+        assert table_rows(await tracker.report(None, None)) == {("", "t"): (0, 1, 1)}
+        report = await tracker.report("2020-01-01", "2020-01-01")
+        assert table_rows(report) == {("", "t"): (0, 0, 1)}
+
+
+async def test_the_number_of_tables_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_module, "TABLES_MAX", 2)
+    async with running_backend(functions()) as backend:
+        for name in "abcd":
+            await backend.mutate("insert", {"table": name, "text": "x"})
+        report = await tracker_of(backend).report(None, None)
+        written = {table: counts[1] for (_, table), counts in table_rows(report).items()}
+        assert written == {"a": 1, "b": 1, "c": 0, "d": 0, OTHERS: 2}
+        # Tables leave room for functions.
+        assert tracker_of(backend).totals[MUTATION].calls == 4
+
+
+async def test_what_comes_into_actions_is_counted() -> None:
+    async with running_backend(functions()) as backend:
+        record(tracker_of(backend), ("", "a:b", "Action"), outcome(**RAN, ingress_bytes=9))
+        assert tracker_of(backend).totals["", "a:b", "Action"].ingress_bytes == 9
+
+
 async def test_what_was_stored_is_there_after_a_restart_and_goes_on() -> None:
     persistence = MemoryPersistence()
     for calls in (1, 2):
@@ -210,10 +267,10 @@ async def test_files_count_by_their_way() -> None:
     async with running_backend(functions()) as backend:
         files = backend.application.files
         storage_id = await files.upload("", content(), content_type=None, sha256=None)
-        opened = await files.open_id(storage_id, "")
-        assert opened is not None
-        opened.file.close()
+        part = await files.open_part(storage_id, "", 1, 3)
+        assert await part.read() == b"234"
+        part.cancel()
         files.record_download("", 3)
         rows = await reported(backend)
         assert rows["upload"].file_written_bytes == 5
-        assert (rows["storage.get"].file_read_bytes, rows["download"].file_read_bytes) == (5, 3)
+        assert (rows["storage.get"].file_read_bytes, rows["download"].file_read_bytes) == (3, 3)

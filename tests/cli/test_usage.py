@@ -24,6 +24,12 @@ def row(function: str, component: str = "", **fields: Any) -> dict[str, Any]:
     return {"component": component, "function": function, "kind": "Query", "usage": usage}
 
 
+def table(name: str, component: str = "", **fields: int) -> dict[str, Any]:
+    verbs = ("read", "written", "stored")
+    counts = {f"{verb}{what}": 0 for verb in verbs for what in ("Documents", "Bytes")}
+    return {"component": component, "table": name, **counts, **fields}
+
+
 REPORT = {
     "fromDay": "2026-11-20",
     "throughDay": "2026-11-21",
@@ -31,6 +37,11 @@ REPORT = {
         row("a:rare", calls=1),
         row("b:often", "counter", calls=12_345, user_seconds=2.5, read_bytes=3 << 20),
     ],
+    "tables": [
+        table("quiet", storedDocuments=3),
+        table("busy", "counter", readDocuments=1_234, readBytes=1 << 20),
+    ],
+    "files": [{"component": "", "files": 2, "bytes": 5 << 20}],
 }
 
 
@@ -61,12 +72,25 @@ def url_of(server: HTTPServer) -> str:
 
 
 def test_functions_with_the_most_calls_come_first() -> None:
-    days, heading, often, rare = render_usage(REPORT).splitlines()
+    days, heading, often, rare = render_usage(REPORT).splitlines()[:4]
     assert days == "2026-11-20 to 2026-11-21 (UTC)"
     assert heading.split()[:4] == ["function", "kind", "calls", "cached"]
     assert often.split()[:6] == ["counter/b:often", "Query", "12,345", "0", "0", "2.5"]
     assert rare.split()[:3] == ["a:rare", "Query", "1"]
     assert len({len(line) for line in (heading, often, rare)}) == 1
+
+
+def test_tables_and_files_follow() -> None:
+    _, heading, busy, quiet, _, files, stored = render_usage(REPORT).splitlines()[4:]
+    assert heading.split()[:3] == ["table", "docs", "read"]
+    assert busy.split() == ["counter/busy", "1,234", "1.0", "0", "0.0", "0", "0.0"]
+    assert quiet.split() == ["quiet", "0", "0.0", "0", "0.0", "3", "0.0"]
+    assert files.split() == ["files", "of", "files", "now", "MiB"]
+    assert stored.split() == ["the", "app", "2", "5.0"]
+
+
+def test_a_deployment_without_tables_and_files_shows_functions_only() -> None:
+    assert len(render_usage(REPORT | {"tables": [], "files": []}).splitlines()) == 4
 
 
 def test_days_are_passed_on_and_json_is_what_the_server_said(server: HTTPServer) -> None:

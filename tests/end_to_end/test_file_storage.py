@@ -117,6 +117,25 @@ def test_an_action_gets_what_was_uploaded_and_nothing_of_a_deleted_file(
     assert client.action("files:getByAction", {"id": storage_id}) is None
 
 
+def test_an_action_reads_parts_and_stores_them_again(client: ConvexClient) -> None:
+    content = action_content(3_000_000)
+    asked: dict[str, Any] = {"id": upload(client, content)}
+    asked |= {"start": 1_000_000.0, "end": 2_999_999.0}
+    copied = client.action("files:copyByAction", asked)
+    assert (copied["size"], copied["type"]) == (3e6, "image/png")
+    part = content[1_000_000:2_999_999]
+    assert copied["bytes"] == [float(byte) for byte in part[:4]]
+    assert read(client.query("files:url", {"id": copied["copy"]})) == (200, part)
+    described = client.query("files:describe", {"id": copied["copy"]})
+    assert (described["size"], described["contentType"]) == (float(len(part)), "image/part")
+
+
+def test_a_file_that_is_deleted_while_it_is_read_is_a_clear_error(client: ConvexClient) -> None:
+    storage_id = upload(client, bytes(2_000_000))
+    with pytest.raises(Exception, match=f"The file {storage_id} was deleted"):
+        client.action("files:deleteWhileReading", {"id": storage_id})
+
+
 def test_an_action_may_say_the_digest(client: ConvexClient) -> None:
     digest = hashlib.sha256(action_content(5))
     for text in (digest.hexdigest(), b64encode(digest.digest()).decode()):

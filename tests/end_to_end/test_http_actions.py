@@ -266,7 +266,12 @@ class TestFiles:
             storage_id = (await got.json())["id"]
         async with session.get("/file", params={"id": storage_id}) as got:
             assert got.headers["Content-Type"] == "image/png"
+            assert got.headers["Content-Length"] == str(len(content))
             assert await got.read() == content
+        asked = {"Range": "bytes=1000000-1999999"}
+        async with session.get("/file", params={"id": storage_id}, headers=asked) as got:
+            assert (got.status, got.headers["Content-Type"]) == (206, "image/png")
+            assert await got.read() == content[1_000_000:2_000_000]
 
     async def test_there_is_no_such_file(self, session: aiohttp.ClientSession) -> None:
         status, text = await get(session, "/file", params={"id": "nonsense"})

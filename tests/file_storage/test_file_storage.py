@@ -125,6 +125,15 @@ async def test_a_blob_can_be_read_from_anywhere_in_it(storage: FileStorage) -> N
         assert file.read(2) == b"56"
 
 
+@pytest.mark.parametrize(("start", "length"), [(3, 4), (0, 0), (10, 5), (8, 2)])
+async def test_a_part_of_a_blob_is_opened_where_it_begins(
+    storage: FileStorage, start: int, length: int
+) -> None:
+    key = await storage.store(b"0123456789")
+    with await storage.open(key, start=start, length=length) as file:
+        assert file.read(length) == b"0123456789"[start : start + length]
+
+
 @pytest.mark.parametrize("key", ["0" * 64, "../../etc/passwd"])
 async def test_unknown_blobs_cannot_be_opened(storage: FileStorage, key: str) -> None:
     with pytest.raises(FenchelError, match="FileNotFound"):

@@ -49,10 +49,10 @@ from fenchel.runtime import Runtime
 from fenchel.udf import (
     ExecutionContext,
     FileAccess,
+    FileSource,
     FunctionResult,
     JsError,
     LogLine,
-    OpenedFile,
     QueryJournal,
     UdfOutcome,
     UdfRequest,
@@ -242,7 +242,9 @@ class AppCallbacks:
     ) -> str:
         raise AssertionError("the test app keeps no files")
 
-    async def open_file(self, request: UdfRequest, storage_id: str) -> OpenedFile | None:
+    async def open_file(
+        self, request: UdfRequest, storage_id: str, start: int, length: int
+    ) -> FileSource:
         raise AssertionError("the test app keeps no files")
 
     def _unwrap(self, outcome: UdfOutcome) -> str:

@@ -40,9 +40,9 @@ async def test_bodies_stream_both_ways(app: App, server: LocalServer) -> None:
     assert await run(app, "upload", url=f"{server.url}/echo", megabytes=3) == 3 * 1024 * 1024
 
 
-async def test_what_leaves_is_counted(app: App, server: LocalServer) -> None:
+async def test_what_leaves_and_comes_is_counted(app: App, server: LocalServer) -> None:
     uploaded = await app.action("network:upload", {"url": f"{server.url}/echo", "megabytes": 1})
-    assert uploaded.egress_bytes == 1 << 20
+    assert (uploaded.egress_bytes, uploaded.ingress_bytes) == (1 << 20, 1 << 20)
     posted = await app.action("network:postForm", {"url": f"{server.url}/echo"})
     length = re.search(r"content-length: (\d+)", server.requests[-1], re.IGNORECASE)
     assert length is not None

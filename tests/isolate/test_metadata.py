@@ -53,9 +53,13 @@ async def test_metrics_show_what_is_used_and_what_remains() -> None:
     transaction = database.begin()
     await transaction.user().insert("t", {})
     transaction.usage.record_scheduled(10)
+    transaction.usage.record_file_write(5)
     metrics = json.loads(transaction_metrics(transaction.usage))
     assert metrics["documentsWritten"] == {"used": 1, "remaining": 15_999}
     assert metrics["functionsScheduled"] == {"used": 1, "remaining": 999}
     assert metrics["scheduledFunctionArgsBytes"] == {"used": 10, "remaining": (16 << 20) - 10}
     assert metrics["documentsRead"]["used"] == 0
+    assert metrics["filesWritten"] == {"used": 1, "remaining": 99}
+    assert metrics["fileWriteBytes"] == {"used": 5, "remaining": (16 << 20) - 5}
+    assert (metrics["filesRead"]["used"], metrics["fileReadBytes"]["used"]) == (0, 0)
     await database.close()

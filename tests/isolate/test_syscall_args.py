@@ -72,11 +72,17 @@ def test_each_cap_lowers_its_limit_and_never_raises_it() -> None:
         "documentsWritten": 5,
         "functionsScheduled": 6,
         "scheduledFunctionArgsBytes": 7,
+        "filesRead": 8,
+        "fileReadBytes": 9,
+        "filesWritten": 10,
+        "fileWriteBytes": 11,
     }
     low = tighten(limits, NestedLimits(**{_snake(name): cap for name, cap in caps.items()}))
     assert (low.bytes_read_max, low.bytes_written_max, low.intervals_read_max) == (1, 2, 3)
     assert (low.documents_read_max, low.documents_written_max) == (4, 5)
     assert (low.functions_scheduled_max, low.scheduled_args_bytes_max) == (6, 7)
+    assert (low.files_read_max, low.file_bytes_read_max) == (8, 9)
+    assert (low.files_written_max, low.file_bytes_written_max) == (10, 11)
     high = NestedLimits(**{_snake(name): 1e12 for name in caps})
     assert tighten(limits, high) == limits
 

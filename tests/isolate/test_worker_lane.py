@@ -10,9 +10,9 @@ from typing import cast
 
 import pytest
 
-from fenchel.errors import FenchelError
+from fenchel.errors import ErrorKind, FenchelError
 from fenchel.isolate.worker import Worker
-from fenchel.isolate.worker_lane import Reservation, WorkerLane
+from fenchel.isolate.worker_lane import Crowd, Reservation, WorkerLane
 from fenchel.isolate.worker_supply import WorkerSupply
 from fenchel.runtime.settings import IsolateSettings
 
@@ -63,12 +63,17 @@ class PretendedSupply:
 
 
 async def lane_of(
-    count: int, *, idle_count_min: int = 1, **settings: float
+    count: int, *, idle_count_min: int = 1, crowd: Crowd | None = None, **settings: float
 ) -> tuple[WorkerLane, PretendedSupply]:
     supply = PretendedSupply()
     limits = dataclasses.replace(LIMITS, **settings)  # type: ignore[arg-type]
     lane = WorkerLane(
-        "test", count, cast(WorkerSupply, supply), limits, idle_count_min=idle_count_min
+        "test",
+        count,
+        cast(WorkerSupply, supply),
+        limits,
+        idle_count_min=idle_count_min,
+        crowd=crowd,
     )
     await lane.start()
     return lane, supply
@@ -333,6 +338,65 @@ async def test_functions_known_for_long_turns_never_get_all_workers() -> None:
             assert not waiting.done()
             supply.taken[0].is_stalled = False
         assert await waiting == 0
+
+
+CROWD = Crowd(count_max=5, wait_seconds_max=0.05, kind="actions", setting="a.setting")
+
+
+class TestCrowds:
+    """Lanes that take a certain number at once, however few workers they begin with."""
+
+    async def test_workers_come_while_all_are_full(self) -> None:
+        lane, supply = await lane_of(1, crowd=CROWD)
+        async with AsyncExitStack() as stack:
+            assert [await reserve(lane, stack) for _ in range(5)] == [0, 0, 1, 1, 2]
+            assert len(supply.taken) == 3
+
+    async def test_those_who_come_at_once_start_no_more_than_they_need(self) -> None:
+        lane, supply = await lane_of(1, crowd=CROWD)
+        async with AsyncExitStack() as stack:
+            callers = [asyncio.create_task(reserve(lane, stack)) for _ in range(9)]
+            await asyncio.gather(*callers, return_exceptions=True)
+            assert (lane.active_count, len(supply.taken)) == (5, 3)
+
+    async def test_beyond_them_callers_are_told_the_limit(self) -> None:
+        lane, _ = await lane_of(1, crowd=CROWD)
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                await reserve(lane, stack)
+            with pytest.raises(FenchelError, match="limited to 5 concurrent actions") as caught:
+                await reserve(lane, stack)
+        assert caught.value.code == "TooManyConcurrentRequests"
+        assert caught.value.kind is ErrorKind.REJECTED_BEFORE_EXECUTION
+        assert "a.setting" in caught.value.message
+
+    async def test_whom_others_wait_for_gets_a_place_of_its_own(self) -> None:
+        lane, supply = await lane_of(1, crowd=CROWD)
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                await reserve(lane, stack)
+            waiting = asyncio.create_task(reserve(lane, stack))
+            nested = [await reserve(lane, stack, NESTED) for _ in range(5)]
+            assert nested == [2, 3, 3, 4, 4]
+            with pytest.raises(FenchelError, match="ExpiredInQueue"):
+                await reserve(lane, stack, NESTED)
+            assert len(supply.taken) == 5
+            with pytest.raises(FenchelError, match="TooManyConcurrentRequests"):
+                await waiting
+
+    async def test_the_patient_wait_for_as_long_as_it_takes(self) -> None:
+        lane, _ = await lane_of(1, crowd=CROWD)
+        async with AsyncExitStack() as late, AsyncExitStack() as stack:
+            for _ in range(5):
+                await reserve(lane, stack)
+            patient = asyncio.create_task(
+                reserve(lane, late, Reservation(bundle_key="b", is_patient=True))
+            )
+            with pytest.raises(FenchelError, match="TooManyConcurrentRequests"):
+                await reserve(lane, stack)
+            assert not patient.done()
+            await stack.aclose()
+            assert await patient == 2
 
 
 async def test_closing_refuses_those_who_wait() -> None:

@@ -35,11 +35,12 @@ from fenchel.application.exports import ExportFile, ExportService
 from fenchel.application.function_log import FunctionLog, FunctionLogPage
 from fenchel.application.imports import ImportRequest, ImportService
 from fenchel.application.query_cache import QueryCacheStatistics
-from fenchel.application.stored_files import OpenedFile, StoredFiles
+from fenchel.application.stored_files import StoredFiles
 from fenchel.application.streaming_export import StreamedDocument, StreamingExports
-from fenchel.application.usage import UsageTracker
+from fenchel.application.usage import TABLE_KIND, UsageTracker
 
 __all__ = [
+    "TABLE_KIND",
     "ActionRun",
     "Application",
     "CanonicalUrls",
@@ -67,7 +68,6 @@ __all__ = [
     "ImportRequest",
     "ImportService",
     "MutationRun",
-    "OpenedFile",
     "QueryCacheStatistics",
     "QueryRun",
     "SchemaStatus",

@@ -21,12 +21,12 @@ from fenchel.function_runner import FunctionRunner
 from fenchel.runtime import Runtime
 from fenchel.udf import (
     FileAccess,
+    FileSource,
     FunctionResult,
     HttpClient,
     HttpExchange,
     HttpRequestHead,
     LogLine,
-    OpenedFile,
     QueryJournal,
     UdfOutcome,
     UdfRequest,
@@ -129,11 +129,10 @@ class ActionRunner:
             request.path.component, chunks, content_type=content_type, sha256=sha256
         )
 
-    async def open_file(self, request: UdfRequest, storage_id: str) -> OpenedFile | None:
-        opened = await self.files.open_id(storage_id, request.path.component)
-        if opened is None:
-            return None
-        return OpenedFile(file=opened.file, content_type=opened.row.content_type)
+    async def open_file(
+        self, request: UdfRequest, storage_id: str, start: int, length: int
+    ) -> FileSource:
+        return await self.files.open_part(storage_id, request.path.component, start, length)
 
     async def _transact(self, request: UdfRequest, work: Work[Result]) -> Result:
         source = request.path.stripped

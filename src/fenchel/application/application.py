@@ -142,6 +142,7 @@ class Application:
             "listed snapshots": self._snapshots.listed.run,
             "file cleaner": self.files.run,
             "usage": self.usage.run,
+            "file totals": self.usage.file_totals.run,
         }
         for name, loop in loops.items():
             self._tasks.spawn(name, self._supervise(name, loop))

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
+from fenchel.application.audit_log import describe_actor, emit_audit_lines
 from fenchel.application.calls import FunctionCall, FunctionCaller, HttpActionCall
 from fenchel.application.function_log import (
     REPETITION_ID_BYTES,
@@ -196,6 +197,8 @@ class Executions:
         )
         self._function_log.record_completion(execution, completion, outcome.log_lines)
         self._record_hit(execution, completion)
+        if outcome.audit_lines:
+            self._emit_audit_lines(invocation, outcome)
         return execution, completion
 
     def record_repetition(
@@ -220,6 +223,8 @@ class Executions:
     ) -> None:
         """Log a finished attempt. Lines of actions went out as progress already; `miss` says why a
         query ran."""
+        if outcome.audit_lines and conflict is None:
+            self._emit_audit_lines(invocation, outcome)
         is_action = request.udf_type in {UdfType.ACTION, UdfType.HTTP_ACTION}
         elapsed_ns = self._runtime.clock.now_ns() - request.unix_ms * 1_000_000
         seconds = max(elapsed_ns, 0) / 1e9
@@ -247,6 +252,16 @@ class Executions:
             ),
             () if is_action else outcome.log_lines,
         )
+
+    def _emit_audit_lines(self, invocation: Invocation, outcome: UdfOutcome) -> None:
+        variables = {
+            "requestId": invocation.request_id,
+            "ip": invocation.client_ip,
+            "userAgent": invocation.user_agent,
+            "now": self._runtime.clock.now_ns() / 1e6,
+            "convexActor": describe_actor(invocation.identity),
+        }
+        emit_audit_lines(outcome.audit_lines, invocation.path, variables)
 
     def _record_hit(self, execution: Execution, completion: Completion) -> None:
         key = (execution.component, execution.identifier, execution.udf_type.value)
@@ -276,7 +291,10 @@ def _return_bytes(outcome: UdfOutcome) -> int | None:
 
 
 def _usage_fields(outcome: UdfOutcome, transaction: Transaction | None) -> dict[str, int]:
-    fields = {"memoryUsedMb": outcome.memory_bytes >> 20}
+    fields = {
+        "memoryUsedMb": outcome.memory_bytes >> 20,
+        "networkEgressBytes": outcome.egress_bytes,
+    }
     if transaction is not None:
         usage = transaction.usage
         fields |= {
@@ -284,5 +302,7 @@ def _usage_fields(outcome: UdfOutcome, transaction: Transaction | None) -> dict[
             "databaseReadDocuments": usage.documents_read,
             "databaseWriteBytes": usage.bytes_written,
             "databaseWriteDocuments": usage.documents_written,
+            "storageReadBytes": usage.file_bytes_read,
+            "storageWriteBytes": usage.file_bytes_written,
         }
     return fields

@@ -90,7 +90,8 @@ class QueryRunner:
     def _record_hit(self, invocation: Invocation, key: QueryKey, query: CachedQuery) -> QueryAnswer:
         outcome = query.outcome
         execution, completion = self.executions.record_hit(invocation, outcome)
-        if not isinstance(outcome.result, FunctionResult):
+        # A repetition knows neither caller nor request, which lines of the audit log may name.
+        if not isinstance(outcome.result, FunctionResult) or outcome.audit_lines:
             return QueryAnswer(query=query)
         repeat = Repetition(
             key=key if outcome.observed_identity else key.without_identity,

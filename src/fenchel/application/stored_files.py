@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from fenchel.application.file_reader import FileReader, file_deleted
 from fenchel.application.transactions import run_transaction
 from fenchel.application.usage import UsageTracker
 from fenchel.auth import KeyBroker
@@ -45,14 +46,6 @@ _PIECE_BYTES = 1 << 20
 class _UploadToken(msgspec.Struct, frozen=True, array_like=True):
     component: str
     issued_seconds: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedFile:
-    """A file to send. The caller closes it."""
-
-    file: BinaryIO
-    row: StoredFileRow
 
 
 class StoredFiles:
@@ -179,7 +172,7 @@ class StoredFiles:
         """Count a file, or a part of it, that is sent to somebody who has its URL."""
         self._usage.record_file(component, "download", read_bytes=sent_bytes)
 
-    async def open(self, storage_uuid: str, component: Namespace) -> OpenedFile:
+    async def find(self, storage_uuid: str, component: Namespace) -> StoredFileRow:
         """Raises: InvalidStoragePath, FileNotFound."""
         if not is_storage_uuid(storage_uuid):
             raise bad_request("InvalidStoragePath", f"{storage_uuid!r} is not the UUID of a file.")
@@ -189,19 +182,39 @@ class StoredFiles:
             raise FenchelError(
                 ErrorKind.NOT_FOUND, "FileNotFound", f"There is no file {storage_uuid}."
             )
-        return await self._open(file)
+        return file.row
 
-    async def open_id(self, storage_id: str, component: Namespace) -> OpenedFile | None:
-        """By document id or UUID; None if the file was deleted. Raises: InvalidStorageId."""
-        tx = self._database.begin()
-        file = await find_stored_file(tx, storage_id, namespace=component)
-        if file is None:
-            return None
-        self._usage.record_file(component, "storage.get", read_bytes=file.row.size)
-        return await self._open(file)
+    async def open(self, row: StoredFileRow, *, start: int, length: int) -> BinaryIO:
+        """The bytes of a part, which the caller closes. Raises: FileNotFound."""
+        return await self._storage.open(row.storage_key, start=start, length=length)
 
-    async def _open(self, file: StoredFile) -> OpenedFile:
-        return OpenedFile(file=await self._storage.open(file.row.storage_key), row=file.row)
+    async def open_part(
+        self, storage_id: str, component: Namespace, start: int, length: int
+    ) -> FileReader:
+        """So many bytes from `start` on, or those that there are, of the file with this document id
+        or UUID. Raises: StorageFileDeleted, InvalidStorageId.
+        """
+
+        async def find() -> StoredFile:
+            tx = self._database.begin()
+            file = await find_stored_file(tx, storage_id, namespace=component)
+            if file is None:
+                raise file_deleted(storage_id)
+            return file
+
+        row = (await find()).row
+
+        async def check() -> None:
+            # An import may have put another file in its place.
+            if (await find()).row.storage_key != row.storage_key:
+                raise file_deleted(storage_id)
+
+        def record(read_bytes: int) -> None:
+            self._usage.record_file(component, "storage.get", read_bytes=read_bytes)
+
+        length = max(0, min(length, row.size - start))
+        file = await self.open(row, start=start, length=length)
+        return FileReader(file, length, check=check, on_end=record)
 
     async def run(self) -> None:
         """Clean up for ever."""
@@ -276,6 +289,7 @@ class TransactionFiles:
         await delete_stored_file(self.transaction, file, namespace=self.component)
 
     async def store(self, content: bytes, *, content_type: str | None, sha256: bytes | None) -> str:
+        self.transaction.usage.record_file_write(len(content))
         row = await self.stored_files.store(
             content, self.component, content_type=content_type, sha256=sha256
         )
@@ -285,6 +299,7 @@ class TransactionFiles:
         file = await self._find(storage_id)
         if file is None:
             return None
+        self.transaction.usage.record_file_read(file.row.size)
         content = await self.stored_files.load(file, self.component)
         return content, file.row.content_type
 

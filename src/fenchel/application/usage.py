@@ -13,8 +13,10 @@ from itertools import islice
 
 import msgspec
 
+from fenchel.application.file_totals import FileTotal, FileTotals
 from fenchel.application.transactions import run_transaction
-from fenchel.database import Database, Transaction
+from fenchel.database import Database, SnapshotReader, Transaction
+from fenchel.documents import TabletId
 from fenchel.errors import FenchelError, bad_request
 from fenchel.model import Usage, UsageKey, add_usage, delete_usage, sum_usage
 from fenchel.runtime import Runtime
@@ -24,9 +26,13 @@ _log = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 60.0
 _ROWS_PER_TRANSACTION = 100
-# Names that have counters of their own; further ones share those of `OTHERS`.
+# Functions and tables that have counters of their own; further ones share those of `OTHERS`.
 FUNCTIONS_MAX = 1_000
+TABLES_MAX = 1_000
 OTHERS = "(others)"
+# The kind of the counters of a table.
+TABLE_KIND = "Table"
+_TABLETS_MAX = 10_000
 _DAYS_KEPT = 92
 _DELETED_PER_FLUSH = 1_000
 _NANOSECONDS_PER_DAY = 86_400 * 10**9
@@ -42,24 +48,43 @@ class UsageReportRow(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     usage: Usage
 
 
+class TableReportRow(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """What functions did with one table, and what it holds now, in documents and bytes."""
+
+    component: str
+    table: str
+    read_documents: int = 0
+    read_bytes: int = 0
+    written_documents: int = 0
+    written_bytes: int = 0
+    stored_documents: int = 0
+    stored_bytes: int = 0
+
+
 class UsageReport(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """Days are those of UTC, both ends included."""
+    """Days are those of UTC, both ends included. `files` are those that are stored now."""
 
     from_day: str
     through_day: str
     rows: tuple[UsageReportRow, ...]
+    tables: tuple[TableReportRow, ...]
+    files: tuple[FileTotal, ...]
 
 
 class UsageTracker:
     """Start value: nothing counted. Invariant: `_stored` is how much of `_totals` the database has,
-    or may have; keys of the first are keys of the second.
+    or may have; keys of the first are keys of the second. `_by_tablet` leads to counters in
+    `_totals`.
     """
 
     def __init__(self, database: Database, runtime: Runtime) -> None:
+        self.file_totals = FileTotals(database, runtime)
         self._database = database
         self._runtime = runtime
         self._totals: dict[UsageKey, Usage] = {}
         self._stored: dict[UsageKey, Usage] = {}
+        self._by_tablet: dict[TabletId, Usage] = {}
+        self._table_count = 0
 
     @property
     def totals(self) -> dict[UsageKey, Usage]:
@@ -86,6 +111,7 @@ class UsageTracker:
         usage.user_seconds += outcome.user_seconds
         usage.memory_mebibyte_seconds += outcome.memory_bytes / _MEBIBYTE * seconds
         usage.egress_bytes += outcome.egress_bytes
+        usage.ingress_bytes += outcome.ingress_bytes
         result = outcome.result
         if type(result) is FunctionResult:
             usage.returned_bytes += len(result.value_json)
@@ -97,6 +123,14 @@ class UsageTracker:
             usage.read_bytes += used.bytes_read
             usage.written_documents += used.documents_written
             usage.written_bytes += used.bytes_written
+            for tablet_id, (documents, size_bytes) in used.read_by_table.items():
+                table = self._by_tablet.get(tablet_id) or self._begin_table(transaction, tablet_id)
+                table.read_documents += documents
+                table.read_bytes += size_bytes
+            for tablet_id, (documents, size_bytes) in used.written_by_table.items():
+                table = self._by_tablet.get(tablet_id) or self._begin_table(transaction, tablet_id)
+                table.written_documents += documents
+                table.written_bytes += size_bytes
 
     def record_hit(self, key: UsageKey, returned_bytes: int) -> None:
         """A query that was answered without running."""
@@ -121,9 +155,24 @@ class UsageTracker:
 
     def _begin(self, key: UsageKey, *, is_known: bool) -> Usage:
         """The counters of a key that has none yet."""
-        if not is_known or len(self._totals) >= FUNCTIONS_MAX:
+        if not is_known or len(self._totals) - self._table_count >= FUNCTIONS_MAX:
             key = "", OTHERS, key[2]
         return self._totals.setdefault(key, Usage())
+
+    def _begin_table(self, transaction: Transaction, tablet_id: TabletId) -> Usage:
+        """The counters of a table, which a table that takes its place shares."""
+        namespace, name = transaction.table_name(tablet_id) or ("", OTHERS)
+        key = namespace, name, TABLE_KIND
+        usage = self._totals.get(key)
+        if usage is None:
+            if self._table_count >= TABLES_MAX:
+                key = "", OTHERS, TABLE_KIND
+            usage = self._totals.setdefault(key, Usage())
+            self._table_count = sum(kind == TABLE_KIND for _, _, kind in self._totals)
+        if len(self._by_tablet) >= _TABLETS_MAX:
+            self._by_tablet.clear()
+        self._by_tablet[tablet_id] = usage
+        return usage
 
     async def run(self) -> None:
         """Store for ever."""
@@ -169,8 +218,39 @@ class UsageTracker:
             UsageReportRow(component=component, function=function, kind=kind, usage=sums[key])
             for key in sorted(sums)
             for component, function, kind in [key]
+            if kind != TABLE_KIND
         ]
-        return UsageReport(from_day=str(first), through_day=str(last), rows=tuple(rows))
+        return UsageReport(
+            from_day=str(first),
+            through_day=str(last),
+            rows=tuple(rows),
+            tables=self._report_tables(sums),
+            files=await self.file_totals.refresh(),
+        )
+
+    def _report_tables(self, sums: dict[UsageKey, Usage]) -> tuple[TableReportRow, ...]:
+        """Tables that were used or hold something."""
+        used = {key[:2]: usage for key, usage in sums.items() if key[2] == TABLE_KIND}
+        held = {
+            (size.table.namespace, size.table.name): size
+            for size in SnapshotReader(self._database).list_user_tables(None)
+            if size.document_count
+        }
+        rows = []
+        for component, name in sorted(used.keys() | held.keys()):
+            usage, size = used.get((component, name)) or Usage(), held.get((component, name))
+            row = TableReportRow(
+                component=component,
+                table=name,
+                read_documents=usage.read_documents,
+                read_bytes=usage.read_bytes,
+                written_documents=usage.written_documents,
+                written_bytes=usage.written_bytes,
+                stored_documents=size.document_count if size else 0,
+                stored_bytes=size.size_bytes if size else 0,
+            )
+            rows.append(row)
+        return tuple(rows)
 
     def _grown(self) -> Iterator[tuple[UsageKey, Usage]]:
         for key, total in self._totals.items():

@@ -203,7 +203,7 @@ def usage_command(
     through_day: str | None,
     is_json: bool,
 ) -> None:
-    """Print what functions and files used: calls, times, documents, bytes."""
+    """Print what functions, tables and files used: calls, times, documents, bytes."""
     try:
         key = admin_key or _admin_key(data_dir, instance_name, instance_secret)
     except FenchelError as error:

@@ -1,9 +1,9 @@
-"""`fenchel usage`: ask a running server what functions and files used, print it as a table."""
+"""`fenchel usage`: ask a running server what functions, tables and files used, print it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -28,7 +28,16 @@ _COLUMNS: tuple[tuple[str, Callable[[_Usage], str]], ...] = (
     ("MiB", lambda usage: _mebibytes(usage["writtenBytes"])),
     ("files in MiB", lambda usage: _mebibytes(usage["fileWrittenBytes"])),
     ("files out MiB", lambda usage: _mebibytes(usage["fileReadBytes"])),
+    ("ingress MiB", lambda usage: _mebibytes(usage["ingressBytes"])),
     ("egress MiB", lambda usage: _mebibytes(usage["egressBytes"])),
+)
+_TABLE_COLUMNS: tuple[tuple[str, Callable[[_Usage], str]], ...] = (
+    ("docs read", lambda row: f"{row['readDocuments']:,}"),
+    ("MiB", lambda row: _mebibytes(row["readBytes"])),
+    ("docs written", lambda row: f"{row['writtenDocuments']:,}"),
+    ("MiB", lambda row: _mebibytes(row["writtenBytes"])),
+    ("docs now", lambda row: f"{row['storedDocuments']:,}"),
+    ("MiB", lambda row: _mebibytes(row["storedBytes"])),
 )
 
 
@@ -53,28 +62,56 @@ def fetch_usage(
 
 
 def render_usage(report: dict[str, Any]) -> str:
-    """One line per function, those with the most calls first."""
+    """A line per function, those with the most calls first; a line per table, those that were read
+    most first; what files hold."""
     rows = sorted(report["rows"], key=lambda row: -row["usage"]["calls"])
-    table = [["function", "kind", *(name for name, _ in _COLUMNS)]]
-    table += [
-        [_name(row), row["kind"], *(text(row["usage"]) for _, text in _COLUMNS)] for row in rows
+    functions = [["function", "kind", *(name for name, _ in _COLUMNS)]]
+    functions += [
+        [
+            _name(row["component"], row["function"]),
+            row["kind"],
+            *(text(row["usage"]) for _, text in _COLUMNS),
+        ]
+        for row in rows
     ]
+    lines = [f"{report['fromDay']} to {report['throughDay']} (UTC)", *_align(functions, 2)]
+    if report["tables"]:
+        lines += ["", *_align(_table_lines(report["tables"]), 1)]
+    if report["files"]:
+        lines += ["", *_align(_file_lines(report["files"]), 1)]
+    return "\n".join(lines)
+
+
+def _table_lines(rows: list[dict[str, Any]]) -> list[list[str]]:
+    lines = [["table", *(name for name, _ in _TABLE_COLUMNS)]]
+    for row in sorted(rows, key=lambda row: -row["readDocuments"]):
+        name = _name(row["component"], row["table"])
+        lines.append([name, *(text(row) for _, text in _TABLE_COLUMNS)])
+    return lines
+
+
+def _file_lines(rows: list[dict[str, Any]]) -> list[list[str]]:
+    lines = [["files of", "files now", "MiB"]]
+    for row in rows:
+        name = row["component"] or "the app"
+        lines.append([name, f"{row['files']:,}", _mebibytes(row["bytes"])])
+    return lines
+
+
+def _align(table: list[list[str]], name_columns: int) -> list[str]:
+    """Lines of equal columns: names to the left, numbers to the right."""
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    days = f"{report['fromDay']} to {report['throughDay']} (UTC)"
-    return "\n".join([days, *(_render_line(line, widths) for line in table)])
+    return [
+        "  ".join(
+            text.ljust(width) if column < name_columns else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    ]
 
 
-def _render_line(line: Iterable[str], widths: list[int]) -> str:
-    function, kind, *numbers = (
-        text.ljust(width) if column < 2 else text.rjust(width)
-        for column, (text, width) in enumerate(zip(line, widths, strict=True))
-    )
-    return "  ".join((function, kind, *numbers)).rstrip()
-
-
-def _name(row: dict[str, Any]) -> str:
-    component = row["component"]
-    return f"{component}/{row['function']}" if component else str(row["function"])
+def _name(component: str, name: str) -> str:
+    return f"{component}/{name}" if component else name
 
 
 def _mebibytes(count: int) -> str:

@@ -58,8 +58,9 @@ class IndexScanner:
         self._record(self._interval, 0, 0)
 
     def _record(self, interval: Interval, documents: int, size_bytes: int) -> None:
-        self._tx.record(self._scan.table, self._scan.index, interval)
-        self._tx.usage.record_read(documents, size_bytes)
+        table = self._scan.table
+        self._tx.record(table, self._scan.index, interval)
+        self._tx.usage.record_read(table.tablet_id, documents, size_bytes)
 
 
 async def present(

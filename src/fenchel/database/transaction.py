@@ -24,9 +24,9 @@ from fenchel.database.reservations import Reservation
 from fenchel.database.snapshot import Snapshot
 from fenchel.database.system_access import SystemTables
 from fenchel.database.types import ROOT, Namespace, StoredDocument, rest_after
-from fenchel.database.usage import TransactionUsage
+from fenchel.database.usage import ReadCounts, TransactionUsage, WriteCounts
 from fenchel.database.user_tables import UserTables
-from fenchel.database.virtual_tables import VirtualTables
+from fenchel.database.virtual_tables import VirtualTables, find_by_physical_name
 from fenchel.database.write_set import WriteSet
 from fenchel.documents import (
     ALL_KEYS,
@@ -46,22 +46,18 @@ _DAY_NS = 86_400_000_000_000
 _NANOSECONDS_PER_MILLISECOND = 1e6
 
 
-class _Level(msgspec.Struct, frozen=True, kw_only=True):
+class _Level(msgspec.Struct, frozen=True):
     """What a rollback restores beside the writes."""
 
     metadata: Metadata
-    documents_written: int
-    bytes_written: int
-    functions_scheduled: int
-    scheduled_args_bytes: int
+    counts: WriteCounts
 
 
 class ReadMark(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction had read at a moment when it had written nothing in its level."""
 
     reads: ReadSet
-    documents_read: int
-    bytes_read: int
+    counts: ReadCounts
     write_dependencies: frozenset[TabletId]
     next_creation_time: float
 
@@ -111,15 +107,7 @@ class Transaction:
 
     def begin_subtransaction(self) -> None:
         """Start a level whose writes can be undone. Every level must be ended before the commit."""
-        self._levels.append(
-            _Level(
-                metadata=self.metadata,
-                documents_written=self.usage.documents_written,
-                bytes_written=self.usage.bytes_written,
-                functions_scheduled=self.usage.functions_scheduled,
-                scheduled_args_bytes=self.usage.scheduled_args_bytes,
-            )
-        )
+        self._levels.append(_Level(self.metadata, self.usage.mark_writes()))
         self.writes.begin_level()
 
     def commit_subtransaction(self) -> None:
@@ -131,18 +119,14 @@ class Transaction:
         """Undo the level's writes and what they counted. Its reads remain."""
         level = self._levels.pop()
         self.metadata = level.metadata
-        self.usage.documents_written = level.documents_written
-        self.usage.bytes_written = level.bytes_written
-        self.usage.functions_scheduled = level.functions_scheduled
-        self.usage.scheduled_args_bytes = level.scheduled_args_bytes
+        self.usage.restore_writes(level.counts)
         self.writes.rollback_level()
 
     def mark_reads(self) -> ReadMark:
         """For `restore_reads`."""
         return ReadMark(
             reads=self.reads.copy(),
-            documents_read=self.usage.documents_read,
-            bytes_read=self.usage.bytes_read,
+            counts=self.usage.mark_reads(),
             write_dependencies=frozenset(self._write_dependencies),
             next_creation_time=self._next_creation_time,
         )
@@ -153,8 +137,7 @@ class Transaction:
         The caller has undone the writes since then.
         """
         self.reads.restore(mark.reads)
-        self.usage.documents_read = mark.documents_read
-        self.usage.bytes_read = mark.bytes_read
+        self.usage.restore_reads(mark.counts)
         self._write_dependencies = set(mark.write_dependencies)
         self._next_creation_time = mark.next_creation_time
 
@@ -235,6 +218,15 @@ class Transaction:
     def committed_size(self, table: Table) -> tuple[int, int]:
         """(documents, bytes) of the table in the snapshot. Records nothing."""
         return self._snapshot.counts.at(table.tablet_id, self.begin_ts)
+
+    def table_name(self, tablet_id: TabletId) -> tuple[Namespace, str] | None:
+        """Component and name of a table as functions call it; None if there is no such table.
+        Records nothing."""
+        table = self.metadata.tables.get(tablet_id)
+        if table is None:
+            return None
+        view = None if table.is_user else find_by_physical_name(self.virtual_tables, table.name)
+        return table.namespace, table.name if view is None else view.name
 
     def insert_document(
         self,

@@ -60,9 +60,9 @@ class UserTables:
             return None
         stored = await self._tx.load_document(found, document_id.internal_id)
         if stored is None:
-            self._tx.usage.record_read(0, 0)
+            self._tx.usage.record_read(found.tablet_id, 0, 0)
             return None
-        self._tx.usage.record_read(1, stored.document.size_bytes)
+        self._tx.usage.record_read(found.tablet_id, 1, stored.document.size_bytes)
         return await self._present(found, view, stored.document)
 
     async def insert(self, table: str, value: dict[str, Value]) -> str:
@@ -79,7 +79,7 @@ class UserTables:
         examined = check_document_value(full)
         await check_against_schemas(tx, found, full)
         document = tx.insert_document(found, internal_id, full, examined=examined)
-        tx.usage.record_write(document.size_bytes)
+        tx.usage.record_write(found.tablet_id, document.size_bytes)
         return id_text
 
     async def patch(
@@ -113,7 +113,7 @@ class UserTables:
         """The document as it was. Raises: NonexistentDocument, InvalidArgument,
         SystemTableError."""
         found, stored = await self._load_for_write(id_text, table, "db.delete", "Delete")
-        self._tx.usage.record_write(0)
+        self._tx.usage.record_write(found.tablet_id, 0)
         self._tx.write_document(found, stored, None, stored.document.internal_id)
         return stored.document
 
@@ -158,7 +158,7 @@ class UserTables:
         )
         if new.value_json == old.value_json:
             return old
-        self._tx.usage.record_write(new.size_bytes)
+        self._tx.usage.record_write(table.tablet_id, new.size_bytes)
         self._tx.write_document(table, stored, new, old.internal_id)
         return new
 
@@ -174,7 +174,7 @@ class UserTables:
             stored = await self._tx.load_document(found, document_id.internal_id)
         if found is None or stored is None:
             raise bad_request("NonexistentDocument", f"{verb} on nonexistent document ID {id_text}")
-        self._tx.usage.record_read(1, stored.document.size_bytes)
+        self._tx.usage.record_read(found.tablet_id, 1, stored.document.size_bytes)
         return found, stored
 
     def _find_writable_table(self, name: str) -> Table:

@@ -49,9 +49,9 @@ class FileStorage(Protocol):
         """
         ...
 
-    async def open(self, key: str) -> BinaryIO:
-        """The blob as a seekable file, which the caller closes and reads on a thread. Its digest is
-        not checked.
+    async def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
+        """The blob as a seekable file at `start`, which the caller closes and reads on a thread.
+        Its digest is not checked. Who says a `length` does not read on after so many bytes.
 
         Raises: FenchelError NOT_FOUND `FileNotFound` for an unknown key.
         """

@@ -45,8 +45,10 @@ class LocalFileStorage:
         finally:
             writer.discard()
 
-    async def open(self, key: str) -> BinaryIO:
-        return await asyncio.to_thread(self._open, key)
+    async def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
+        file = await asyncio.to_thread(self._open, key)
+        file.seek(start)
+        return file
 
     async def delete(self, key: str) -> None:
         if is_key(key):

@@ -32,8 +32,10 @@ class MemoryFileStorage:
     async def create(self) -> AsyncIterator[BlobWriter]:
         yield _MemoryWriter(self)
 
-    async def open(self, key: str) -> BinaryIO:
-        return io.BytesIO(await self.load(key))
+    async def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
+        file = io.BytesIO(await self.load(key))
+        file.seek(start)
+        return file
 
     async def delete(self, key: str) -> None:
         self._blobs.pop(key, None)

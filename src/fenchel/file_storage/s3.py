@@ -128,12 +128,12 @@ class S3FileStorage:
             # On a thread, and to its end even if this task is cancelled: parts cost money.
             await asyncio.shield(asyncio.to_thread(writer.discard))
 
-    async def open(self, key: str) -> BinaryIO:
+    async def open(self, key: str, *, start: int = 0, length: int | None = None) -> BinaryIO:
         """As `FileStorage.open`. A blob that is deleted meanwhile stays readable only as far as it
         was read ahead."""
         if not is_key(key):
             raise file_not_found(key)
-        return await asyncio.to_thread(_open, self._objects, key)
+        return await asyncio.to_thread(_open, self._objects, key, start, length)
 
     async def delete(self, key: str) -> None:
         if is_key(key):
@@ -146,13 +146,15 @@ class S3FileStorage:
         return [found["path"] for page in pages for found in page if is_key(found["path"])]
 
 
-def _open(objects: _Objects, key: str) -> BinaryIO:
+def _open(objects: _Objects, key: str, start: int, length: int | None) -> BinaryIO:
     try:
         with objects.failures():
             size = objects.store.head(key)["size"]
     except FileNotFoundError as error:
         raise file_not_found(key) from error
-    reader = _S3Reader(objects, key, size)
+    # Nothing is fetched that nobody will read.
+    reader = _S3Reader(objects, key, size if length is None else min(size, start + length))
+    reader.seek(start)
     reader.read_ahead()
     return io.BufferedReader(reader, _BUFFER_BYTES)
 

@@ -143,6 +143,7 @@ class ActionRun:
             memory_bytes=header.heap_bytes if header else 0,
             http_status=self._syscalls.http.status if self._syscalls.http else None,
             egress_bytes=self._syscalls.egress_bytes,
+            ingress_bytes=self._syscalls.ingress_bytes,
         )
 
     async def _converse(self, worker: Worker, execution: Execution) -> Outcome:
@@ -213,6 +214,11 @@ class _ActionSyscalls:
     def egress_bytes(self) -> int:
         """Bytes of bodies that have left so far."""
         return self._network.sent_bytes + (self.http.sent_bytes if self.http else 0)
+
+    @property
+    def ingress_bytes(self) -> int:
+        """Bytes of bodies that came in so far."""
+        return self._streams.ingress_bytes
 
     def close(self) -> None:
         """End what the action began and did not finish."""
@@ -298,6 +304,17 @@ class _ActionSyscalls:
             "Call a provider of your own with `fetch`.",
         )
 
+    async def _refuse_audit_log(self, text: bytes) -> bytes:
+        raise bad_request(
+            "AuditLogNotSupportedInAction",
+            "`log.audit` is for queries and mutations. Call a mutation that writes the line.",
+        )
+
+    async def _refuse_vector_search(self, text: bytes) -> bytes:
+        raise bad_request(
+            "SearchIndexesUnavailable", "Search indexes are not available on this backend."
+        )
+
     async def _get_function_metadata(self, text: bytes) -> bytes:
         return function_metadata(self._request)
 
@@ -338,6 +355,8 @@ _HANDLERS: dict[str, Callable[[_ActionSyscalls, bytes], Awaitable[bytes]]] = {
     "1.0/getUserIdentity": _ActionSyscalls._get_user_identity,
     "1.0/createServiceToken": _ActionSyscalls._get_service,
     "1.0/getServiceUrl": _ActionSyscalls._get_service,
+    "1.0/auditLog": _ActionSyscalls._refuse_audit_log,
+    "1.0/actions/vectorSearch": _ActionSyscalls._refuse_vector_search,
     "1.0/getFunctionMetadata": _ActionSyscalls._get_function_metadata,
     "1.0/getDeploymentMetadata": _ActionSyscalls._get_deployment_metadata,
     "1.0/getRequestMetadata": _ActionSyscalls._get_request_metadata,

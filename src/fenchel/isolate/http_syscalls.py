@@ -23,9 +23,8 @@ Result = tuple[ResultKind, bytes]
 # Of a header's value only the tab may be one (RFC 9110, 5.5).
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# Codes of what ends a response early without being the action's failure, and their names in the
-# realm.
-_ENDS = {"ClientDisconnect": b"clientGone", "HttpResponseTooLarge": b"tooLarge"}
+# What ends a response early without being the action's failure.
+_ENDS = frozenset({"ClientDisconnect", "HttpResponseTooLarge"})
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +55,8 @@ class HttpSyscalls:
 
     def args_json(self) -> str:
         """What the realm is told of the request. Opens the stream of its body."""
-        head = self._exchange.head
-        stream = self._streams.open_source(self._exchange.client) if head.has_body else None
+        head, client = self._exchange.head, self._exchange.client
+        stream = self._streams.open_source(client, is_foreign=True) if head.has_body else None
         request = {
             "headerPairs": [
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
@@ -83,7 +82,7 @@ class HttpSyscalls:
         return ResultKind.TEXT, b""
 
     async def _respond(self, text: bytes) -> Result:
-        """Send head and body. The answer is empty, or the reason why not all of it was sent."""
+        """Send head and body. The answer is empty, or says why not all of it was sent."""
         response = decode_args(_Response, text, "Response")
         if self.status is not None:
             raise bad_request("ResponseSent", "This HTTP action has sent its response already.")
@@ -97,10 +96,10 @@ class HttpSyscalls:
         try:
             await self._send_while_there(head, body)
         except FenchelError as error:
-            end = _ENDS.get(error.code)
-            if end is None:
+            if error.code not in _ENDS:
                 raise
-            return ResultKind.TEXT, end
+            end = {"code": error.code, "message": error.message}
+            return ResultKind.TEXT, encode_json_bytes(end)
         return ResultKind.TEXT, b""
 
     async def _send_while_there(self, head: HttpResponseHead, body: OutgoingStream | None) -> None:

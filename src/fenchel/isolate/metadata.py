@@ -49,6 +49,10 @@ def transaction_metrics(usage: TransactionUsage) -> bytes:
         "documentsWritten": (usage.documents_written, limits.documents_written_max),
         "functionsScheduled": (usage.functions_scheduled, limits.functions_scheduled_max),
         "scheduledFunctionArgsBytes": (usage.scheduled_args_bytes, limits.scheduled_args_bytes_max),
+        "filesRead": (usage.files_read, limits.files_read_max),
+        "fileReadBytes": (usage.file_bytes_read, limits.file_bytes_read_max),
+        "filesWritten": (usage.files_written, limits.files_written_max),
+        "fileWriteBytes": (usage.file_bytes_written, limits.file_bytes_written_max),
     }
     return encode_json_bytes(
         {name: {"used": used, "remaining": most - used} for name, (used, most) in rows.items()}

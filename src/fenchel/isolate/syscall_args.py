@@ -78,9 +78,7 @@ class StreamPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NestedLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Caps of a nested call; keys as in `getTransactionMetrics`. What a deployment without files
-    does not count is ignored.
-    """
+    """Caps of a nested call; keys as in `getTransactionMetrics`."""
 
     bytes_read: _Cap = None
     bytes_written: _Cap = None
@@ -89,6 +87,10 @@ class NestedLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     documents_written: _Cap = None
     functions_scheduled: _Cap = None
     scheduled_function_args_bytes: _Cap = None
+    files_read: _Cap = None
+    file_read_bytes: _Cap = None
+    files_written: _Cap = None
+    file_write_bytes: _Cap = None
 
 
 class RunUdf(Address, frozen=True, kw_only=True, rename="camel"):
@@ -222,6 +224,10 @@ def tighten(limits: TransactionLimits, caps: NestedLimits) -> TransactionLimits:
         scheduled_args_bytes_max=lower(
             limits.scheduled_args_bytes_max, caps.scheduled_function_args_bytes
         ),
+        files_read_max=lower(limits.files_read_max, caps.files_read),
+        file_bytes_read_max=lower(limits.file_bytes_read_max, caps.file_read_bytes),
+        files_written_max=lower(limits.files_written_max, caps.files_written),
+        file_bytes_written_max=lower(limits.file_bytes_written_max, caps.file_write_bytes),
     )
 
 

@@ -27,6 +27,7 @@ from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.isolate import syscall_args as args_of
 from fenchel.isolate.addresses import Address, invalid_arguments
 from fenchel.isolate.anticipation import Turn
+from fenchel.isolate.audit_log import AuditLines
 from fenchel.isolate.frames import ProtocolError
 from fenchel.isolate.host import NestedCall, NestedKind, UdfHost
 from fenchel.isolate.messages import (
@@ -72,7 +73,7 @@ class TransactionSyscalls:
 
     Fields that callers read afterwards: `observed_identity`, `observed_time`, `observed_randomness`
     (these two from nested calls and from operations here), `journal`, `nested_log_lines`,
-    `has_sync_calls`.
+    `audit`, `has_sync_calls`.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class TransactionSyscalls:
         self.observed_randomness = False
         self.journal = QueryJournal()
         self.nested_log_lines: list[LogLine] = []
+        self.audit = AuditLines()
         self._request = request
         self._transaction = transaction
         self._tables: UserTables = transaction.user(request.path.component)
@@ -303,6 +305,10 @@ class TransactionSyscalls:
     async def _get_transaction_metrics(self, text: bytes) -> bytes:
         return transaction_metrics(self._transaction.usage)
 
+    async def _audit_log(self, text: bytes) -> bytes:
+        self.audit.add_call(text)
+        return _NULL
+
     # Other functions
 
     async def _run_udf(self, text: bytes) -> bytes:
@@ -325,6 +331,8 @@ class TransactionSyscalls:
         )
         outcome = await self._host.run_nested(self._request, self._transaction, call)
         self.nested_log_lines.extend(outcome.log_lines)
+        for line in outcome.audit_lines:
+            self.audit.add(line)
         self.observed_identity |= outcome.observed_identity
         self.observed_time |= outcome.observed_time
         self.observed_randomness |= outcome.observed_randomness
@@ -390,6 +398,7 @@ _HANDLERS: dict[str, Callable[[TransactionSyscalls, bytes], Awaitable[bytes]]] =
     "1.0/getDeploymentMetadata": TransactionSyscalls._get_deployment_metadata,
     "1.0/getRequestMetadata": TransactionSyscalls._get_request_metadata,
     "1.0/getTransactionMetrics": TransactionSyscalls._get_transaction_metrics,
+    "1.0/auditLog": TransactionSyscalls._audit_log,
     "1.0/runUdf": TransactionSyscalls._run_udf,
     "1.0/schedule": TransactionSyscalls._schedule,
     "1.0/cancel_job": TransactionSyscalls._cancel_job,

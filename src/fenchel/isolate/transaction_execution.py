@@ -247,6 +247,7 @@ def _finish(
     return UdfOutcome(
         result=function_result(result),
         log_lines=merge_log_lines(lines, syscalls.nested_log_lines, settings.log_lines_max),
+        audit_lines=tuple(syscalls.audit.lines),
         journal=syscalls.journal,
         observed_time=header.observed_time or syscalls.observed_time,
         observed_randomness=header.observed_randomness or syscalls.observed_randomness,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fenchel.errors import FenchelError, overloaded, rejected_before_execution
+from fenchel.errors import FenchelError, rejected_before_execution
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.fair_queue import FairQueue
 from fenchel.isolate.worker import Worker
@@ -29,8 +29,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants: preferably a worker that has the bundle; alone in it; ahead of the queue
     and above the limit, because an execution that holds a place already is waiting for this one;
     ahead of the queue and with more patience, because it lost the place that it had; a function
-    that is known to compute for long. `client`: those who wait are served one of each client in
-    turn."""
+    that is known to compute for long; one that waits however long it takes. `client`: those who
+    wait are served one of each client in turn."""
 
     bundle_key: str
     client: str = ""
@@ -38,6 +38,19 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     is_nested: bool = False
     is_again: bool = False
     is_long: bool = False
+    is_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """How many executions a lane takes at once, not counting those that others of them wait for:
+    with these it takes up to twice as many. `setting` is what to change, `kind` their name.
+    """
+
+    count_max: int
+    wait_seconds_max: float
+    kind: str
+    setting: str
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +70,9 @@ class WorkerLane:
     A worker that is held up by a long turn gets nothing new, and up to `relief_workers_max` further
     ones stand in for such workers. Functions that are known for long turns wait in a queue of their
     own, and one worker less than all may run them: the others always have one.
+
+    A lane with a `crowd` has so many places, whatever the number of workers that it begins with:
+    further ones are started while all are full.
     """
 
     def __init__(
@@ -67,8 +83,12 @@ class WorkerLane:
         settings: IsolateSettings,
         *,
         idle_count_min: int = 0,
+        crowd: Crowd | None = None,
     ) -> None:
         self._name = name
+        self._crowd = crowd
+        # Of `active_count` those that nobody else in the lane waits for.
+        self._independent_count = 0
         self._worker_count = worker_count
         self._idle_count_min = idle_count_min
         # Workers wanted without relief: between the minimum and `worker_count`.
@@ -151,7 +171,8 @@ class WorkerLane:
                 waiter = queue.first
                 queue.remove_first()
                 if not waiter.worker.done():
-                    waiter.worker.set_exception(overloaded("WorkerOverloaded", "Shutting down."))
+                    error = rejected_before_execution("WorkerOverloaded", "Shutting down.")
+                    waiter.worker.set_exception(error)
 
     @property
     def active_count(self) -> int:
@@ -164,8 +185,8 @@ class WorkerLane:
 
     @asynccontextmanager
     async def reserve(self, wish: Reservation) -> AsyncIterator[Worker]:
-        """A place on a worker. Raises: overloaded if the queue is full, rejected if the wait is too
-        long.
+        """A place on a worker. Raises: ExecuteFullError if the queue is full; ExpiredInQueue or
+        TooManyConcurrentRequests if the wait is too long. Nothing has begun then.
         """
         worker = await self.acquire(wish)
         try:
@@ -175,6 +196,7 @@ class WorkerLane:
 
     async def acquire(self, wish: Reservation) -> Worker:
         """As `reserve`, for those who `release` it themselves."""
+        self._grow(wish)
         self._start_missing()
         queue = self._queue_of(wish)
         if not queue or wish.is_nested:
@@ -198,7 +220,7 @@ class WorkerLane:
         return self._long_waiters if wish.is_long and not wish.is_nested else self._waiters
 
     def _make_room(self, queue: FairQueue[_Waiter], wish: Reservation) -> None:
-        """Raises: overloaded for the newcomer, if no other client has more in a full queue."""
+        """Raises: ExecuteFullError for the newcomer, if nobody else has more in a full queue."""
         if len(queue) < self._settings.queue_count_max:
             return
         last = queue.last_of_longest(wish.client)
@@ -209,20 +231,34 @@ class WorkerLane:
             last.worker.set_exception(_full())
 
     async def _wait(self, waiter: _Waiter) -> Worker:
-        settings = self._settings
-        seconds_max = (
-            settings.execution_seconds_max
-            if waiter.wish.is_again
-            else settings.queue_wait_seconds_max
-        )
         try:
-            async with asyncio.timeout(seconds_max):
+            async with asyncio.timeout(self._wait_seconds_max(waiter.wish)):
                 return await waiter.worker
         except BaseException as error:
             self._give_up(waiter)
             if isinstance(error, TimeoutError):
-                raise rejected_before_execution("ExpiredInQueue", TOO_MANY_REQUESTS) from error
+                raise self._expired(waiter.wish) from error
             raise
+
+    def _wait_seconds_max(self, wish: Reservation) -> float | None:
+        if wish.is_patient:
+            return None
+        if wish.is_again:
+            return self._settings.execution_seconds_max
+        if self._crowd is not None:
+            return self._crowd.wait_seconds_max
+        return self._settings.queue_wait_seconds_max
+
+    def _expired(self, wish: Reservation) -> FenchelError:
+        crowd = self._crowd
+        if crowd is None or not self._is_crowded_for(wish):
+            return rejected_before_execution("ExpiredInQueue", TOO_MANY_REQUESTS)
+        return rejected_before_execution(
+            "TooManyConcurrentRequests",
+            f"Too many concurrent requests. Your backend is limited to {crowd.count_max} "
+            f"concurrent {crowd.kind}. Let fewer run at once, or raise the setting "
+            f"{crowd.setting}.",
+        )
 
     def _give_up(self, waiter: _Waiter) -> None:
         """Leave the queue, or give back the place that came too late."""
@@ -248,7 +284,9 @@ class WorkerLane:
 
     def _pick(self, wish: Reservation) -> Worker | None:
         """The least busy worker that fits; among equals one that has the bundle, then the first."""
-        if wish.is_nested:
+        if self._is_crowded_for(wish):
+            return None
+        if wish.is_nested and self._crowd is None:
             fitting = [w for w in self._workers if not (w.is_reserved_alone or w.is_stalled)]
             fitting = fitting or self._workers
         elif wish.is_long and self._long_count >= self._long_count_max:
@@ -267,11 +305,29 @@ class WorkerLane:
             fitting, key=lambda w: (w.reservation_count, not w.has_loaded(key)), default=None
         )
 
+    def _is_crowded_for(self, wish: Reservation) -> bool:
+        crowd = self._crowd
+        if crowd is None or wish.is_nested:
+            return False
+        return self._independent_count >= crowd.count_max
+
+    def _grow(self, wish: Reservation) -> None:
+        """Want one more worker if those that are wanted have no place for this one too."""
+        crowd = self._crowd
+        if crowd is None or self._base_count < self._worker_count or self._is_crowded_for(wish):
+            return
+        count_max = 2 * crowd.count_max if wish.is_nested else crowd.count_max
+        count = min(self.active_count + self.waiting_count + 1, count_max)
+        if count > self._base_count * self._settings.executions_per_worker_max:
+            self._base_count += 1
+
     def _start_missing(self) -> None:
         is_smaller = self._base_count < self._worker_count
         if is_smaller and not any(worker.reservation_count == 0 for worker in self._workers):
             self._base_count += 1
-        for _ in range(self._wanted_count - len(self._workers) - len(self._starts)):
+        # Who has just got a worker comes here before the task that started it is discarded.
+        start_count = sum(not task.done() for task in self._starts)
+        for _ in range(self._wanted_count - len(self._workers) - start_count):
             self._start(self._add_worker())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -304,13 +360,15 @@ class WorkerLane:
         worker.reservation_count += 1
         worker.is_reserved_alone = worker.is_reserved_alone or wish.is_alone
         self._long_count += wish.is_long
+        self._independent_count += not wish.is_nested
         return worker
 
     def _give_back(self, worker: Worker, wish: Reservation) -> None:
         worker.reservation_count -= 1
         worker.is_reserved_alone = worker.is_reserved_alone and worker.reservation_count > 0
         self._long_count -= wish.is_long
+        self._independent_count -= not wish.is_nested
 
 
 def _full() -> FenchelError:
-    return overloaded("ExecuteFullError", TOO_MANY_REQUESTS)
+    return rejected_before_execution("ExecuteFullError", TOO_MANY_REQUESTS)

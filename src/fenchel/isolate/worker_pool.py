@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from fenchel.auth import System
 from fenchel.database import Transaction
 from fenchel.definitions import AnalyzedModule
-from fenchel.errors import FenchelError, internal_error, overloaded
+from fenchel.errors import FenchelError, internal_error, overloaded, rejected_before_execution
 from fenchel.isolate import evaluators
 from fenchel.isolate.action_execution import ActionCall, ActionRun
 from fenchel.isolate.anticipation import Anticipations
@@ -38,7 +39,7 @@ from fenchel.isolate.spawn import worker_command
 from fenchel.isolate.transaction_execution import TransactionCall, run_in_transaction
 from fenchel.isolate.warm_scripts import WarmScripts
 from fenchel.isolate.worker import Worker
-from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane
+from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Crowd, Reservation, WorkerLane
 from fenchel.isolate.worker_supply import WorkerSupply
 from fenchel.runtime import Deadlines, Runtime
 from fenchel.runtime.settings import IsolateSettings
@@ -50,6 +51,8 @@ _WATCH_SECONDS = 0.5
 _LOOK_SECONDS = 0.01
 _WARM_SECONDS_MAX = 10.0
 _EVALUATIONS_MAX = 4
+# The smallest class of the reference takes so many at once (execution 4.4).
+_ACTIONS_MIN = 64
 # Who ends so has computed for as long as it could.
 _LONG_CAUSES = frozenset({LossCause.STARVED, LossCause.HUNG})
 
@@ -100,6 +103,7 @@ class WorkerPool:
             count,
             self._supply,
             self._settings,
+            crowd=_action_crowd(self._settings, count),
         )
         # By patience, in which the part for user time grows.
         self._deadlines = {
@@ -239,7 +243,7 @@ class WorkerPool:
         """One attempt; what it wrote, and what it counted as read, is gone if its worker dies."""
         is_mutation = call.request.udf_type is UdfType.MUTATION
         usage = call.transaction.usage
-        documents_read, bytes_read = usage.documents_read, usage.bytes_read
+        read = usage.mark_reads()
         anticipation = (
             None if is_nested else self._anticipations.find(call.bundle.key, call.request)
         )
@@ -271,7 +275,7 @@ class WorkerPool:
             if isinstance(error, WorkerLost):
                 if error.cause in _LONG_CAUSES:
                     self._note_long(call, self._settings.user_time_seconds_max)
-                usage.documents_read, usage.bytes_read = documents_read, bytes_read
+                usage.restore_reads(read)
             raise
         finally:
             self._transactions.release(worker, wish)
@@ -341,8 +345,10 @@ class WorkerPool:
             while True:
                 wish = Reservation(
                     bundle_key=call.bundle.key,
+                    is_nested=not call.request.context.is_root,
                     is_again=attempt.number > 1,
                     client=call.request.client,
+                    is_patient=isinstance(call.request.identity, System),
                 )
                 async with self._actions.reserve(wish) as worker:
                     try:
@@ -409,7 +415,7 @@ class WorkerPool:
         and this is no part of one that runs.
         """
         if self._is_closing and is_new:
-            raise overloaded("WorkerOverloaded", TOO_MANY_REQUESTS)
+            raise rejected_before_execution("WorkerOverloaded", TOO_MANY_REQUESTS)
         self._active_count += 1
         self._idle.clear()
         self._has_work.set()
@@ -449,6 +455,16 @@ class WorkerPool:
                 worker.look(now)
             self._transactions.relieve(now)
             self._actions.relieve(now)
+
+
+def _action_crowd(settings: IsolateSettings, worker_count: int) -> Crowd:
+    usual = max(_ACTIONS_MIN, worker_count * settings.executions_per_worker_max)
+    return Crowd(
+        count_max=settings.concurrent_actions_max or usual,
+        wait_seconds_max=settings.action_wait_seconds_max,
+        kind="actions",
+        setting="isolate.concurrent_actions_max",
+    )
 
 
 def _call_of(attempt: Attempt, call: TransactionCall) -> TransactionCall:

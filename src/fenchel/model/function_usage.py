@@ -1,4 +1,6 @@
-"""`_function_usage`: what functions and files used, a row per day (UTC), component and function."""
+"""`_function_usage`: what functions, files and tables used, a row per day (UTC), component and name
+of the function or table.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ _TABLE = "_function_usage"
 _INDEX = "by_day_and_function"
 
 
-# Component, function, and its kind: a UDF type, or `Storage` for files that are sent and read.
+# Component, function, and its kind: a UDF type, or `Storage` for files that are sent and read; or
+# component, table, and `Table`.
 UsageKey = tuple[str, str, str]
 
 
@@ -21,7 +24,8 @@ class Usage(msgspec.Struct, rename="camel", kw_only=True):
     """Sums, all starting at 0 and growing. Bytes of documents are sizes of their values.
 
     `memory_mebibyte_seconds` is the heap at the end of each execution times its duration;
-    `egress_bytes` went out of actions: bodies of HTTP responses and of requests by `fetch`.
+    `egress_bytes` went out of actions: bodies of HTTP responses and of requests by `fetch`;
+    `ingress_bytes` came in: bodies of HTTP requests and of responses to `fetch`, as far as read.
     """
 
     calls: int = 0
@@ -35,6 +39,7 @@ class Usage(msgspec.Struct, rename="camel", kw_only=True):
     written_bytes: int = 0
     returned_bytes: int = 0
     egress_bytes: int = 0
+    ingress_bytes: int = 0
     file_written_bytes: int = 0
     file_read_bytes: int = 0
 

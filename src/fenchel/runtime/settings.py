@@ -26,6 +26,11 @@ class TransactionLimits:
     bytes_written_max: Annotated[int, Meta(ge=1, le=1_024 * MEBIBYTE)] = 16 * MEBIBYTE
     functions_scheduled_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     scheduled_args_bytes_max: Annotated[int, Meta(ge=0, le=1_024 * MEBIBYTE)] = 16 * MEBIBYTE
+    # Files that a mutation stores or reads itself (ours: the reference names no limits).
+    files_read_max: Annotated[int, Meta(ge=0, le=100_000)] = 100
+    file_bytes_read_max: Annotated[int, Meta(ge=0, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
+    files_written_max: Annotated[int, Meta(ge=0, le=100_000)] = 100
+    file_bytes_written_max: Annotated[int, Meta(ge=0, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
     page_size_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 32_000
     query_operators_max: Annotated[int, Meta(ge=1, le=256)] = 256
 
@@ -135,6 +140,11 @@ class IsolateSettings:
     # each, and how long they stay after the last one; beyond these all wait.
     relief_workers_max: Annotated[int, Meta(ge=0, le=256)] = 4
     relief_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    # Actions and HTTP actions at once (execution 4.4), for which further workers start; 0 means 64,
+    # or as many as a worker per core takes if that is more. Those that actions call do not count;
+    # with them there are twice as many at most. Others wait, scheduled ones however long it takes.
+    concurrent_actions_max: Annotated[int, Meta(ge=0, le=4_096)] = 0
+    action_wait_seconds_max: Annotated[float, Meta(ge=0.01, le=600)] = 10.0
     queue_count_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 2_000
     queue_wait_seconds_max: Annotated[float, Meta(ge=0.01, le=600)] = 5.0
     argument_bytes_max: Annotated[int, Meta(ge=1, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
@@ -258,8 +268,10 @@ class ServerSettings:
     request_seconds_max: float = 300.0
     # HTTP actions: bodies both ways, and how long a client may neither send nor read while the
     # action waits for it.
-    http_action_body_bytes_max: int = 20 * MEBIBYTE
-    http_action_response_bytes_max: int = 20 * MEBIBYTE
+    http_action_body_bytes_max: Annotated[int, Meta(ge=0, le=1_048_576 * MEBIBYTE)] = 20 * MEBIBYTE
+    http_action_response_bytes_max: Annotated[int, Meta(ge=0, le=1_048_576 * MEBIBYTE)] = (
+        20 * MEBIBYTE
+    )
     http_action_silence_seconds_max: float = 60.0
     concurrent_requests_max: int = 1_024
     drain_seconds_max: float = 10.0

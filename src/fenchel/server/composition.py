@@ -269,7 +269,7 @@ async def _running_engine(
             runtime=runtime,
         )
         stack.push_async_callback(application.close)
-        metrics.registry.register(UsageCollector(lambda: application.usage.totals))
+        metrics.registry.register(UsageCollector(application.usage))
         metrics.registry.register(QueryCacheCollector(lambda: application.query_cache_statistics))
         await application.start()
         documents = await stack.enter_async_context(HttpDocuments(runtime.clock))

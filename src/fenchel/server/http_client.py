@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from fenchel.errors import ErrorKind, FenchelError, bad_request
-from fenchel.runtime.settings import ServerSettings
+from fenchel.runtime.settings import MEBIBYTE, ServerSettings
 from fenchel.server.request import Request, Send
 from fenchel.server.response import Response, text_response
 from fenchel.udf import HttpResponseHead
@@ -89,7 +89,7 @@ class HttpActionClient:
                 {"type": "http.response.body", "body": chunk[:room], "more_body": True}
             )
         if len(chunk) > room:
-            raise bad_request("HttpResponseTooLarge", "The response is too large.")
+            raise _response_too_large(self._settings.http_action_response_bytes_max)
 
     async def finish(self) -> None:
         declared = self._declared_bytes
@@ -153,6 +153,13 @@ def _wrong_length(declared_bytes: int) -> FenchelError:
         "ContentLengthMismatch",
         f"The body of the response has not the {declared_bytes} bytes that its header "
         "content-length says.",
+    )
+
+
+def _response_too_large(bytes_max: int) -> FenchelError:
+    return bad_request(
+        "HttpResponseTooLarge",
+        f"HTTP actions support responses up to {bytes_max / MEBIBYTE:g} MiB",
     )
 
 

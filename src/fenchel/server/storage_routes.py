@@ -6,8 +6,9 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 
-from fenchel.application import OpenedFile, StoredFiles
+from fenchel.application import StoredFiles
 from fenchel.errors import bad_request
+from fenchel.model import StoredFileRow
 from fenchel.server.request import Request
 from fenchel.server.response import FileBody, Headers, Response, json_response
 from fenchel.server.routing import Routes
@@ -18,7 +19,10 @@ _DOWNLOAD = "/api/storage/"
 _CACHE_CONTROL = b"private, max-age=2592000"
 _DIGEST_PREFIX = "sha-256="
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_SEVERAL_RANGES = re.compile(r"bytes=(\d+-\d*|-\d+)(,(\d+-\d*|-\d+))+")
+_RANGES = re.compile(r"bytes=(?:\d+-\d*|-\d+)(?:,(?:\d+-\d*|-\d+))+")
+# First byte and length of a part.
+_Range = tuple[int, int]
+_UNSATISFIABLE: _Range = (0, 0)
 _SHA256_BYTES = 32
 
 
@@ -49,48 +53,41 @@ class StorageHandlers:
 
     async def download(self, request: Request) -> Response:
         """The file, or the one range of it that was asked for (RFC 9110, 14)."""
-        storage_uuid = request.path.removeprefix(_DOWNLOAD)
         component = request.query.get("component", "")
-        opened = await self._files.open(storage_uuid, component)
-        etag = f'"{opened.row.sha256.hex()}"'
+        row = await self._files.find(request.path.removeprefix(_DOWNLOAD), component)
+        etag = f'"{row.sha256.hex()}"'
         common: Headers = (
             (b"cache-control", _CACHE_CONTROL),
             (b"accept-ranges", b"bytes"),
             (b"etag", etag.encode()),
         )
         if request.headers.get("if-none-match") == etag:
-            opened.file.close()
             return Response(status=304, headers=common)
         if_range = request.headers.get("if-range", etag)
-        asked = request.headers.get("range") if if_range == etag else None
-        response = _file_response(opened, _find_range(asked, opened.row.size), common)
-        if response.file is not None and request.method != "HEAD":
-            self._files.record_download(component, response.file.size_bytes)
-        return response
+        found = _find_range(request.headers.get("range") if if_range == etag else None, row.size)
+        if found == _UNSATISFIABLE:
+            size = (b"content-range", f"bytes */{row.size}".encode())
+            return Response(status=416, headers=(*common, size))
+        start, length = found or (0, row.size)
+        sent_bytes = 0 if request.method == "HEAD" else length
+        file = await self._files.open(row, start=start, length=sent_bytes)
+        if sent_bytes:
+            self._files.record_download(component, sent_bytes)
+        return Response(
+            status=206 if found else 200,
+            content_type=row.content_type,
+            headers=(*common, _part_header(row, found)),
+            file=FileBody(file=file, size_bytes=length),
+        )
 
 
-def _file_response(opened: OpenedFile, found: tuple[int, int] | None, common: Headers) -> Response:
-    """`found`: first byte and length of a part, None for the whole file."""
-    row = opened.row
-    start, size_bytes = found or (0, row.size)
-    if found is not None and size_bytes == 0:
-        opened.file.close()
-        size = (b"content-range", f"bytes */{row.size}".encode())
-        return Response(status=416, headers=(*common, size))
-    headers = common
+def _part_header(row: StoredFileRow, found: _Range | None) -> tuple[bytes, bytes]:
+    """Which part it is, or the digest of the whole."""
     if found is None:
         digest = _DIGEST_PREFIX + b64encode(row.sha256).decode()
-        headers += ((b"digest", digest.encode()),)
-    else:
-        text = f"bytes {start}-{start + size_bytes - 1}/{row.size}"
-        headers += ((b"content-range", text.encode()),)
-    opened.file.seek(start)
-    return Response(
-        status=200 if found is None else 206,
-        content_type=row.content_type,
-        headers=headers,
-        file=FileBody(file=opened.file, size_bytes=size_bytes),
-    )
+        return b"digest", digest.encode()
+    start, length = found
+    return b"content-range", f"bytes {start}-{start + length - 1}/{row.size}".encode()
 
 
 async def _with_deadlines(request: Request) -> AsyncIterator[bytes]:
@@ -115,16 +112,15 @@ def _decode_digest(header: str | None) -> bytes | None:
     return digest
 
 
-def _find_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and length, which is 0 if there is no such part: the file ends before, or several
-    ranges were asked for, as which it is never sent. None for a header that asks for the whole
-    file, or for something else, and for an empty file: those get the whole.
+def _find_range(header: str | None, size: int) -> _Range | None:
+    """None for the whole file, with which an empty one and a header that is none are answered.
+    `_UNSATISFIABLE` for a range behind the end, and for several (client-protocol 2.9).
     """
-    text = header.replace(" ", "") if header else ""
-    if _SEVERAL_RANGES.fullmatch(text):
-        return 0, 0
-    match = _RANGE.fullmatch(text)
-    if match is None or match.groups() == ("", "") or size == 0:
+    asked = header.replace(" ", "") if header else ""
+    if _RANGES.fullmatch(asked):
+        return _UNSATISFIABLE
+    match = _RANGE.fullmatch(asked)
+    if match is None or match.groups() == ("", "") or not size:
         return None
     first, last = match.groups()
     if first:
@@ -133,4 +129,4 @@ def _find_range(header: str | None, size: int) -> tuple[int, int] | None:
             return None
     else:
         start, end = max(0, size - int(last)), size - 1
-    return start, max(0, end - start + 1)
+    return (start, end - start + 1) if start <= end else _UNSATISFIABLE

@@ -6,19 +6,19 @@ from fenchel.udf.http_action import (
     HttpExchange,
     HttpRequestHead,
     HttpResponseHead,
-    OpenedFile,
 )
 from fenchel.udf.log_line import LogLevel, LogLine
 from fenchel.udf.outcome import FunctionResult, JsError, JsFrame, QueryJournal, UdfOutcome
 from fenchel.udf.realm import FreshCause, RealmKind, WhyFresh
 from fenchel.udf.request import ActionCallbacks, ExecutionContext, UdfRequest, UdfType
-from fenchel.udf.storage import FileAccess, FileMetadata
+from fenchel.udf.storage import FileAccess, FileMetadata, FileSource
 
 __all__ = [
     "ActionCallbacks",
     "ExecutionContext",
     "FileAccess",
     "FileMetadata",
+    "FileSource",
     "FreshCause",
     "FunctionResult",
     "HeaderPairs",
@@ -30,7 +30,6 @@ __all__ = [
     "JsFrame",
     "LogLevel",
     "LogLine",
-    "OpenedFile",
     "QueryJournal",
     "RealmKind",
     "UdfOutcome",

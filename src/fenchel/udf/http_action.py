@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 # As they stand on the wire; several of the same name are allowed.
 HeaderPairs = tuple[tuple[bytes, bytes], ...]
@@ -74,11 +74,3 @@ class HttpExchange:
     head: HttpRequestHead
     client: HttpClient
     on_route: Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedFile:
-    """A stored file to read. The caller closes it."""
-
-    file: BinaryIO
-    content_type: str | None

@@ -52,13 +52,16 @@ class FunctionResult(msgspec.Struct, frozen=True):
 class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """`result` and everything observed on the way; caching follows from the observed_* facts.
 
+    `audit_lines` are JSON texts in which `{"$var": name}` stands for what is known at the end.
     `http_status` is what an HTTP action sent, None if it came to no response. `egress_bytes` are
-    bodies that an action sent: its HTTP response, its requests by `fetch`. `why_fresh` is None
-    where a fresh realm is all that is wanted.
+    bodies that an action sent: its HTTP response, its requests by `fetch`; `ingress_bytes` those
+    that it read: of its HTTP request, of responses to `fetch`. `why_fresh` is None where a fresh
+    realm is all that is wanted.
     """
 
     result: FunctionResult | JsError
     log_lines: tuple[LogLine, ...] = ()
+    audit_lines: tuple[str, ...] = ()
     journal: QueryJournal = QueryJournal()
     observed_time: bool = False
     observed_randomness: bool = False
@@ -69,3 +72,4 @@ class UdfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     why_fresh: WhyFresh | None = None
     http_status: int | None = None
     egress_bytes: int = 0
+    ingress_bytes: int = 0

@@ -10,10 +10,9 @@ import msgspec
 
 from fenchel.auth import Anonymous, Identity, User, is_admin
 from fenchel.definitions import FunctionPath
-from fenchel.udf.http_action import OpenedFile
 from fenchel.udf.log_line import LogLine
 from fenchel.udf.outcome import QueryJournal
-from fenchel.udf.storage import FileAccess
+from fenchel.udf.storage import FileAccess, FileSource
 
 _Result = TypeVar("_Result")
 
@@ -120,6 +119,9 @@ class ActionCallbacks(Protocol):
         """The id of the new file. Raises: Sha256Mismatch; what `chunks` raises."""
         ...
 
-    async def open_file(self, request: UdfRequest, storage_id: str) -> OpenedFile | None:
-        """None if there is no such file."""
+    async def open_file(
+        self, request: UdfRequest, storage_id: str, start: int, length: int
+    ) -> FileSource:
+        """So many bytes of the file from `start` on, or those that there are. Raises:
+        StorageFileDeleted."""
         ...

@@ -16,6 +16,19 @@ class FileMetadata(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     content_type: str | None
 
 
+class FileSource(Protocol):
+    """Part of a stored file on its way into an action or through it. The bytes are read as they
+    are asked for."""
+
+    async def read(self) -> bytes:
+        """The next bytes, none at the end. Raises: StorageFileDeleted."""
+        ...
+
+    def cancel(self) -> None:
+        """Nobody will read on. A second call does nothing."""
+        ...
+
+
 class FileAccess(Protocol):
     """Within one transaction, for the files of one component. `storage_id` is an id of its
     `_storage`, or the file's UUID.

@@ -71,6 +71,15 @@ async def test_a_source_is_read_to_its_end_and_cancelled_once() -> None:
     assert source.is_cancelled
 
 
+async def test_what_comes_from_outside_is_counted() -> None:
+    streams = ByteStreams(count_max=2)
+    foreign = streams.open_source(ListSource(b"123", b"45", b"6"), is_foreign=True)
+    own = streams.open_source(ListSource(b"stored"))
+    for number in (foreign, foreign, own):
+        await streams.read(number)
+    assert streams.ingress_bytes == 5
+
+
 async def test_streams_are_bounded_in_number() -> None:
     streams = ByteStreams(count_max=1)
     streams.open_source(ListSource())
@@ -81,6 +90,23 @@ async def test_streams_are_bounded_in_number() -> None:
     assert streams.outgoing(7) is streams.outgoing(7)
     with pytest.raises(FenchelError, match="Too many streams"):
         streams.outgoing(8)
+
+
+async def test_streams_that_are_over_make_room() -> None:
+    streams = ByteStreams(count_max=2)
+    for number in range(1, 6):
+        await streams.outgoing(number).end()
+        assert [chunk async for chunk in streams.outgoing(number)] == []
+    left = streams.outgoing(6)
+    streams.abandon_outgoing(6)
+    streams.outgoing(7)
+    # Its sender has not heard yet that nobody takes it.
+    with pytest.raises(FenchelError, match="Too many streams"):
+        streams.outgoing(8)
+    assert streams.outgoing(6) is left
+    with pytest.raises(FenchelError, match="does not take"):
+        await left.write(b"1")
+    streams.outgoing(8)
 
 
 async def test_close_ends_both_directions() -> None:

@@ -15,6 +15,7 @@ export const ENTRIES = [
   "auth.config.ts",
   "convex.config.ts",
   "crons.ts",
+  "files.ts",
   "http.ts",
   "limits.ts",
   "logs.ts",

@@ -371,8 +371,17 @@ function warnOfUnawaited(execution: Execution): void {
   );
 }
 
+/** Names that differ from the operation's own (3.5). */
+const OPERATION_NAMES: ReadonlyMap<string, string> = new Map([
+  ["fenchel/readStream", "ReadableStream"],
+  ["fenchel/writeStream", "ReadableStream"],
+  ["fenchel/openFile", "ReadableStream"],
+  ["fenchel/sendFile", "ReadableStream"],
+  ["fenchel/storeFile", "storage.store"],
+  ["fenchel/findFile", "storage.get"],
+]);
+
 /** `1.0/actions/query` -> `query`; `1.0/storageDelete` -> `storageDelete`. */
 function operationName(op: string): string {
-  if (op === "fenchel/readStream" || op === "fenchel/writeStream") return "ReadableStream";
-  return op.slice(op.lastIndexOf("/") + 1);
+  return OPERATION_NAMES.get(op) ?? op.slice(op.lastIndexOf("/") + 1);
 }

@@ -29,11 +29,13 @@ class OutgoingStream:
 
     Life: open, then ended by the realm (`end`), or abandoned by the receiver (`abandon`, or by
     leaving its iteration), after which writes fail. One receiver iterates. Invariant: `_is_empty`
-    is set exactly if no chunk waits. `taken_bytes` is how much the receiver has had.
+    is set exactly if no chunk waits. `taken_bytes` is how much the receiver has had; `is_over` once
+    neither side will speak of it again.
     """
 
     def __init__(self) -> None:
         self.taken_bytes = 0
+        self._is_refused = False
         self._chunk: bytes | None = None
         self._failure: FenchelError | None = None
         self._is_ended = self._is_abandoned = False
@@ -51,6 +53,10 @@ class OutgoingStream:
         await self._wait_empty()
         if self._is_abandoned:
             self._check_open()
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_abandoned and (self._is_ended or self._is_refused)
 
     async def end(self, failure: FenchelError | None = None) -> None:
         """After everything written was taken."""
@@ -88,26 +94,36 @@ class OutgoingStream:
 
     def _check_open(self) -> None:
         if self._is_abandoned or self._is_ended:
+            self._is_refused = True
             raise bad_request("StreamFailed", "the receiver does not take any more")
 
 
 class ByteStreams:
-    """All streams of one execution. `close` ends them; both directions are bounded in number."""
+    """All streams of one execution. `close` ends them; both directions are bounded in number.
+    `ingress_bytes` is what came into the realm from outside the deployment.
+    """
 
     def __init__(self, *, count_max: int) -> None:
+        self.ingress_bytes = 0
         self._count_max = count_max
         self._sources: dict[int, ByteSource] = {}
+        self._foreign: set[int] = set()
         self._next_source = 1
         self._outgoing: dict[int, OutgoingStream] = {}
 
-    def open_source(self, source: ByteSource) -> int:
-        """The number under which the realm reads it. Raises: FenchelError; then it is cancelled."""
+    def open_source(self, source: ByteSource, *, is_foreign: bool = False) -> int:
+        """The number under which the realm reads it. One from outside the deployment is foreign.
+
+        Raises: FenchelError; then the source is cancelled.
+        """
         if len(self._sources) >= self._count_max:
             source.cancel()
             raise _too_many()
         number = self._next_source
         self._next_source += 1
         self._sources[number] = source
+        if is_foreign:
+            self._foreign.add(number)
         return number
 
     async def read(self, number: int) -> bytes:
@@ -122,10 +138,13 @@ class ByteStreams:
             raise
         if not chunk:
             self.cancel(number)
+        elif number in self._foreign:
+            self.ingress_bytes += len(chunk)
         return chunk
 
     def cancel(self, number: int) -> None:
         source = self._sources.pop(number, None)
+        self._foreign.discard(number)
         if source is not None:
             source.cancel()
 
@@ -136,9 +155,16 @@ class ByteStreams:
         stream = self._outgoing.get(number)
         if stream is None:
             if len(self._outgoing) >= self._count_max:
-                raise _too_many()
+                self._forget_outgoing()
             stream = self._outgoing[number] = OutgoingStream()
         return stream
+
+    def _forget_outgoing(self) -> None:
+        """Those that are over, all at once. Raises: FenchelError if there are none."""
+        rest = {number: stream for number, stream in self._outgoing.items() if not stream.is_over}
+        if len(rest) == len(self._outgoing):
+            raise _too_many()
+        self._outgoing = rest
 
     def abandon_outgoing(self, number: int) -> None:
         """Nobody receives it; a sender that goes on is told so."""

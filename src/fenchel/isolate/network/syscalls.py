@@ -134,7 +134,8 @@ class NetworkSyscalls:
         if head.method == "HEAD" or response.status in _BODILESS_STATUS:
             response.close()
         else:
-            answer["stream"] = self._streams.open_source(_ResponseBody(response, self._egress))
+            body = _ResponseBody(response, self._egress)
+            answer["stream"] = self._streams.open_source(body, is_foreign=True)
         return answer
 
     async def _abort_fetch(self, text: bytes) -> Result:

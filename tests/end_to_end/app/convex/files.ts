@@ -59,3 +59,40 @@ export const getByAction = action({
   args: { id: v.id("_storage") },
   handler: async (ctx, { id }) => (await ctx.storage.get(id))?.text() ?? null,
 });
+
+/** What the blob says of itself, a part, and a copy that is stored without reading it here. */
+export const copyByAction = action({
+  args: { id: v.id("_storage"), start: v.number(), end: v.number() },
+  handler: async (ctx, { id, start, end }) => {
+    const blob = (await ctx.storage.get(id))!;
+    const part = blob.slice(start, end);
+    return {
+      size: blob.size,
+      type: blob.type,
+      bytes: [...new Uint8Array(await part.slice(0, 4).arrayBuffer())],
+      copy: await ctx.storage.store(blob.slice(start, end, "image/part")),
+    };
+  },
+});
+
+/** Deletes the file while it reads it. */
+export const deleteWhileReading = action({
+  args: { id: v.id("_storage") },
+  handler: async (ctx, { id }) => {
+    const reader = (await ctx.storage.get(id))!.stream().getReader();
+    await reader.read();
+    await ctx.storage.delete(id);
+    for (;;) if ((await reader.read()).done) return "all of it";
+  },
+});
+
+/** The whole file through the action, piece by piece. */
+export const countByAction = action({
+  args: { id: v.id("_storage") },
+  handler: async (ctx, { id }) => {
+    let size = 0;
+    const stream = (await ctx.storage.get(id))!.stream();
+    for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) size += chunk.length;
+    return size;
+  },
+});

@@ -121,7 +121,7 @@ route("POST", "/length", async (_ctx, request) => {
 
 route("POST", "/ignores", async () => new Response("not read"));
 
-/** Files: takes one, and serves it. */
+/** Files: takes one, and serves it or a part of it. */
 route("PUT", "/file", async (ctx, request) =>
   Response.json({ id: await ctx.storage.store(await request.blob()) }),
 );
@@ -129,7 +129,10 @@ route("PUT", "/file", async (ctx, request) =>
 route("GET", "/file", async (ctx, request) => {
   const blob = await ctx.storage.get(new URL(request.url).searchParams.get("id")!);
   if (blob === null) return new Response("there is no such file", { status: 404 });
-  return new Response(blob);
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("Range") ?? "");
+  if (range === null) return new Response(blob);
+  const [start, end] = [Number(range[1]), Number(range[2])];
+  return new Response(blob.slice(start, end + 1, blob.type), { status: 206 });
 });
 
 export default http;

@@ -1,7 +1,7 @@
 /** Bodies of requests and responses (Fetch standard 5.2 and 5.3). */
-import type { ReadableStream } from "web-streams-polyfill";
-import { Blob, blobOver, bytesOfBlob } from "./blob.ts";
-import { concatBytes, decodeText, encodeText, viewBytes } from "./bytes.ts";
+import { Blob, blobOver, bytesOfBlob, piecesOfBlob } from "./blob.ts";
+import { decodeText, encodeText, readAll, readPieces, viewBytes } from "./bytes.ts";
+import type { ByteStream } from "./bytes.ts";
 import { FormData } from "./form_data.ts";
 import type { Headers } from "./headers.ts";
 import { encodeMultipart, parseMultipart } from "./multipart.ts";
@@ -9,14 +9,15 @@ import { toUsvString } from "./web_idl.ts";
 
 const { URLSearchParams } = fenchel.loadVendor("url");
 
-export type ByteStream = ReadableStream<Uint8Array>;
+/** What a body can be made from any number of times; a blob if it is not one piece in memory. */
+export type Source = Uint8Array | Blob;
 
 /**
- * What a body consists of. `stream` is made from `bytes` when somebody asks for it; from then on it
- * alone says what is left. A body without `bytes` cannot be sent twice.
+ * What a body consists of. `stream` is made from `source` when somebody asks for it; from then on
+ * it alone says what is left. A body without a source cannot be sent twice.
  */
 export interface Content {
-  bytes: Uint8Array | null;
+  source: Source | null;
   stream: ByteStream | null;
   isUsed: boolean;
 }
@@ -36,20 +37,20 @@ function isDisturbed(stream: ByteStream): boolean {
 
 /** The content of a `BodyInit` and the content type that it implies. */
 export function extractBody(init: unknown): { content: Content; contentType: string | null } {
-  const of = (bytes: Uint8Array, contentType: string | null = null) => ({
-    content: { bytes, stream: null, isUsed: false },
+  const of = (source: Source, contentType: string | null = null) => ({
+    content: { source, stream: null, isUsed: false },
     contentType,
   });
   if (isReadableStream(init)) {
     if (init.locked || isDisturbed(init)) throw new TypeError("The body stream was used already");
-    return { content: { bytes: null, stream: init, isUsed: false }, contentType: null };
+    return { content: { source: null, stream: init, isUsed: false }, contentType: null };
   }
-  if (init instanceof Blob) return of(bytesOfBlob(init), init.type === "" ? null : init.type);
+  if (init instanceof Blob) return of(sourceOf(init), init.type === "" ? null : init.type);
   const view = viewBytes(init);
   if (view !== undefined) return of(view.slice());
   if (init instanceof FormData) {
-    const { bytes, contentType } = encodeMultipart(init);
-    return of(bytes, contentType);
+    const { blob, contentType } = encodeMultipart(init);
+    return of(sourceOf(blob), contentType);
   }
   if (init instanceof URLSearchParams) {
     return of(encodeText(String(init)), "application/x-www-form-urlencoded;charset=UTF-8");
@@ -57,23 +58,17 @@ export function extractBody(init: unknown): { content: Content; contentType: str
   return of(encodeText(toUsvString(init)), "text/plain;charset=UTF-8");
 }
 
-function streamOver(bytes: Uint8Array): ByteStream {
-  return blobOver(bytes, "").stream();
+/** Without the type, which is a header from here on. */
+function sourceOf(blob: Blob): Source {
+  return bytesOfBlob(blob) ?? blobOver(piecesOfBlob(blob), "");
 }
 
-export async function readAll(stream: ByteStream): Promise<Uint8Array> {
-  const reader = stream.getReader();
-  const chunks: Uint8Array[] = [];
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return chunks.length === 1 ? (chunks[0] as Uint8Array) : concatBytes(chunks);
-    if (!(value instanceof Uint8Array)) {
-      const error = new TypeError("A body stream must consist of Uint8Array chunks");
-      await reader.cancel(error);
-      throw error;
-    }
-    chunks.push(value);
-  }
+export function sizeOf(source: Source): number {
+  return source instanceof Blob ? source.size : source.length;
+}
+
+function toBlob(source: Source, type: string): Blob {
+  return blobOver(source instanceof Blob ? piecesOfBlob(source) : [source], type);
 }
 
 function isUnusable(content: Content): boolean {
@@ -100,7 +95,7 @@ export abstract class Body {
     const content = this.#content;
     if (content === null) return null;
     if (content.stream === null) {
-      content.stream = streamOver(content.bytes as Uint8Array);
+      content.stream = toBlob(content.source as Source, "").stream();
       if (content.isUsed) void content.stream.cancel();
     }
     return content.stream;
@@ -113,16 +108,22 @@ export abstract class Body {
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    return (await this.#consume()).slice().buffer as ArrayBuffer;
+    return (await this.bytes()).buffer as ArrayBuffer;
   }
 
   async blob(): Promise<Blob> {
-    const bytes = await this.#consume();
-    return blobOver(bytes, (this.headers.get("content-type") ?? "").toLowerCase());
+    const content = this.#use();
+    const type = (this.headers.get("content-type") ?? "").toLowerCase();
+    if (content === null) return blobOver([new Uint8Array(0)], type);
+    if (content.stream !== null) return blobOver(await readPieces(content.stream), type);
+    return toBlob(content.source as Source, type);
   }
 
   async bytes(): Promise<Uint8Array> {
-    return (await this.#consume()).slice();
+    const content = this.#use();
+    if (content === null) return new Uint8Array(0);
+    if (content.stream !== null) return readAll(content.stream);
+    return toBlob(content.source as Source, "").bytes();
   }
 
   async formData(): Promise<FormData> {
@@ -130,7 +131,7 @@ export abstract class Body {
     if (/^\s*multipart\/form-data\s*;/i.test(contentType)) {
       fenchel.requireAction("formData()");
       const boundary = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
-      const bytes = await this.#consume();
+      const bytes = await this.#read();
       if (boundary === null) throw new TypeError("The content type lacks a boundary");
       if (bytes.length > FORM_BYTES_MAX) {
         throw new TypeError(`A form of ${bytes.length} bytes is larger than ${FORM_BYTES_MAX}`);
@@ -141,27 +142,37 @@ export abstract class Body {
       throw new TypeError(`Cannot read the content type "${contentType}" as a form`);
     }
     const form = new FormData();
-    for (const [name, value] of new URLSearchParams(decodeText(await this.#consume()))) {
+    for (const [name, value] of new URLSearchParams(decodeText(await this.#read()))) {
       form.append(name, value);
     }
     return form;
   }
 
   async json(): Promise<unknown> {
-    return JSON.parse(decodeText(await this.#consume())) as unknown;
+    return JSON.parse(decodeText(await this.#read())) as unknown;
   }
 
   async text(): Promise<string> {
-    return decodeText(await this.#consume());
+    return decodeText(await this.#read());
   }
 
-  async #consume(): Promise<Uint8Array> {
-    const content = this.#content;
+  /** The bytes, to be looked at only. */
+  async #read(): Promise<Uint8Array> {
+    const content = this.#use();
     if (content === null) return new Uint8Array(0);
-    if (isUnusable(content)) throw new TypeError("The body was read already");
     if (content.stream !== null) return readAll(content.stream);
-    content.isUsed = true;
-    return content.bytes as Uint8Array;
+    const source = content.source as Source;
+    return source instanceof Blob ? source.bytes() : source;
+  }
+
+  /** The content, which counts as used from now on. Raises TypeError when it was before. */
+  #use(): Content | null {
+    const content = this.#content;
+    if (content === null) return null;
+    if (isUnusable(content)) throw new TypeError("The body was read already");
+    // Of a stream it is the reading that counts.
+    if (content.stream === null) content.isUsed = true;
+    return content;
   }
 
   static {
@@ -178,7 +189,7 @@ export abstract class Body {
       const { TransformStream } = fenchel.loadVendor("streams");
       const moved = content.stream.pipeThrough(new TransformStream<Uint8Array, Uint8Array>());
       content.isUsed = true;
-      return { bytes: content.bytes, stream: moved, isUsed: false };
+      return { source: content.source, stream: moved, isUsed: false };
     };
     cloneContent = (message) => {
       const content = message.#content;
@@ -187,7 +198,7 @@ export abstract class Body {
       if (content.stream === null) return { ...content };
       const [mine, other] = content.stream.tee();
       content.stream = mine as ByteStream;
-      return { bytes: content.bytes, stream: other as ByteStream, isUsed: false };
+      return { source: content.source, stream: other as ByteStream, isUsed: false };
     };
   }
 }

@@ -3,19 +3,33 @@
  * realm those that it sends. Nothing is sent before the other side asked or acknowledged.
  */
 import type { Execution } from "../runtime_face.ts";
-import type { ByteStream } from "./body.ts";
+import { Blob, piecesOfBlob } from "./blob.ts";
+import type { Piece } from "./blob.ts";
 import { encodeText } from "./bytes.ts";
+import type { ByteStream } from "./bytes.ts";
 
 const CHUNK_BYTES_MAX = 1024 * 1024;
 const NUMBER_BYTES = 4;
 
-/** A stream that asks the backend for the next chunk when somebody reads. */
-export function openIncoming(execution: Execution, number: number): ByteStream {
-  const args = JSON.stringify({ stream: number });
+/**
+ * A stream that asks the backend for the next chunk when somebody reads. `open` gives its number
+ * when it is first read.
+ */
+export function openIncoming(
+  execution: Execution,
+  open: () => number | Promise<number>,
+): ByteStream {
+  let args: string | undefined;
+  let isCancelled = false;
   const { ReadableStream } = fenchel.loadVendor("streams");
+  const close = (): void => {
+    if (args !== undefined) fenchel.post(execution, "fenchel/cancelStream", args);
+  };
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
+      args ??= JSON.stringify({ stream: await open() });
+      if (isCancelled) return close();
       const chunk = await fenchel.request(execution, "fenchel/readStream", args);
       if (typeof chunk !== "string") controller.enqueue(new Uint8Array(chunk));
       else {
@@ -24,7 +38,8 @@ export function openIncoming(execution: Execution, number: number): ByteStream {
       }
     },
     cancel() {
-      fenchel.post(execution, "fenchel/cancelStream", args);
+      isCancelled = true;
+      close();
     },
   }) as ByteStream;
 }
@@ -40,71 +55,80 @@ export interface Outgoing {
   readonly cancel: () => Promise<void>;
 }
 
-/** What bytes are sent from: one piece, or the reader of a stream. */
-interface Source {
-  read(): Promise<{ done: boolean; value?: unknown }>;
-  cancel(reason: unknown): Promise<void>;
-}
-
-/** Starts to send bytes or a stream. */
-export function sendOutgoing(execution: Execution, body: Uint8Array | ByteStream): Outgoing {
+/** Starts to send bytes, a blob or a stream. */
+export function sendOutgoing(execution: Execution, body: Uint8Array | Blob | ByteStream): Outgoing {
   const number = nextOutgoing++;
-  const source = body instanceof Uint8Array ? readerOver(body) : body.getReader();
-  const finished = pump(execution, source, number);
-  // Who does not ask how it ended has no use for the error.
-  finished.catch(() => {});
-  return { number, finished, cancel: () => stop(source, undefined) };
+  if (body instanceof Uint8Array) return sendPieces(execution, number, [body]);
+  if (body instanceof Blob) return sendPieces(execution, number, piecesOfBlob(body));
+  return sendStream(execution, number, body);
 }
 
-function readerOver(bytes: Uint8Array): Source {
-  let rest = bytes.length === 0 ? [] : [bytes];
-  return {
-    async read() {
-      const value = rest.pop();
-      return { done: value === undefined, value };
-    },
-    async cancel() {
-      rest = [];
-    },
+type Send = (chunk: Uint8Array) => Promise<boolean>;
+
+function sendPieces(execution: Execution, number: number, pieces: readonly Piece[]): Outgoing {
+  const pump = async (send: Send): Promise<boolean> => {
+    for (const piece of pieces) {
+      const isWanted = await (piece instanceof Uint8Array ? send(piece) : piece.sendAs(number));
+      if (!isWanted) return false;
+    }
+    return true;
   };
+  // Nothing is waited for but the receiver, who tells when it wants no more.
+  return start(execution, number, pump, async () => {});
 }
 
-function stop(source: Source, reason: unknown): Promise<void> {
-  return source.cancel(reason).catch(() => {});
+function sendStream(execution: Execution, number: number, stream: ByteStream): Outgoing {
+  const reader = stream.getReader();
+  const pump = async (send: Send): Promise<boolean> => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return true;
+      if (!(value instanceof Uint8Array)) throw new TypeError("A chunk is not a Uint8Array");
+      if (!(await send(value))) return false;
+    }
+  };
+  return start(execution, number, pump, (reason) => reader.cancel(reason).catch(() => {}));
 }
 
-async function pump(execution: Execution, source: Source, number: number): Promise<void> {
+/** `pump` says whether all went out. Its error ends the stream; `cancel` frees the source. */
+function start(
+  execution: Execution,
+  number: number,
+  pump: (send: Send) => Promise<boolean>,
+  cancel: (reason?: unknown) => Promise<void>,
+): Outgoing {
   const end = (error?: string): void =>
     fenchel.post(execution, "fenchel/endStream", JSON.stringify({ stream: number, error }));
-  for (;;) {
-    let chunk: Uint8Array;
+  const run = async (): Promise<void> => {
     try {
-      const { done, value } = await source.read();
-      if (done) return end();
-      if (!(value instanceof Uint8Array)) throw new TypeError("A chunk is not a Uint8Array");
-      chunk = value;
+      if (await pump((chunk) => write(execution, number, chunk))) return end();
     } catch (error) {
       end(String(error));
-      await stop(source, error);
+      await cancel(error);
       throw error;
     }
-    try {
-      await write(execution, number, chunk);
-    } catch (error) {
-      await stop(source, error);
-      return;
-    }
-  }
+    await cancel();
+  };
+  const finished = run();
+  // Who does not ask how it ended has no use for the error.
+  finished.catch(() => {});
+  return { number, finished, cancel };
 }
 
-async function write(execution: Execution, number: number, chunk: Uint8Array): Promise<void> {
+/** False when the backend wants no more. */
+async function write(execution: Execution, number: number, chunk: Uint8Array): Promise<boolean> {
   for (let offset = 0; offset < chunk.length; offset += CHUNK_BYTES_MAX) {
     const part = chunk.subarray(offset, offset + CHUNK_BYTES_MAX);
     const message = new Uint8Array(NUMBER_BYTES + part.length);
     new DataView(message.buffer).setUint32(0, number, true);
     message.set(part, NUMBER_BYTES);
-    await fenchel.requestWithBytes(execution, "fenchel/writeStream", message.buffer);
+    try {
+      await fenchel.requestWithBytes(execution, "fenchel/writeStream", message.buffer);
+    } catch {
+      return false;
+    }
   }
+  return true;
 }
 
 /** A JSON head, a newline, and bytes. */

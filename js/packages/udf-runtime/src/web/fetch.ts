@@ -3,8 +3,9 @@
  * backend, which decides whether the address may be reached (specification 3.5).
  */
 import type { Execution } from "../runtime_face.ts";
-import { takeContent } from "./body.ts";
-import type { Content } from "./body.ts";
+import { sizeOf, takeContent } from "./body.ts";
+import type { Content, Source } from "./body.ts";
+import type { ByteStream } from "./bytes.ts";
 import { joinHead, openIncoming, sendOutgoing } from "./byte_streams.ts";
 import { Headers, freezeHeaders, pairsOfHeaders } from "./headers.ts";
 import { Request } from "./request.ts";
@@ -104,7 +105,7 @@ function turn(journey: Journey, status: number, next: Journey["url"]): boolean {
     journey.method = "GET";
     journey.content = null;
     for (const name of BODY_HEADERS) headers.delete(name);
-  } else if (content !== null && content.bytes === null) return false;
+  } else if (content !== null && content.source === null) return false;
   if (next.origin !== journey.url.origin) {
     for (const name of CREDENTIAL_HEADERS) headers.delete(name);
   }
@@ -134,22 +135,22 @@ async function hop(journey: Journey, isRedirected: boolean): Promise<Response> {
 
 function message(journey: Journey, number: number): ArrayBuffer {
   const { execution, url, method, headers, content } = journey;
-  const { bytes = null } = content ?? {};
-  const isInline = bytes !== null && bytes.length <= INLINE_BYTES_MAX;
+  const { source = null } = content ?? {};
+  const isInline = source instanceof Uint8Array && source.length <= INLINE_BYTES_MAX;
   const head = {
     fetch: number,
     url: url.href.replace(/#.*$/s, ""),
     method,
     headers: pairsOfHeaders(headers),
-    bodyBytes: content === null ? emptyLength(method) : (bytes?.length ?? null),
+    bodyBytes: content === null ? emptyLength(method) : source && sizeOf(source),
     bodyStream: content === null || isInline ? null : sendOutgoing(execution, sent(content)).number,
   };
-  return joinHead(head, isInline ? bytes : null);
+  return joinHead(head, isInline ? source : null);
 }
 
-/** A body that is kept for further hops is sent from its bytes. */
-function sent({ bytes, stream }: Content): Uint8Array | NonNullable<Content["stream"]> {
-  return bytes ?? (stream as NonNullable<Content["stream"]>);
+/** A body that is kept for further hops is sent from its source. */
+function sent({ source, stream }: Content): Source | ByteStream {
+  return source ?? (stream as ByteStream);
 }
 
 /** Methods that usually have a body say when there is none. */
@@ -183,7 +184,7 @@ function untilAborted<T>(journey: Journey, answer: Promise<T>, number: number): 
 /** The body, which breaks when the signal aborts. */
 function receive(journey: Journey, number: number): Content {
   const { execution, signal } = journey;
-  const source = openIncoming(execution, number).getReader();
+  const source = openIncoming(execution, () => number).getReader();
   const { ReadableStream } = fenchel.loadVendor("streams");
   let onAbort = (): void => {};
   const stream = new ReadableStream<Uint8Array>({
@@ -209,5 +210,5 @@ function receive(journey: Journey, number: number): Content {
       return source.cancel(reason);
     },
   });
-  return { bytes: null, stream: stream as Content["stream"], isUsed: false };
+  return { source: null, stream: stream as Content["stream"], isUsed: false };
 }

@@ -1,5 +1,5 @@
 /** `FormData` (XMLHttpRequest standard). */
-import { Blob, File, bytesOfBlob } from "./blob.ts";
+import { Blob, File } from "./blob.ts";
 import { createPairIterator, finishInterface, requireArguments, toUsvString } from "./web_idl.ts";
 
 export type FormDataValue = string | File;
@@ -14,7 +14,7 @@ function toValue(value: unknown, filename: unknown, hasFilename: boolean): FormD
   const name = hasFilename ? toUsvString(filename) : "blob";
   const options: Record<string, unknown> = { type: value.type };
   if (value instanceof File) options["lastModified"] = value.lastModified;
-  return new File([bytesOfBlob(value)], name, options);
+  return new File([value], name, options);
 }
 
 export class FormData {

@@ -1,6 +1,7 @@
 /** The request and the response of an HTTP action, over the streams of bytes (1.8, 2.13). */
 import type { Execution } from "../runtime_face.ts";
-import { contentOf } from "./body.ts";
+import { contentOf, sizeOf } from "./body.ts";
+import type { Source } from "./body.ts";
 import { openIncoming, sendOutgoing } from "./byte_streams.ts";
 import type { Outgoing } from "./byte_streams.ts";
 import { pairsOfHeaders } from "./headers.ts";
@@ -25,14 +26,17 @@ interface ResponseJson {
   url: string;
 }
 
-/** How sending the response went: all of it is "". */
-type End = "" | "clientGone" | "tooLarge";
+/** Why not all of the response was sent. */
+interface End {
+  code: "ClientDisconnect" | "HttpResponseTooLarge";
+  message: string;
+}
 
 export function requestFromConvexJson({ convexJson }: { convexJson?: unknown }): Request {
   const execution = fenchel.requireAction("Running HTTP actions");
   const { headerPairs, url, method, streamId } = convexJson as RequestJson;
   const controller = new fenchel.AbortController();
-  const body = streamId === null ? null : openIncoming(execution, streamId);
+  const body = streamId === null ? null : openIncoming(execution, () => streamId);
   const request = new Request(url, {
     method,
     headers: headerPairs,
@@ -61,7 +65,7 @@ export function convexJsonFromResponse({ response }: { response?: unknown }): Re
   const content = contentOf(response);
   let streamId = null;
   if (content !== null) {
-    const body = sendOutgoing(execution, content.stream ?? (content.bytes as Uint8Array));
+    const body = sendOutgoing(execution, content.stream ?? (content.source as Source));
     outgoing.set(body.number, body);
     streamId = body.number;
   }
@@ -70,7 +74,8 @@ export function convexJsonFromResponse({ response }: { response?: unknown }): Re
     statusText,
     headerPairs: pairsOfHeaders(headers),
     streamId,
-    bodyBytes: content === null ? 0 : content.stream === null ? (content.bytes?.length ?? 0) : null,
+    bodyBytes:
+      content === null ? 0 : content.stream === null ? sizeOf(content.source as Source) : null,
     url,
   };
 }
@@ -80,9 +85,9 @@ export async function respond(execution: Execution, headJson: string): Promise<v
   const { streamId } = JSON.parse(headJson) as ResponseJson;
   const body = streamId === null ? undefined : outgoing.get(streamId);
   const send = async (): Promise<void> => {
-    const end = (await fenchel.request(execution, "fenchel/respond", headJson)) as End;
+    const end = await fenchel.request(execution, "fenchel/respond", headJson);
     if (end === "") return;
-    reportEnd(end);
+    reportEnd(JSON.parse(end as string) as End);
     await body?.cancel();
   };
   const [sent, read] = await Promise.allSettled([send(), body?.finished]);
@@ -90,12 +95,11 @@ export async function respond(execution: Execution, headJson: string): Promise<v
   if (sent.status === "rejected") throw sent.reason;
 }
 
-function reportEnd(end: Exclude<End, "">): void {
-  if (end === "clientGone") {
-    const message = "The client went away before it had the whole response.";
-    fenchel.logSystemLine("INFO", message, "info:httpActionClientDisconnect");
+function reportEnd({ code, message }: End): void {
+  if (code === "HttpResponseTooLarge") {
+    fenchel.logSystemLine("ERROR", `${code}: ${message}`, "error:httpAction");
     return;
   }
-  const message = "HttpResponseTooLarge: HTTP actions support responses up to 20 MiB";
-  fenchel.logSystemLine("ERROR", message, "error:httpAction");
+  const left = "The client went away before it had the whole response.";
+  fenchel.logSystemLine("INFO", left, "info:httpActionClientDisconnect");
 }

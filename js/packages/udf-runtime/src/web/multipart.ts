@@ -1,6 +1,6 @@
 /** `multipart/form-data`: writing and reading (RFC 7578, HTML standard). */
-import { File, bytesOfBlob } from "./blob.ts";
-import { concatBytes, decodeText, encodeText } from "./bytes.ts";
+import { Blob, File } from "./blob.ts";
+import { decodeText, encodeText } from "./bytes.ts";
 import { FormData } from "./form_data.ts";
 
 const BOUNDARY_DIGITS = 24;
@@ -21,23 +21,24 @@ function escapeName(name: string): string {
   });
 }
 
-export function encodeMultipart(form: FormData): { bytes: Uint8Array; contentType: string } {
+/** The files of the form stay where they are. */
+export function encodeMultipart(form: FormData): { blob: Blob; contentType: string } {
   const boundary = createBoundary();
-  const parts: Uint8Array[] = [];
+  const parts: (Blob | string)[] = [];
   for (const [name, value] of form) {
     const shown = escapeName(name.replace(LINE_BREAK, "\r\n"));
     const head = `--${boundary}\r\nContent-Disposition: form-data; name="${shown}"`;
     if (typeof value === "string") {
       const text = value.replace(LINE_BREAK, "\r\n");
-      parts.push(encodeText(`${head}\r\n\r\n${text}\r\n`));
+      parts.push(`${head}\r\n\r\n${text}\r\n`);
     } else {
       const type = value.type === "" ? "application/octet-stream" : value.type;
       const rest = `; filename="${escapeName(value.name)}"\r\nContent-Type: ${type}\r\n\r\n`;
-      parts.push(encodeText(head + rest), bytesOfBlob(value), encodeText("\r\n"));
+      parts.push(head + rest, value, "\r\n");
     }
   }
-  parts.push(encodeText(`--${boundary}--\r\n`));
-  return { bytes: concatBytes(parts), contentType: `multipart/form-data; boundary=${boundary}` };
+  parts.push(`--${boundary}--\r\n`);
+  return { blob: new Blob(parts), contentType: `multipart/form-data; boundary=${boundary}` };
 }
 
 function fail(): never {

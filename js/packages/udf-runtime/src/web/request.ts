@@ -215,7 +215,7 @@ export class Request extends Body {
     init["headers"] = this.#headers;
     init["signal"] = this.signal;
     init["duplex"] = "half";
-    if (content !== null) init["body"] = content.stream ?? content.bytes;
+    if (content !== null) init["body"] = content.stream ?? content.source;
     return new Request(this.#url, init);
   }
 

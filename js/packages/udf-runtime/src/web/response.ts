@@ -123,7 +123,7 @@ export class Response extends Body {
 
   static {
     responseOver = (head, content) => {
-      const response = new Response(content === null ? null : (content.stream ?? content.bytes));
+      const response = new Response(content === null ? null : (content.stream ?? content.source));
       response.#head = head;
       return response;
     };
