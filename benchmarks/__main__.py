@@ -23,6 +23,7 @@ from benchmarks import (
     cached_live,
     endless_loops,
     file_transfer,
+    first_call,
     generator_ceiling,
     http_actions,
     list_query,
@@ -59,6 +60,7 @@ QUESTIONS: dict[str, Callable[[Bench], Awaitable[list[Measurement]]]] = {
 OWN_QUESTIONS: dict[str, Callable[[EnginePlan], Awaitable[list[Measurement]]]] = {
     **ENGINE_QUESTIONS,
     "push": push.measure,
+    "first_call": first_call.measure,
     "snapshot_rate": snapshot_rate.measure,
     "scheduled_jobs": scheduled_jobs.measure,
     "pending_jobs": pending_jobs.measure,

@@ -48,7 +48,7 @@ async def measure(plan: EnginePlan) -> list[Measurement]:
 
 def _measure(rounds: int) -> list[Measurement]:
     with deployed_app() as deployed:
-        deployed.write(_app())
+        deployed.write(app_files())
         first = [deployed.run("deploy")]
         # The first push wrote `_generated`, which is part of the second.
         deployed.run("deploy")
@@ -84,7 +84,7 @@ def _figures(name: str, costs: list[Cost]) -> list[Measurement]:
     ]
 
 
-def _app() -> dict[str, str]:
+def app_files() -> dict[str, str]:
     files = {f"convex/module{n}.ts": _module(n) for n in range(_MODULES)}
     files["convex/schema.ts"] = _SCHEMA
     files["convex/convex.config.ts"] = _config()

@@ -39,6 +39,10 @@ SETTINGS = Settings(
         user_time_seconds_max=0.3,
         action_seconds_max=0.3,
         heap_mebibytes_max=64,
+        array_buffer_mebibytes_max=64,
+        stack_kibibytes_max=512,
+        log_lines_max=20,
+        log_line_bytes_max=1_000,
         argument_bytes_max=MEBIBYTE,
         result_bytes_max=MEBIBYTE,
         call_depth_max=2,
@@ -157,20 +161,34 @@ async def test_a_function_that_passes_a_limit_is_told_which(app: App, row: Row) 
 
 
 async def test_buffers_and_stack_end_with_errors_that_the_function_can_catch(app: App) -> None:
-    for args in ({"count": 1, "bytes": 130 * MEBIBYTE}, {"count": 30, "bytes": 8 * MEBIBYTE}):
+    for args in ({"count": 1, "bytes": 200 * MEBIBYTE}, {"count": 30, "bytes": 8 * MEBIBYTE}):
         thrown = value_of(await app.query("limits:buffers", args))
         assert thrown == "RangeError: Array buffer allocation failed"
     recursion = value_of(await app.query("limits:recurse"))
     assert recursion == "RangeError: Maximum call stack size exceeded"
 
 
+async def test_array_buffers_have_their_own_part_of_the_memory(app: App) -> None:
+    """More than the whole heap may take, and not at its cost."""
+    args = {"count": 8, "bytes": 8 * MEBIBYTE}
+    assert value_of(await app.query("limits:buffers", args)) == "nothing was thrown"
+
+
+async def test_the_stack_is_as_deep_as_the_setting_says(app: App) -> None:
+    """90 bytes a call: some 11,000 fit into what Node has without a setting."""
+    assert 2_000 < value_of(await app.query("limits:depth")) < 8_000
+
+
 async def test_log_lines_beyond_the_limits_are_cut(app: App) -> None:
     many = await app.query("limits:log", {"count": 300, "characters": 1})
-    assert len(many.log_lines) == 256
-    long = await app.query("limits:log", {"count": 1, "characters": 40_000})
+    assert len(many.log_lines) == 20
+    assert many.log_lines[-1].messages == (
+        "Log overflow (maximum 20). Remaining log lines omitted.",
+    )
+    long = await app.query("limits:log", {"count": 1, "characters": 1_001})
     (line,) = long.log_lines
     assert line.is_truncated
-    assert len(line.pretty) < 33_000
+    assert len(line.messages[0]) == 1_000
 
 
 async def test_an_action_has_a_bounded_number_of_calls_under_way(app: App) -> None:

@@ -25,7 +25,7 @@ export const f = Object.assign(() => 1, {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[WorkerPool]:
-    settings = IsolateSettings(worker_count=1, analyze_seconds_max=1.0)
+    settings = IsolateSettings(worker_count=1, analyze_seconds_max=1.0, evaluation_seconds_max=0.2)
     made = WorkerPool(Runtime(settings=Settings(isolate=settings)), deployment=Deployment(name="d"))
     await made.start()
     yield made
@@ -106,3 +106,9 @@ async def test_a_missing_default_export_is_an_error(pool: WorkerPool) -> None:
     result = await pool.evaluate_schema(await bundle("schema.js", "export const x = 1;"))
     assert isinstance(result, JsError)
     assert "must have a default export" in result.message
+
+
+async def test_a_schema_that_computes_for_long_is_stopped(pool: WorkerPool) -> None:
+    outcome = await pool.evaluate_schema(await bundle("schema.js", "for (;;);"))
+    assert isinstance(outcome, JsError)
+    assert "Function execution timed out (maximum duration: 0.2s)" in outcome.message

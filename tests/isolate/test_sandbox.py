@@ -137,7 +137,7 @@ def limits_of(pid: int) -> str:
 
 @with_everything
 async def test_a_real_worker_is_inside() -> None:
-    command = worker_command(SETTINGS.worker_data_bytes_max)
+    command = worker_command(SETTINGS)
     process, _ = await WorkerProcess.start(command, Silent(), SETTINGS)
     try:
         status = status_of(process.pid)

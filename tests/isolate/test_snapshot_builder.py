@@ -40,6 +40,7 @@ async def test_a_builder_that_fails_gives_none(
     program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module_under_test, "_BUILD_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(module_under_test, "_REHEARSAL_SECONDS_MAX", 0.25)
     bundle = await bundle_of("export const x = 1;")
     builder = SnapshotBuilder(IsolateSettings(), command=(sys.executable, "-S", "-c", program))
     assert await builder.build(bundle) is None

@@ -75,9 +75,7 @@ async def expect_death(folder: Path, body: str, reason: str) -> None:
 
 async def test_the_real_worker_gets_ready_and_dies_when_killed() -> None:
     recorder = Recorder()
-    process, ready = await WorkerProcess.start(
-        worker_command(SETTINGS.worker_data_bytes_max), recorder, SETTINGS
-    )
+    process, ready = await WorkerProcess.start(worker_command(SETTINGS), recorder, SETTINGS)
     assert ready.node.startswith("24.")
     assert environment_of(process.pid) == b"TZ=UTC\x00"
     process.kill("enough")

@@ -22,7 +22,6 @@ from fenchel.isolate.worker import Worker
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import JsError
 
-_EVALUATION_SECONDS_MAX = 1.0
 _NO_SEED = bytes(32)
 
 
@@ -59,7 +58,7 @@ async def evaluate(
 ) -> str | JsError:
     """JSON text of what the bundle's only module exports."""
     (module,) = bundle.modules
-    return await _run(worker, bundle, kind, module, _EVALUATION_SECONDS_MAX, settings)
+    return await _run(worker, bundle, kind, module, settings.evaluation_seconds_max, settings)
 
 
 def _decode_module(module: _Module) -> AnalyzedModule:

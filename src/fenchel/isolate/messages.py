@@ -36,6 +36,11 @@ _Count = Annotated[int, Meta(ge=0, le=2**53)]
 _Milliseconds = Annotated[float, Meta(ge=0)]
 
 
+class LogLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    lines: int
+    line_bytes: int
+
+
 class LoadHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     key: str
     modules: tuple[str, ...]
@@ -43,12 +48,14 @@ class LoadHeader(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     import_seed: str
     import_unix_ms: int
     heap_mib: int = msgspec.field(name="heapMiB")
+    buffer_mib: int = msgspec.field(name="bufferMiB")
     contexts_ahead: int
     contexts_per_isolate: int
     warm_realms_max: int
     warm_realm_bytes_max: int
     warm_after_executions: int
     is_app_bundle: bool
+    log_limits: LogLimits
 
 
 class ExecuteHeader(msgspec.Struct, kw_only=True, rename="camel"):
@@ -262,12 +269,14 @@ def load_header(bundle: CodeBundle, settings: IsolateSettings) -> LoadHeader:
         import_seed=bundle.import_seed.hex(),
         import_unix_ms=bundle.import_unix_ms,
         heap_mib=settings.heap_mebibytes_max,
+        buffer_mib=settings.array_buffer_mebibytes_max,
         contexts_ahead=settings.contexts_ahead if bundle.is_app else 0,
         contexts_per_isolate=settings.contexts_per_isolate_max,
         warm_realms_max=settings.warm_realms_max if bundle.is_app else 0,
         warm_realm_bytes_max=settings.warm_realm_bytes_max,
         warm_after_executions=settings.warm_after_executions,
         is_app_bundle=bundle.is_app,
+        log_limits=LogLimits(lines=settings.log_lines_max, line_bytes=settings.log_line_bytes_max),
     )
 
 

@@ -29,6 +29,8 @@ _EXECUTE, _READ_FILE, _READ_FOLDER = 1, 4, 8
 # The only file that a worker may write, where it says whose turn it is: an id of four bytes.
 MARKER_BYTES = 4
 _DESCRIPTORS_MAX = 256
+# The stack of a thread, of which JavaScript gets a part.
+_STACK_BYTES = 8 << 20
 
 # Root reads files of others; everything else that it may do goes. Only where Landlock says which.
 _CAPABILITY_READ_ALL_FILES = 1 << 2
@@ -72,6 +74,7 @@ class Sandbox:
                 (resource.RLIMIT_FSIZE, MARKER_BYTES),
                 (resource.RLIMIT_NOFILE, _DESCRIPTORS_MAX),
                 (resource.RLIMIT_DATA, data_bytes_max),
+                (resource.RLIMIT_STACK, _stack_bytes()),
             ),
             "capabilities": _CAPABILITY_READ_ALL_FILES if self.kernel.landlock else 0,
             "landlock": self.kernel.landlock,
@@ -117,6 +120,11 @@ def design_sandbox(kernel: Kernel) -> Sandbox:
         in_force=("empty environment", *(name for name, is_there in parts.items() if is_there)),
         missing=tuple(name for name, is_there in parts.items() if not is_there),
     )
+
+
+def _stack_bytes() -> int:
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    return _STACK_BYTES if hard == resource.RLIM_INFINITY else min(_STACK_BYTES, hard)
 
 
 def _survey_kernel() -> Kernel:

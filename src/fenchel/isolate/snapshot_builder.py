@@ -3,6 +3,9 @@ scripts for warm realms.
 
 Building a snapshot runs module code without V8's limits on time and memory, hence the separate
 process with a deadline. No snapshot is no error: the bundle then runs from its script.
+
+First with a rehearsal: functions are called once, so that the snapshot holds their compiled code
+(decision 0050). Where that takes the process with it, the snapshot comes without.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from fenchel.runtime.settings import IsolateSettings
 logger = logging.getLogger(__name__)
 
 _BUILD_SECONDS_MAX = 20.0
+_REHEARSAL_SECONDS_MAX = 5.0
 _FAILURES = (TimeoutError, ProtocolError, OSError, asyncio.IncompleteReadError)
 
 
@@ -54,13 +58,25 @@ class SnapshotBuilder:
         if self._settings.warm_after_executions > 0:
             # The script for warm realms is made when the bundle is in use.
             header = replace(header, warm_realms_max=0)
-        frame = encode_frame(FrameType.BUILD_SNAPSHOT, 1, encode_json_bytes(header), bundle.script)
-        try:
-            answer = await self._ask(frame)
-            result = decode_snapshot_result(answer)
-        except _FAILURES as error:
-            logger.warning("no snapshot bundle=%s error=%r", bundle.key[:12], error)
-            return None
+        fields = encode_json_bytes(header), bundle.script
+        for is_rehearsed in (True, False):
+            options = encode_json_bytes({"isRehearsed": is_rehearsed})
+            frame = encode_frame(FrameType.BUILD_SNAPSHOT, 1, *fields, options)
+            seconds_max = _REHEARSAL_SECONDS_MAX if is_rehearsed else _BUILD_SECONDS_MAX
+            try:
+                return self._read_answer(bundle, await self._ask(frame, seconds_max))
+            except _FAILURES as error:
+                logger.warning(
+                    "no snapshot bundle=%s rehearsed=%s error=%r",
+                    bundle.key[:12],
+                    is_rehearsed,
+                    error,
+                )
+        return None
+
+    def _read_answer(self, bundle: CodeBundle, answer: Frame) -> bytes | None:
+        """Raises: ProtocolError."""
+        result = decode_snapshot_result(answer)
         if not result.ok:
             logger.warning("no snapshot bundle=%s error=%r", bundle.key[:12], result.message)
             return None
@@ -70,14 +86,14 @@ class SnapshotBuilder:
         """What workers need to run the bundle in warm realms, or to know that they cannot; JSON."""
         frame = encode_frame(FrameType.BUILD_WARM_SCRIPT, 1, bundle.script)
         try:
-            return decode_warm_script(await self._ask(frame))
+            return decode_warm_script(await self._ask(frame, _BUILD_SECONDS_MAX))
         except _FAILURES as error:
             logger.warning("no warm realms bundle=%s error=%r", bundle.key[:12], error)
             return encode_no_warm_script(f"the script for warm realms cannot be built: {error!r}")
 
-    async def _ask(self, frame: bytes) -> Frame:
+    async def _ask(self, frame: bytes, seconds_max: float) -> Frame:
         """The answer of a process of its own. Raises: one of _FAILURES."""
-        async with self._slot, asyncio.timeout(_BUILD_SECONDS_MAX):
+        async with self._slot, asyncio.timeout(seconds_max):
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=worker_environment(),

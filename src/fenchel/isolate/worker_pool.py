@@ -89,7 +89,7 @@ class WorkerPool:
         self._settings = runtime.settings.isolate
         self._clock = runtime.clock
         self._deployment = deployment
-        command = command or worker_command(self._settings.worker_data_bytes_max)
+        command = command or worker_command(self._settings)
         self._supply = WorkerSupply(
             lambda on_death: Worker.start(command, self._settings, self._clock, on_death),
             self._clock,

@@ -94,7 +94,14 @@ class IsolateSettings:
     system_time_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 15.0
     action_seconds_max: Annotated[float, Meta(ge=0.01, le=86_400)] = 1_800.0
     analyze_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 4.0
+    # Schema, auth config, app and component definitions, each.
+    evaluation_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 1.0
+    # Of an isolate. Of the heap 32 are the runtime's. The engine has one limit for heap and array
+    # buffers, which is the sum: what fits into both, fits.
     heap_mebibytes_max: Annotated[int, Meta(ge=48, le=4_096)] = 96
+    array_buffer_mebibytes_max: Annotated[int, Meta(ge=0, le=4_096)] = 64
+    # Of JavaScript; native code has what is left of the 8 MiB of a thread.
+    stack_kibibytes_max: Annotated[int, Meta(ge=256, le=4_096)] = 2_048
     # Writable address space of a worker process: 600 MiB to boot and 560 MiB for each isolate, most
     # of it reserved for code and never touched. Room for as many isolates as there may be
     # executions, for each may keep an old one alive, and a few more: V8 ends the process, with all
@@ -149,7 +156,9 @@ class IsolateSettings:
     queue_wait_seconds_max: Annotated[float, Meta(ge=0.01, le=600)] = 5.0
     argument_bytes_max: Annotated[int, Meta(ge=1, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
     result_bytes_max: Annotated[int, Meta(ge=1, le=64 * MEBIBYTE)] = 16 * MEBIBYTE
-    log_lines_max: Annotated[int, Meta(ge=0, le=256)] = 256
+    # Of one execution, and UTF-8 bytes of its messages in one line.
+    log_lines_max: Annotated[int, Meta(ge=0, le=10_000)] = 256
+    log_line_bytes_max: Annotated[int, Meta(ge=64, le=MEBIBYTE)] = 32_768
     call_depth_max: Annotated[int, Meta(ge=0, le=64)] = 8
     worker_start_seconds_max: Annotated[float, Meta(ge=0.1, le=600)] = 30.0
 

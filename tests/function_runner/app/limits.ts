@@ -72,6 +72,16 @@ export const recurse = query(async () => {
   return nameOf(() => again(0));
 });
 
+export const depth = query(async () => {
+  let reached = 0;
+  const again = (): void => {
+    reached += 1;
+    again();
+  };
+  nameOf(again);
+  return reached;
+});
+
 export const log = query(async (_, { count, characters }: any) => {
   for (let number = 0; number < count; number++) console.log("x".repeat(characters));
 });

@@ -10,6 +10,7 @@ import { Command } from "../../udf-runtime/src/host_interface.ts";
 import type { HostFunction, VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { Isolate } from "./isolated_vm.ts";
 import type { Script } from "./isolated_vm.ts";
+import { configuration } from "./protocol.ts";
 import type { BundleHeader } from "./protocol.ts";
 import { RealmContext } from "./realm_context.ts";
 import { APP_FILE, RUNTIME_FILE, vendorSource } from "./snapshot.ts";
@@ -41,7 +42,7 @@ export class Generation {
     this.#source = source;
     this.#contextsMax = contextsMax;
     this.isolate = new Isolate({
-      memoryLimit: source.header.heapMiB,
+      memoryLimit: source.header.heapMiB + source.header.bufferMiB,
       snapshot: source.realm.snapshot,
     });
     this.#script =
@@ -95,6 +96,13 @@ export class Generation {
     this.#disposeIfDone();
   }
 
+  /** Gives up all that runs here. */
+  kill(): void {
+    this.#isRetired = true;
+    this.#ready = [];
+    if (!this.isolate.isDisposed) this.isolate.dispose();
+  }
+
   /** No further execution starts here; those under way may end. */
   retire(): void {
     this.#isRetired = true;
@@ -113,8 +121,7 @@ export class Generation {
     const { realm, header } = this.#source;
     const context = new RealmContext(this, this.#made, realm.nonce, this.#onHostCall);
     if (this.#script !== null) {
-      const { importSeed, importUnixMs, env } = header;
-      context.call(0, Command.Configure, importSeed, importUnixMs, JSON.stringify(env));
+      context.call(0, Command.Configure, ...configuration(header));
       this.#script.runSync(context.context);
     }
     return context;

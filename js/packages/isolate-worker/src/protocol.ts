@@ -3,6 +3,7 @@ import type {
   EvaluatorKind,
   FunctionKind,
   JsError,
+  LogLimits,
   LogLine,
 } from "../../udf-runtime/src/host_interface.ts";
 
@@ -39,6 +40,8 @@ export interface BundleHeader {
   importSeed: string;
   importUnixMs: number;
   heapMiB: number;
+  /** What array buffers may take besides; the engine has one limit for both. */
+  bufferMiB: number;
   contextsAhead: number;
   contextsPerIsolate: number;
   /** Realms of the worker that run many executions; 0 is none. */
@@ -48,6 +51,21 @@ export interface BundleHeader {
   /** Executions within a minute before the bundle gets a realm; 0 makes it with the first one. */
   warmAfterExecutions: number;
   isAppBundle: boolean;
+  logLimits: LogLimits;
+}
+
+/** Arguments of the realm's Configure. */
+export function configuration(
+  header: BundleHeader,
+): [importSeed: string, importUnixMs: number, envJson: string, logLimitsJson: string] {
+  const { importSeed, importUnixMs, env, logLimits } = header;
+  return [importSeed, importUnixMs, JSON.stringify(env), JSON.stringify(logLimits)];
+}
+
+/** Third field of BUILD_SNAPSHOT. */
+export interface BuildOptions {
+  /** Whether functions are called so that the snapshot holds their compiled code. */
+  isRehearsed: boolean;
 }
 
 export interface ExecuteHeader {

@@ -10,7 +10,9 @@ import { Command, HTTP_MODULE, VENDOR_NAMES } from "../../udf-runtime/src/host_i
 import type { VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { ExternalCopy, Isolate } from "./isolated_vm.ts";
 import type { Snapshot } from "./isolated_vm.ts";
+import { configuration } from "./protocol.ts";
 import type { BundleHeader } from "./protocol.ts";
+import type { CallArgument } from "./realm_context.ts";
 
 export const APP_FILE = "convex:/app.js";
 export const RUNTIME_FILE = "convex:/udf-runtime.js";
@@ -50,6 +52,9 @@ export function runtimeDigest(): string {
   return hash.digest("hex");
 }
 
+/** Calls of the realm function, in order. */
+export type Rehearsal = [command: number, ...args: CallArgument[]][];
+
 export interface RealmSnapshot {
   nonce: string;
   snapshot: Snapshot;
@@ -71,19 +76,25 @@ export function createRuntimeSnapshot(): RealmSnapshot {
 
 /**
  * Bytes of a snapshot with the runtime and the evaluated app, and the script for warm realms (JSON
- * or ""). May crash the process: run it in its own.
+ * or ""). It also holds the compiled code of what `rehearsal` calls. May crash the process or run
+ * for ever: run it in its own.
  */
-export function createAppSnapshot(header: BundleHeader, script: string, warmJson: string): Buffer {
+export function createAppSnapshot(
+  header: BundleHeader,
+  script: string,
+  warmJson: string,
+  rehearsal: Rehearsal,
+): Buffer {
   const nonce = createNonce();
   const hasHttpActions = header.modules.includes(HTTP_MODULE);
   return Buffer.concat([
     Buffer.from(nonce, "latin1"),
     encodeField(Buffer.from(warmJson)),
-    encodeField(createBlob(nonce, header, script, [])),
+    encodeField(createBlob(nonce, header, script, [], rehearsal)),
     // Apart, because the packages behind `Request` and `Response` make each context dearer.
     encodeField(
       hasHttpActions
-        ? createBlob(nonce, header, script, [Command.PrepareHttpActions])
+        ? createBlob(nonce, header, script, [Command.PrepareHttpActions], [])
         : Buffer.alloc(0),
     ),
   ]);
@@ -95,15 +106,31 @@ function encodeField(bytes: Buffer): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
+/** Long chains of reactions are left where they are. */
+const REACTIONS_MAX = 64;
+
+/** Script that calls the realm as in the rehearsal, with the reactions that follow each call. */
+function rehearsalScript(claim: string, rehearsal: Rehearsal): string {
+  return `(async (realm, calls) => {
+    for (const call of calls) {
+      try { realm(...call); } catch {}
+      for (let index = 0; index < ${REACTIONS_MAX}; index++) await null;
+    }
+  })(${claim}, ${JSON.stringify(rehearsal)});`;
+}
+
 /** V8's blob. `extra` commands run when the app is there. */
-function createBlob(nonce: string, header: BundleHeader, script: string, extra: number[]): Buffer {
-  const { importSeed, importUnixMs, env } = header;
-  const configure = [importSeed, importUnixMs, JSON.stringify(env)].map((arg) =>
-    JSON.stringify(arg),
-  );
+function createBlob(
+  nonce: string,
+  header: BundleHeader,
+  script: string,
+  extra: number[],
+  rehearsal: Rehearsal,
+): Buffer {
+  const configure = configuration(header).map((arg) => JSON.stringify(arg));
   const claim = `__fenchelClaim(${JSON.stringify(nonce)})`;
   const vendors = VENDOR_NAMES.map((name) => `${name}: ${vendorSource(name)}`);
-  const snapshot = Isolate.createSnapshot([
+  const scripts = [
     runtimeScript(nonce),
     { code: `${claim}(${Command.OfferVendors}, {${vendors.join(", ")}})`, filename: RUNTIME_FILE },
     { code: `${claim}(${Command.Configure}, ${configure.join(", ")})`, filename: RUNTIME_FILE },
@@ -114,7 +141,13 @@ function createBlob(nonce: string, header: BundleHeader, script: string, extra: 
     })),
     // What no module used is unreachable from here on and stays out of the snapshot.
     { code: `${claim}(${Command.FinishSnapshot})`, filename: RUNTIME_FILE },
-  ]);
+  ];
+  // The engine runs the scripts in a second context, too, and the rehearsal only there: what it
+  // compiles belongs to both, what it leaves behind is thrown away.
+  const snapshot =
+    rehearsal.length > 0
+      ? Isolate.createSnapshot(scripts, rehearsalScript(claim, rehearsal))
+      : Isolate.createSnapshot(scripts);
   return Buffer.from(snapshot.copy());
 }
 

@@ -3,10 +3,12 @@
  * out on stdout. It may crash or be killed.
  */
 import fs from "node:fs";
+import { setEngineFlags } from "./engine_flags.ts";
 import { checkFrameLength, decodeFrameBody, encodeFrame } from "./frames.ts";
 import type { Frame } from "./frames.ts";
 import { MessageType } from "./protocol.ts";
-import type { BundleHeader } from "./protocol.ts";
+import type { BuildOptions, BundleHeader } from "./protocol.ts";
+import { rehearse } from "./rehearsal.ts";
 import { createAppSnapshot } from "./snapshot.ts";
 import { buildWarmScript } from "./warm/warm_script.ts";
 
@@ -45,7 +47,8 @@ function buildSnapshot(frame: Frame): Buffer {
   const bundle = JSON.parse(field(frame, 0)) as BundleHeader;
   const script = field(frame, 1);
   const warmJson = bundle.warmRealmsMax === 0 ? "" : JSON.stringify(buildWarmScript(script));
-  return createAppSnapshot(bundle, script, warmJson);
+  const { isRehearsed } = JSON.parse(field(frame, 2)) as BuildOptions;
+  return createAppSnapshot(bundle, script, warmJson, isRehearsed ? rehearse(bundle, script) : []);
 }
 
 function respond(): Buffer {
@@ -65,4 +68,6 @@ function respond(): Buffer {
   }
 }
 
+// Compiled code that was not run lately would not get into the snapshot.
+setEngineFlags();
 writeAll(respond());

@@ -10,7 +10,7 @@ const row = (id: string): string => `{"_creationTime":1.5,"_id":"${id}"}`;
 for (const { way, useSnapshot } of BOTH_WAYS) {
   describe(`executions ${way}`, async () => {
     const { run, result, worker, bundle } = await setUp(useSnapshot, {
-      env: { IMPORTED_NAME: "ada", OTHER: "x" },
+      env: { IMPORTED_NAME: "ada", OTHER: "x", _PRIVATE: "y" },
     });
 
     test("a query reads a page and reports what it consumed", async () => {
@@ -180,6 +180,7 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
       assert.equal(text, '"x"');
       assert.ok(header.envRead.includes("OTHER"));
       assert.equal(await result("query", "probe:variable", { name: "MISSING" }), null);
+      assert.equal(await result("query", "probe:variable", { name: "_PRIVATE" }), "y");
       const invalid = await run("query", "probe:variable", { name: "not a name" });
       assert.match(
         invalid.header.error?.message ?? "",
@@ -301,9 +302,6 @@ describe("context reuse", async () => {
   test("a reused context starts its streams, logs and randomness anew", async () => {
     await run("query", "reused:list", { channel: "c" }, answer);
     const { header } = await run("query", "reused:list", { channel: "c" }, () => `1\n${row("k1")}`);
-    assert.deepEqual(
-      [header.realm, header.consumed, header.logLines],
-      ["reused", [[0, 1, 1]], []],
-    );
+    assert.deepEqual([header.realm, header.consumed, header.logLines], ["reused", [[0, 1, 1]], []]);
   });
 });

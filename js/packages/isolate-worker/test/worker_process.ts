@@ -34,12 +34,14 @@ export const DEFAULT_BUNDLE_HEADER: Omit<BundleHeader, "modules"> = {
   importSeed: SEED.replaceAll("0", "9"),
   importUnixMs: IMPORT_MS,
   heapMiB: 96,
+  bufferMiB: 64,
   contextsAhead: 2,
   contextsPerIsolate: 20,
   warmRealmsMax: 0,
   warmRealmBytesMax: 64 * 1024 * 1024,
   warmAfterExecutions: 16,
   isAppBundle: true,
+  logLimits: { lines: 256, lineBytes: 32_768 },
 };
 
 /** The answer to one syscall: a result text, bytes, or an error. */
@@ -275,6 +277,7 @@ function decodeArgs(op: string, args: Buffer): unknown {
 export async function buildSnapshot(
   app: AppBundle,
   header: Partial<BundleHeader> = {},
+  isRehearsed = true,
 ): Promise<{ ok: boolean; message?: string; snapshot: Buffer }> {
   const full = { ...DEFAULT_BUNDLE_HEADER, modules: app.modules, ...header };
   const child = spawn(
@@ -287,7 +290,8 @@ export async function buildSnapshot(
   );
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
-  child.stdin.end(encodeFrame(MessageType.BuildSnapshot, 0, [JSON.stringify(full), app.script]));
+  const fields = [JSON.stringify(full), app.script, JSON.stringify({ isRehearsed })];
+  child.stdin.end(encodeFrame(MessageType.BuildSnapshot, 0, fields));
   await new Promise((resolve) => child.once("close", resolve));
   const [frame] = new FrameDecoder().push(Buffer.concat(chunks));
   const answer = JSON.parse(frame?.fields[0]?.toString() ?? '{"ok":false,"message":"crashed"}') as {

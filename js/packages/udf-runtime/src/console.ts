@@ -3,10 +3,7 @@ import type { LogLine } from "./host_interface.ts";
 import { nativeNow, NativeError } from "./primordials.ts";
 import { realm } from "./state.ts";
 
-const LINE_LENGTH_MAX = 32_768;
-const LINES_MAX = 256;
 const IMPORT_LINES_MAX = 100;
-const OVERFLOW = `Log overflow (maximum ${LINES_MAX}). Remaining log lines omitted.`;
 
 type Level = LogLine["level"];
 
@@ -38,10 +35,12 @@ export function importLinesText(): string {
 function append(line: LogLine): void {
   const { execution } = realm;
   if (execution === null) return;
+  const { lines: linesMax } = realm.settings.logLimits;
   execution.logLineCount += 1;
-  if (execution.logLineCount < LINES_MAX) execution.logLines.push(line);
-  else if (execution.logLineCount === LINES_MAX) {
-    execution.logLines.push({ ...line, level: "ERROR", messages: [OVERFLOW], isTruncated: false });
+  if (execution.logLineCount < linesMax) execution.logLines.push(line);
+  else if (execution.logLineCount === linesMax) {
+    const message = `Log overflow (maximum ${linesMax}). Remaining log lines omitted.`;
+    execution.logLines.push({ ...line, level: "ERROR", messages: [message], isTruncated: false });
   }
 }
 
@@ -55,7 +54,7 @@ function logMessages(level: Level, messages: string[], systemCode?: string): voi
   }
   if (execution !== null) realm.guard?.fault("a log line while the function is looked up");
   const lines = importLines.get(importingModule ?? "") ?? [];
-  if (lines.length < LINES_MAX) lines.push(line);
+  if (lines.length < realm.settings.logLimits.lines) lines.push(line);
   importLines.set(importingModule ?? "", lines);
 }
 
@@ -64,11 +63,11 @@ export function logSystemLine(level: Level, message: string, systemCode: string)
 }
 
 /**
- * Cuts messages so that together, joined by single spaces, they take at most LINE_LENGTH_MAX UTF-8
- * bytes.
+ * Cuts messages so that together, joined by single spaces, they take no more UTF-8 bytes than a line
+ * may have.
  */
 function truncate(messages: string[]): { messages: string[]; isTruncated: boolean } {
-  let left = LINE_LENGTH_MAX + 1;
+  let left = realm.settings.logLimits.lineBytes + 1;
   const kept: string[] = [];
   for (const message of messages) {
     left -= 1;
@@ -116,21 +115,16 @@ type Inspect = (value: unknown, options: InspectOptions) => string;
 
 declare function require(path: "object-inspect"): Inspect;
 
-const INSPECT_OPTIONS: InspectOptions = {
-  maxStringLength: LINE_LENGTH_MAX,
-  indent: 2,
-  customInspect: true,
-};
-
 const PLAIN_TEXT = /^[^\\'\x00-\x1f\x7f-\x9f]*$/;
 
 /** Plain strings and numbers are most of all logging: only the rest loads the inspector. */
 function render(value: unknown): string {
-  if (typeof value === "string" && value.length <= LINE_LENGTH_MAX && PLAIN_TEXT.test(value)) {
+  const { lineBytes: maxStringLength } = realm.settings.logLimits;
+  if (typeof value === "string" && value.length <= maxStringLength && PLAIN_TEXT.test(value)) {
     return `'${value}'`;
   }
   if (typeof value === "number" && value !== 0) return String(value);
-  return require("object-inspect")(value, INSPECT_OPTIONS);
+  return require("object-inspect")(value, { maxStringLength, indent: 2, customInspect: true });
 }
 
 /** Before a guard stands in for what the inspector looks at when it loads. */

@@ -5,7 +5,7 @@
 import { NativeError, reflectGet } from "./primordials.ts";
 import { executing, realm } from "./state.ts";
 
-const NAME = /^[A-Za-z][A-Za-z0-9_]{0,255}$/;
+const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/;
 
 function readVariable(name: string): string | undefined {
   const { env } = realm.settings;

@@ -19,7 +19,7 @@ import { callHost, errorFromHost, executing, realm, throwUncatchable } from "./s
 import type { Execution, PendingSyscall } from "./state.ts";
 import { findHttpAction } from "./http_actions.ts";
 import { jsSyscall } from "./js_syscalls.ts";
-import { loadModule } from "./modules.ts";
+import { loadModule, modulePaths } from "./modules.ts";
 
 const UNAWAITED_HELP =
   "Async operations should be awaited or they might not run. " +
@@ -137,6 +137,17 @@ function checkKind(udf: UdfExport, kind: FunctionKind, path: string): void {
       `Function ${path} is registered as a ${actual} but is being run as a ${kind}.`,
     );
   }
+}
+
+/** Kind, module and name of every query and mutation. */
+export function listFunctions(): [FunctionKind, string, string][] {
+  return modulePaths().flatMap((module) =>
+    Object.entries(loadModule(module)).flatMap(([name, value]) => {
+      const udf = value as UdfExport | null | undefined;
+      const kind = udf?.isQuery === true ? "query" : udf?.isMutation === true ? "mutation" : null;
+      return kind === null ? [] : [[kind, module, name] as [FunctionKind, string, string]];
+    }),
+  );
 }
 
 function displayPath(module: string, functionName: string): string {

@@ -7,7 +7,7 @@
 
 /** First argument of the realm function. */
 export const Command = {
-  /** (importSeed, importUnixMs, envJson): fixes what module evaluation observes. */
+  /** (importSeed, importUnixMs, envJson, logLimitsJson): fixes what module evaluation observes. */
   Configure: 0,
   /** (): evaluates every module that is not a chunk. For snapshots. */
   EvaluateModules: 1,
@@ -36,6 +36,8 @@ export const Command = {
   Seal: 12,
   /** (): loads what every HTTP action uses. For snapshots. */
   PrepareHttpActions: 13,
+  /** (): JSON [[kind, module, function], …] of all queries and mutations. For snapshots. */
+  ListFunctions: 14,
 } as const;
 
 /** The module whose default export routes HTTP requests. */
@@ -105,6 +107,12 @@ export const REALM_GIVEN_UP = "given up";
 
 export type FunctionKind = "query" | "mutation" | "action" | "httpAction";
 export type EvaluatorKind = "analyze" | "schema" | "authConfig" | "appDefinition";
+
+/** What one execution may log: lines, and UTF-8 bytes in each. */
+export interface LogLimits {
+  lines: number;
+  lineBytes: number;
+}
 
 export interface LogLine {
   level: "DEBUG" | "ERROR" | "INFO" | "LOG" | "WARN";

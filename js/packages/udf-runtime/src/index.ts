@@ -4,7 +4,7 @@
  * this build's nonce, which user code does not.
  */
 import { loadInspector } from "./console.ts";
-import { begin, collect, fail, settle } from "./execution.ts";
+import { begin, collect, fail, listFunctions, settle } from "./execution.ts";
 import type { Payload } from "./execution.ts";
 import { evaluate } from "./evaluators.ts";
 import { installGlobals } from "./globals.ts";
@@ -15,6 +15,7 @@ import type {
   FunctionKind,
   Guard,
   HostFunction,
+  LogLimits,
   RealmFunction,
   VendorName,
 } from "./host_interface.ts";
@@ -30,8 +31,9 @@ type InstallGuard = (webApis: readonly string[]) => Guard;
 /** Set by the wrapper that the build puts around this bundle. */
 declare const __fenchelNonce: string;
 
-function configure(seedHex: string, unixMs: number, envJson: string): void {
-  realm.settings = { seedHex, unixMs, env: parseJson(envJson) as Record<string, string> };
+function configure(seedHex: string, unixMs: number, envJson: string, logLimitsJson: string): void {
+  const env = parseJson(envJson) as Record<string, string>;
+  realm.settings = { seedHex, unixMs, env, logLimits: parseJson(logLimitsJson) as LogLimits };
   seedImport();
 }
 
@@ -80,7 +82,7 @@ const realmFunction: RealmFunction = (command, ...args) => {
       checkHostNotMissed();
       return undefined;
     case Command.Configure:
-      configure(args[0] as string, args[1] as number, args[2] as string);
+      configure(...(args as [string, number, string, string]));
       return undefined;
     case Command.EvaluateModules:
       evaluateModules();
@@ -88,6 +90,9 @@ const realmFunction: RealmFunction = (command, ...args) => {
     case Command.PrepareHttpActions:
       prepareHttpActions();
       return undefined;
+    case Command.ListFunctions:
+      takeModules();
+      return stringifyJson(listFunctions());
     case Command.InstallGuard:
       loadInspector();
       realm.guard = (args[0] as InstallGuard)(parseJson(args[1] as string) as string[]);

@@ -3,7 +3,7 @@
  * execution. A realm runs at most one execution at a time; a reused realm gets a new `Execution`
  * each time.
  */
-import type { FunctionKind, Guard, HostFunction, LogLine } from "./host_interface.ts";
+import type { FunctionKind, Guard, HostFunction, LogLimits, LogLine } from "./host_interface.ts";
 import type { QueryStreams } from "./query_streams.ts";
 import { NativeError, parseJson } from "./primordials.ts";
 
@@ -46,6 +46,7 @@ interface ImportSettings {
   seedHex: string;
   unixMs: number;
   env: Readonly<Record<string, string>>;
+  logLimits: LogLimits;
 }
 
 export const realm: {
@@ -58,7 +59,7 @@ export const realm: {
   /** Set in realms that run many executions. */
   guard: Guard | null;
 } = {
-  settings: { seedHex: "", unixMs: 0, env: {} },
+  settings: { seedHex: "", unixMs: 0, env: {}, logLimits: { lines: 0, lineBytes: 0 } },
   execution: null,
   importEnvRead: new Set(),
   guard: null,

@@ -7,6 +7,7 @@
 import { Command } from "../../../udf-runtime/src/host_interface.ts";
 import { Generation } from "../generation.ts";
 import type { RealmSource } from "../generation.ts";
+import { configuration } from "../protocol.ts";
 import type { BundleHeader, ExecuteHeader, WhyFresh } from "../protocol.ts";
 import type { RealmContext } from "../realm_context.ts";
 import { GUARD_FILE, guardSource, WARM_FILE } from "../snapshot.ts";
@@ -217,7 +218,6 @@ function bytesOf(realm: RealmContext): number {
 
 /** Evaluates the app under the guard. Returns why it is unproven, or "". */
 function importInto(context: RealmContext, script: WarmScript, header: BundleHeader): string {
-  const { importSeed, importUnixMs, env } = header;
   let asked: string | undefined;
   context.onHostCall = (op) => {
     asked ??= `${op} at import`;
@@ -225,7 +225,7 @@ function importInto(context: RealmContext, script: WarmScript, header: BundleHea
   };
   try {
     context.installGuard(guardSource(), GUARD_FILE, script.webApis);
-    context.call(0, Command.Configure, importSeed, importUnixMs, JSON.stringify(env));
+    context.call(0, Command.Configure, ...configuration(header));
     context.run(script.code, WARM_FILE, IMPORT_TIMEOUT_MS);
     context.call(IMPORT_TIMEOUT_MS, Command.EvaluateModules);
     const reason = context.call(IMPORT_TIMEOUT_MS, Command.Seal) ?? "";
