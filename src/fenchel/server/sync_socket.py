@@ -36,10 +36,12 @@ class SyncSocket:
         self._receive = receive
         self._send = send
         self._writer = writer
+        # Asked for each message.
+        self._has_room = writer.writable.is_set
 
     @property
     def is_writable(self) -> bool:
-        return self._writer.writable.is_set()
+        return self._has_room()
 
     async def receive(self) -> str:
         message = await self._receive()

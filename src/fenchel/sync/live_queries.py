@@ -89,7 +89,7 @@ class LiveQueries:
             if not self._state.is_transition_due:
                 return None
             self._begin()
-            if self._is_waiting:
+            if self._requests or self._todo:
                 return None
         try:
             return self._finish()
@@ -97,10 +97,6 @@ class LiveQueries:
             self._restart_after(error)
             self._on_change()
             return None
-
-    @property
-    def _is_waiting(self) -> bool:
-        return bool(self._requests or self._todo)
 
     def _begin(self) -> None:
         plan = self._state.begin_transition(latest_ts=self._backend.latest_ts())
@@ -156,8 +152,9 @@ class LiveQueries:
                 return True
             else:
                 self._request(work, self._own_key(work))
-        self._ask()
-        return not self._is_waiting
+        if self._todo:
+            self._ask()
+        return not (self._requests or self._todo)
 
     def _restart_after(self, error: BaseException) -> None:
         """Give the plan up if its timestamp is not readable any more. Raises other errors."""

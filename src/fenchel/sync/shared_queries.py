@@ -304,7 +304,7 @@ class SharedQueries:
 
     def resolve(self, key: QueryKey) -> QueryKey:
         """The key without the caller, if it is known that the result does not depend on one."""
-        shared_key = key._replace(identity_key=None)
+        shared_key = QueryKey(*key[:-1], None)
         return shared_key if shared_key in self._queries else key
 
     def watch(
@@ -358,8 +358,13 @@ def _may_see(result: SharedResult | BaseException, request: Request) -> bool:
 
 def _answered(key: QueryKey, run: QueryRun, identity_key: str) -> SharedResult:
     return SharedResult(
-        key=key._replace(
-            journal=run.journal, identity_key=None if run.is_identity_free else identity_key
+        key=QueryKey(
+            key.path,
+            key.component,
+            key.args_json,
+            run.journal,
+            key.is_admin,
+            None if run.is_identity_free else identity_key,
         ),
         modification=encode_result(run.result, run.journal),
         fingerprint=run.read_fingerprint(),

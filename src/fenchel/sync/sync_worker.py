@@ -118,8 +118,9 @@ class SyncWorker:
         self._group: asyncio.TaskGroup | None = None
         self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._ping_timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
         # Loop time of the last message.
-        self._written_at = asyncio.get_running_loop().time()
+        self._written_at = self._loop.time()
 
     def shut_down(self) -> None:
         """Make `run` end with a close frame that lets the client connect elsewhere."""
@@ -341,14 +342,14 @@ class SyncWorker:
 
     def _write_text(self, text: bytes) -> None:
         self._socket.write(text)
-        self._written_at = asyncio.get_running_loop().time()
+        self._written_at = self._loop.time()
 
     def _ping(self) -> None:
         """Say something whenever nothing else was said for a while (3.14).
 
         One timer a period, and none for each message.
         """
-        loop, seconds = asyncio.get_running_loop(), self._settings.ping_seconds
+        loop, seconds = self._loop, self._settings.ping_seconds
         due = self._written_at + seconds
         if due <= loop.time():
             due = loop.time() + seconds
