@@ -74,14 +74,15 @@ def peak_of(process: Path) -> int:
 def worker_peak_bytes(server: FenchelServer) -> int:
     """The most that one of the processes which run user code has had so far."""
     assert server.process is not None
-    peaks = []
+    children: dict[int, list[int]] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
-            if session == server.process.pid and process.name != str(session):
-                peaks.append(peak_of(process))
-    assert peaks
-    return max(peaks)
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(process.name))
+    found = list(children[server.process.pid])
+    for number in found:
+        found += children.get(number, [])
+    return max(peak_of(Path(f"/proc/{number}")) for number in found)
 
 
 def upload(url: str) -> tuple[str, str]:
