@@ -50,6 +50,7 @@ export const rows = query(async () => {
     total += 1;
   }
 });
+export const loops = query(async () => { for (;;) count++; });
 export const hangs = query(() => new Promise(() => {}));
 export const fails = query(async () => { throw new Error(`count ${count++}`); });
 """
@@ -66,7 +67,12 @@ _BEFORE_WARM = 80
 
 
 def _open(
-    *, source: str = _SOURCE, warm_realms_max: int = 2, after: int = 0, bytes_max: int = 64 << 20
+    *,
+    source: str = _SOURCE,
+    warm_realms_max: int = 2,
+    after: int = 0,
+    bytes_max: int = 64 << 20,
+    user_seconds_max: float = 1.0,
 ) -> AbstractAsyncContextManager[App]:
     isolate = replace(
         IsolateSettings(),
@@ -74,6 +80,7 @@ def _open(
         warm_realms_max=warm_realms_max,
         warm_after_executions=after,
         warm_realm_bytes_max=bytes_max,
+        user_time_seconds_max=user_seconds_max,
     )
     modules = (
         ModuleSource(path="notes.js", source=source),
@@ -160,6 +167,14 @@ async def test_an_app_is_worth_a_realm_when_it_was_called_often() -> None:
         # The worker makes it when it has nothing else to do, or after so many without.
         kinds = {(await app.query("notes:rows")).realm for _ in range(_BEFORE_WARM)}
         assert RealmKind.WARM in kinds
+
+
+async def test_who_meets_the_time_limit_has_all_of_it_in_a_fresh_context() -> None:
+    async with _open(user_seconds_max=0.2) as app:
+        outcome = await app.query("notes:loops")
+        message = "Function execution timed out (maximum duration: 0.2s)"
+        assert error_of(outcome).message == message
+        assert _where(outcome) == (RealmKind.FRESH, WhyFresh(cause=FreshCause.AGAIN))
 
 
 async def test_a_realm_that_is_too_large_is_not_kept() -> None:

@@ -52,12 +52,15 @@ class LossCause(Enum):
 
 class WorkerLost(Exception):
     """The worker, or the isolate in it, was lost before the outcome. Says nothing about guilt: only
-    who had the worker alone can be the reason.
+    who had the worker alone can be the reason. `fault`: what its realm, for cause REALM, cannot do.
     """
 
-    def __init__(self, reason: str, cause: LossCause, *, is_sole: bool = False) -> None:
+    def __init__(
+        self, reason: str, cause: LossCause, *, is_sole: bool = False, fault: str = ""
+    ) -> None:
         super().__init__(reason)
         self.cause = cause
+        self.fault = fault
         # Nothing else ran there, and nothing before had gone wrong.
         self.is_sole = is_sole
 

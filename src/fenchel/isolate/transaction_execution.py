@@ -208,16 +208,13 @@ def _check_not_lost(execution: Execution, outcome: Outcome) -> None:
     """
     kind = outcome.header.kind
     if kind == "again":
-        raise WorkerLost(_reason(outcome), LossCause.REALM)
+        fault = outcome.header.error.message if outcome.header.error else "no reason"
+        reason = f"its realm was not fresh enough: {fault}"
+        raise WorkerLost(reason, LossCause.REALM, fault=fault)
     if kind == "starved":
         raise WorkerLost("it got too little processor time", LossCause.STARVED)
     if kind == "system" or (kind == "memory" and not execution.was_sole):
         raise WorkerLost("its isolate ran out of memory", LossCause.ISOLATE)
-
-
-def _reason(outcome: Outcome) -> str:
-    error = outcome.header.error
-    return f"its realm was not fresh enough: {error.message if error else 'no reason'}"
 
 
 def _finish(

@@ -27,6 +27,7 @@ from fenchel.isolate.anticipation import Anticipations
 from fenchel.isolate.attempts import PATIENCES, Attempt
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import LossCause, WorkerLost
+from fenchel.isolate.fresh_functions import FreshFunctions
 from fenchel.isolate.host import FunctionNames, UdfHost
 from fenchel.isolate.long_functions import LongFunctions
 from fenchel.isolate.messages import ExecutionKind
@@ -116,6 +117,7 @@ class WorkerPool:
         self._egress = Egress(runtime.settings.egress)
         self._anticipations = Anticipations()
         self._long_functions = LongFunctions()
+        self._fresh_functions = FreshFunctions()
         self._warm_scripts = WarmScripts(
             self._settings, self._clock, SnapshotBuilder(self._settings).build_warm_script
         )
@@ -244,6 +246,7 @@ class WorkerPool:
         is_mutation = call.request.udf_type is UdfType.MUTATION
         usage = call.transaction.usage
         read = usage.mark_reads()
+        why_fresh = self._fresh_functions.find(call.bundle.key, call.request.path)
         anticipation = (
             None if is_nested else self._anticipations.find(call.bundle.key, call.request)
         )
@@ -264,7 +267,7 @@ class WorkerPool:
         try:
             outcome = await run_in_transaction(
                 worker,
-                _call_of(attempt, call),
+                _call_of(attempt, call, is_fresh=why_fresh is not None),
                 self._settings,
                 self._deadlines[attempt.patience],
                 anticipation,
@@ -275,6 +278,8 @@ class WorkerPool:
             if isinstance(error, WorkerLost):
                 if error.cause in _LONG_CAUSES:
                     self._note_long(call, self._settings.user_time_seconds_max)
+                if error.cause is LossCause.REALM:
+                    self._fresh_functions.note(call.bundle.key, call.request.path, error.fault)
                 usage.restore_reads(read)
             raise
         finally:
@@ -282,7 +287,9 @@ class WorkerPool:
         if is_mutation:
             call.transaction.commit_subtransaction()
         self._note_long(call, outcome.user_seconds)
-        return outcome
+        if why_fresh is None or attempt.number > 1:
+            return outcome
+        return replace(outcome, why_fresh=why_fresh)
 
     def _note_long(self, call: TransactionCall, user_seconds: float) -> None:
         self._long_functions.note(call.bundle.key, call.request.path, user_seconds)
@@ -467,13 +474,13 @@ def _action_crowd(settings: IsolateSettings, worker_count: int) -> Crowd:
     )
 
 
-def _call_of(attempt: Attempt, call: TransactionCall) -> TransactionCall:
+def _call_of(attempt: Attempt, call: TransactionCall, *, is_fresh: bool) -> TransactionCall:
     """Who lost a worker for another reason than a neighbour's turn does not run in old realms."""
-    if attempt.number == 1:
+    if attempt.number == 1 and not is_fresh:
         return call
     return replace(
         call,
         patience=attempt.patience,
-        is_fresh=attempt.number - attempt.moves > 1,
+        is_fresh=is_fresh or attempt.number - attempt.moves > 1,
         is_movable=attempt.is_movable,
     )

@@ -280,6 +280,8 @@ export class Execution {
   #stop(kind: OutcomeKind, error?: JsError): void {
     if (this.#isOver) return;
     if (kind === "timeout" || kind === "starved") this.#context.generation.retire();
+    // Its limit is that of a fresh context, but instrumented code is slower.
+    if (kind === "timeout" && this.#isWarm) return this.#runAgain("the time limit");
     let output: TurnOutput = {};
     try {
       const errorJson = error === undefined ? "" : JSON.stringify(error);
