@@ -6,7 +6,7 @@ import asyncio
 import gc
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,19 @@ def text_of(ended: UdfOutcome | FenchelError) -> str:
     return f"{ended.result.value_json}\n{lines}"
 
 
+def running_programs(
+    settings: IsolateSettings, *, has_imports: bool = False
+) -> AbstractAsyncContextManager[App]:
+    """An app of all programs that can run in warm realms, or of those in `imports.ts` too."""
+    modules = tuple(
+        module for module in bundled_app(PROGRAMS) if has_imports or module.path != "imports.js"
+    )
+    return running_app(Runtime(settings=Settings(isolate=settings)), modules)
+
+
 @asynccontextmanager
 async def running_arena(settings: IsolateSettings) -> AsyncIterator[Arena]:
-    runtime = Runtime(settings=Settings(isolate=settings))
-    async with running_app(runtime, bundled_app(PROGRAMS)) as app:
+    async with running_programs(settings) as app:
         value_of(await app.query("probe:clean"))
         arena = Arena(app, value_of(await app.query("probe:world")))
         assert arena.world["count"] > 2000

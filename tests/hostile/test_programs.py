@@ -9,7 +9,16 @@ import pytest
 import pytest_asyncio
 
 from fenchel.udf import FunctionResult, JsError, UdfOutcome
-from tests.hostile.arena import IMPATIENT, Arena, Program, programs_of, running_arena, text_of
+from tests.function_runner.test_in_process_function_runner import value_of
+from tests.hostile.arena import (
+    IMPATIENT,
+    Arena,
+    Program,
+    programs_of,
+    running_arena,
+    running_programs,
+    text_of,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,6 +51,15 @@ async def test_escapes(arena: Arena, program: Program) -> None:
     ended = await arena.run(program)
     assert found_nothing(ended), text_of(ended)[:1000]
     await arena.check_unharmed()
+
+
+async def test_an_escape_by_import() -> None:
+    async with running_programs(IMPATIENT, has_imports=True) as app:
+        arena = Arena(app, value_of(await app.query("probe:world")))
+        for program in programs_of("imports"):
+            ended = await arena.run(program)
+            assert found_nothing(ended), text_of(ended)[:1000]
+            await arena.check_unharmed()
 
 
 @pytest.mark.parametrize("program", programs_of("calls"), ids=str)

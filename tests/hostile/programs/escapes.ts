@@ -213,9 +213,6 @@ export const errorOfWebAssembly = program(() =>
 export const errorOfDecoder = program(() =>
   attempt(() => new TextDecoder("nonsense")),
 );
-export const errorOfImport = program(() =>
-  attemptAsync(() => import(["node", "fs"].join(":"))),
-);
 export const errorOfFetch = program(() =>
   attemptAsync(() => fetch("http://127.0.0.1:1/")),
 );
