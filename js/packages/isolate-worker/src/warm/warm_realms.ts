@@ -9,6 +9,7 @@ import { Generation } from "../generation.ts";
 import type { RealmSource } from "../generation.ts";
 import { configuration } from "../protocol.ts";
 import type { BundleHeader, ExecuteHeader, WhyFresh } from "../protocol.ts";
+import { TurnTimeout } from "../realm_context.ts";
 import type { RealmContext } from "../realm_context.ts";
 import { GUARD_FILE, guardSource, WARM_FILE } from "../snapshot.ts";
 import type { WarmScript } from "./instrument.ts";
@@ -19,8 +20,8 @@ import type { WarmScriptAnswer } from "./warm_script.ts";
 const COUNT_MS = 60_000;
 /** Misses that are worth letting all executions of the worker wait for a realm. */
 const MISSES_UNDER_LOAD = 64;
-/** Less than what makes the backend take a silent worker for hung. */
-const IMPORT_TIMEOUT_MS = 1_500;
+/** Of each step. Others may have the machine: what makes a worker hung is counted in processor time. */
+const IMPORT_TIMEOUT_MS = 3_000;
 /** How often a realm is used before it is thrown away. */
 const USES_MAX = 20_000;
 const USES_PER_HEAP_CHECK = 64;
@@ -231,6 +232,7 @@ function importInto(context: RealmContext, script: WarmScript, header: BundleHea
     const reason = context.call(IMPORT_TIMEOUT_MS, Command.Seal) ?? "";
     return asked ?? reason;
   } catch (error) {
+    if (error instanceof TurnTimeout) return `import took longer than ${IMPORT_TIMEOUT_MS} ms`;
     return `import failed: ${String(error)}`;
   } finally {
     context.onHostCall = null;
