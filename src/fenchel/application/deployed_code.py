@@ -46,7 +46,9 @@ def name_instance_code(
     variables: Mapping[str, str],
     urls: CanonicalUrls,
 ) -> list[DeployedCode]:
-    """The code of an app and its components, each once; `packages` are by definition path."""
+    """The code of an app and its components, each once, the app's last: workers keep the code that
+    they loaded last. `packages` are by definition path.
+    """
     codes: dict[str, DeployedCode] = {}
     pending: list[tuple[ComponentInstance, Mapping[str, str]]] = [(app, variables)]
     while pending:
@@ -57,14 +59,14 @@ def name_instance_code(
         pending += [
             (child, bind_environment(child.environment, own)) for child in instance.children
         ]
-    return list(codes.values())
+    return list(reversed(codes.values()))
 
 
 async def name_deployed_code(
     tx: Transaction, variables: Mapping[str, str], urls: CanonicalUrls
 ) -> Sequence[DeployedCode]:
-    """The deployed code of the app and its mounted components under these variables of the app;
-    nothing before the first push.
+    """The deployed code of the app and its mounted components under these variables of the app, the
+    app's last; nothing before the first push.
     """
     seen: dict[str, Mapping[str, str]] = {ROOT: variables}
     for stored in await list_components(tx):
@@ -78,4 +80,4 @@ async def name_deployed_code(
         if package is not None and config is not None:
             code = name_code(package[1], config, own, urls, http_path=config.http_path)
             codes[code.key] = code
-    return list(codes.values())
+    return list(reversed(codes.values()))

@@ -42,8 +42,6 @@ logger = logging.getLogger(__name__)
 _CRASH_SIGNALS = frozenset(
     {signal.SIGABRT, signal.SIGTRAP, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE}
 )
-# Code of the latest push, of the one before, and one to spare: each keeps an isolate.
-_BUNDLES_MAX = 3
 _LOAD_SECONDS_MAX = 10.0
 # The turn of an execution that was cancelled.
 _ABANDONED_TURN_SECONDS_MIN = 0.5
@@ -258,7 +256,8 @@ class Worker:
         worker.
         """
         idle = [key for key, entry in self._bundles.items() if entry.user_count == 0]
-        for key in idle[: max(len(self._bundles) - _BUNDLES_MAX, 0)]:
+        surplus = len(self._bundles) - self._settings.bundles_per_worker_max
+        for key in idle[: max(surplus, 0)]:
             self.process.send(FrameType.UNLOAD, self._bundles.pop(key).number)
 
     # Frames

@@ -107,7 +107,7 @@ class IsolateSettings:
     # executions, for each may keep an old one alive, and a few more: V8 ends the process, with all
     # that runs in it, when it cannot reserve. A bomb beyond V8's own limits ends here.
     worker_data_bytes_max: Annotated[int, Meta(ge=1_024 * MEBIBYTE, le=1_048_576 * MEBIBYTE)] = (
-        12_288 * MEBIBYTE
+        16_384 * MEBIBYTE
     )
     # Memory that a worker really uses, looked at twice a second; in normal service below 300 MiB.
     worker_resident_bytes_max: Annotated[int, Meta(ge=256 * MEBIBYTE, le=1_048_576 * MEBIBYTE)] = (
@@ -124,6 +124,9 @@ class IsolateSettings:
     worker_idle_seconds_max: Annotated[float, Meta(ge=1, le=31_536_000)] = 600.0
     # Contexts served by one isolate before its garbage costs more than a new isolate.
     contexts_per_isolate_max: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    # Code that a worker keeps ready: of the app, of each component, and of the push before. Each
+    # keeps an isolate; what is not there is loaded again, for tens of milliseconds.
+    bundles_per_worker_max: Annotated[int, Meta(ge=1, le=64)] = 8
     contexts_ahead: Annotated[int, Meta(ge=0, le=100)] = 3
     # Realms per worker that run many queries and mutations, each as if it were fresh
     # (decision 0027); 0 makes a fresh context for each execution. Each takes an isolate.
