@@ -489,25 +489,3 @@ async def test_a_pool_without_workers_is_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(FenchelError, match="not ready in time"):
         await pool.start()
-
-
-@pytest.mark.parametrize(("bundles_max", "loads"), [(3, b"3"), (2, b"6")])
-async def test_a_worker_keeps_the_code_of_an_app_and_its_components(
-    tmp_path: Path, bundles_max: int, loads: bytes
-) -> None:
-    body = """
-loads = 0
-while True:
-    type, id, _ = receive()
-    if type == 1:
-        loads += 1
-        send(66, id, {"ok": True})
-    elif type == 3:
-        outcome(id, str(loads).encode())
-"""
-    settings = dataclasses.replace(SETTINGS, bundles_per_worker_max=bundles_max)
-    async with bench(tmp_path, body, settings) as b:
-        for key in ("app", "one", "two", "app", "one", "two"):
-            bundle = dataclasses.replace(BUNDLE, key=key)
-            outcome = await b.pool.run_udf(bundle, b.request(), b.database.begin(), b.host)
-        assert outcome.result == FunctionResult(loads.decode())
