@@ -3,13 +3,16 @@
  * 5.2). Frames are captured unmapped; the worker maps them with the bundle's source map when
  * somebody looks.
  */
-import type { JsError, RawFrame } from "./host_interface.ts";
+import type { Guard, JsError, RawFrame } from "./host_interface.ts";
 import { NativeError, parseJson, stringifyJson } from "./primordials.ts";
 import { callHost, hasHost, realm } from "./state.ts";
 
 const MESSAGE_LENGTH_MAX = 65_536;
 const RUNTIME_FILE = "convex:/udf-runtime.js";
 const GUARD_FILE = "convex:/udf-guard.js";
+const NATIVE_FILE = "<anonymous>";
+/** `replace` goes this way unless expressions are as the engine made them. */
+const DETOUR = /\[Symbol\./;
 /** The engine's limit. */
 const FRAMES_MAX = 10;
 
@@ -45,12 +48,20 @@ export function installStackTraces(): void {
 function prepareStackTrace(error: unknown, sites: CallSite[]): string {
   const frames: RawFrame[] = [];
   for (const site of sites) frames.push(rawFrame(site));
-  if (frames.length >= FRAMES_MAX && frames.some(([, file]) => file === GUARD_FILE)) {
-    realm.guard?.fault("a stack that is cut and counts frames of the guard");
-  }
+  if (realm.guard !== null) checkFrames(realm.guard, frames);
   if (typeof error === "object" && error !== null) framesOf.set(error, frames);
   const lines = mapFrames(frames).map((text) => `\n    ${text}`);
   return `${headline(error)}${lines.join("")}`;
+}
+
+/** What the engine's frames would not be in a realm whose builtins are as they were. */
+function checkFrames(guard: Guard, frames: RawFrame[]): void {
+  if (frames.length >= FRAMES_MAX && frames.some(([, file]) => file === GUARD_FILE)) {
+    guard.fault("a stack that is cut and counts frames of the guard");
+  }
+  if (frames.some(([before, file]) => file === NATIVE_FILE && DETOUR.test(before))) {
+    guard.fault("a stack with a frame that only frozen builtins may have");
+  }
 }
 
 function headline(error: unknown): string {
@@ -68,7 +79,7 @@ function rawFrame(site: CallSite): RawFrame {
   const name = callee(site);
   const anonymous = site.isAsync() ? "at async " : "at ";
   const [before, after] = name === "" ? [anonymous, ""] : [`at ${name} (`, ")"];
-  const file = site.getFileName() ?? (site.isNative() ? "native" : "<anonymous>");
+  const file = site.getFileName() ?? (site.isNative() ? "native" : NATIVE_FILE);
   return [before, file, site.getLineNumber() ?? 0, site.getColumnNumber() ?? 0, after];
 }
 

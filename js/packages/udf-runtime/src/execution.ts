@@ -283,11 +283,13 @@ function faultText(): string | undefined {
 
 /** Text of what happened since the last call, "" when nothing did; see `TurnOutput`. */
 export function collect(): string {
+  const { execution } = realm;
+  const outcome =
+    execution === null || execution.phase === "done" ? undefined : outcomeOf(execution);
+  // After the outcome was described: that looks at the stack of what was thrown.
   const fault = faultText();
   if (fault !== undefined) return fault;
-  const { execution } = realm;
   if (execution === null || execution.phase === "done") return "";
-  const outcome = outcomeOf(execution);
   const output: TurnOutput = {};
   let text = "";
   if (outcome !== undefined) {

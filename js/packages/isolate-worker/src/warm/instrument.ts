@@ -103,10 +103,6 @@ function childrenOf(node: AnyNode): AnyNode[] {
 const isPrivateMember = (node: AnyNode): node is acorn.MemberExpression =>
   node.type === "MemberExpression" && node.property.type === "PrivateIdentifier";
 
-const isAnonymousFunction = (node: AnyNode): boolean =>
-  node.type === "ArrowFunctionExpression" ||
-  ((node.type === "FunctionExpression" || node.type === "ClassExpression") && node.id == null);
-
 type ClassNode = acorn.Class & AnyNode;
 
 /** Web APIs by name that realms for many executions can offer. */
@@ -155,8 +151,6 @@ class Writer {
       case "ClassDeclaration":
       case "ClassExpression":
         return this.#class(node);
-      case "PropertyDefinition":
-        return this.#field(node);
       case "TryStatement":
         return this.#try(node);
       case "CatchClause":
@@ -165,12 +159,7 @@ class Writer {
         if (WEB_APIS.has(node.name)) this.webApis.add(node.name);
         return undefined;
       case "AssignmentExpression":
-        this.#noteAssigned(node.left);
-        return this.#assignment(node);
-      case "UpdateExpression":
-        return isPrivateMember(node.argument) ? this.#guardObject(node.argument) : undefined;
-      case "MemberExpression":
-        return this.#member(node, path);
+        return this.#noteAssigned(node.left);
       case "ImportExpression":
         throw new Unproven("import() of a module that is not in the bundle");
       case "StaticBlock":
@@ -279,6 +268,10 @@ class Writer {
 
   // --- Classes and private names ---
 
+  /**
+   * Private fields are put back like bindings. They exist in what their class made, and in the class;
+   * that an execution adds them to an object of import is found before the first of them is there.
+   */
   #class(node: ClassNode): undefined {
     const elements = node.body.body;
     checkPrivateElements(node);
@@ -289,61 +282,37 @@ class Writer {
       (element) =>
         element.type === "PropertyDefinition" && !element.static && usesThisInArrow(element),
     );
-    let text = `static{if(${IS_IMPORT})${ROOT}(this)}`;
-    if (isPrivate || hidesThis) text += `#${MARK}${this.#fields++}=${YOUNG}(this);`;
+    const registerClass = this.#privateRegistration(elements, true);
+    let text = `static{if(${IS_IMPORT}){${ROOT}(this);${registerClass}}}`;
+    if (isPrivate || hidesThis) {
+      const registerObject = this.#privateRegistration(elements, false);
+      const atImport = registerObject === "" ? "" : `${IS_IMPORT}?${registerObject}:`;
+      text += `#${MARK}${this.#fields++}=${atImport}${YOUNG}(this);`;
+    }
     this.insertions.open(node.body.start + 1, text);
   }
 
-  #field(node: acorn.PropertyDefinition): (() => void) | undefined {
-    const { key, value } = node;
-    if (key.type !== "PrivateIdentifier" || value == null) return undefined;
-    if (!isAnonymousFunction(value)) {
-      this.insertions.open(value.start, `${ROOT}((`);
-      return () => this.insertions.close(value.end, "))");
-    }
-    // A call around it would take the function's name.
-    const modifier = node.static ? "static " : "";
-    const text = `;${modifier}#${MARK}${this.#fields++}=${ROOT}(this.#${key.name});`;
-    return () => this.insertions.close(node.end, text);
+  /** A call that registers `this` and its private fields, or "" if there are none. */
+  #privateRegistration(elements: ClassNode["body"]["body"], isStatic: boolean): string {
+    const names = elements.flatMap((element) =>
+      element.type === "PropertyDefinition" &&
+      element.static === isStatic &&
+      element.key.type === "PrivateIdentifier"
+        ? [element.key.name]
+        : [],
+    );
+    if (names.length === 0) return "";
+    const reads = names.map((name) => `()=>this.#${name}`);
+    const writes = names.map((name) => `${MARK}V=>{this.#${name}=${MARK}V}`);
+    return `${REGISTER}([${reads.join(",")},()=>this],[${writes.join(",")}])`;
   }
 
-  #noteAssigned(target: AnyNode): void {
+  #noteAssigned(target: AnyNode): undefined {
     if (target.type !== "MemberExpression") return;
     const { property, computed } = target;
     if (!computed && property.type === "Identifier") this.assigned.add(property.name);
     if (property.type === "Literal" && typeof property.value === "string")
       this.assigned.add(property.value);
-  }
-
-  #assignment(node: acorn.AssignmentExpression): (() => void) | undefined {
-    const { left, right } = node;
-    if (!isPrivateMember(left)) return undefined;
-    const close = this.#guardObject(left);
-    this.insertions.open(right.start, `${ROOT}((`);
-    return () => {
-      close();
-      this.insertions.close(right.end, "))");
-    };
-  }
-
-  /** `object.#name = …` becomes `young(object).#name = …`. */
-  #guardObject({ object }: acorn.MemberExpression): () => void {
-    this.insertions.open(object.start, `${YOUNG}((`);
-    return () => this.insertions.close(object.end, "))");
-  }
-
-  #member(node: acorn.MemberExpression, path: readonly AnyNode[]): undefined {
-    if (!isPrivateMember(node)) return;
-    const parent = path.at(-1);
-    const isPattern = parent?.type === "ArrayPattern" || parent?.type === "RestElement";
-    const isTarget =
-      (parent?.type === "ForOfStatement" || parent?.type === "ForInStatement") &&
-      parent.left === (node as Node);
-    const isValue = parent?.type === "Property" && path.at(-2)?.type === "ObjectPattern";
-    const isDefault = parent?.type === "AssignmentPattern" && parent.left === (node as Node);
-    if (isPattern || isTarget || isValue || isDefault) {
-      throw new Unproven("a private name as the target of a pattern");
-    }
   }
 
   /** The object of a literal whose method uses super is reachable in no other way. */

@@ -1,55 +1,93 @@
 /**
  * Random programs in turn in one warm realm and each in fresh contexts: same outcome, error, stack,
- * log lines and observations, in any order. WARM_PROGRAMS and WARM_SEED (printed) ask for more, or
- * for the same again.
+ * log lines and observations, in any order, whatever the seed and the time of an execution are.
+ * WARM_PROGRAMS and WARM_SEED ask for more, or for those of a difference again. Each bundle has a
+ * seed of its own, one more than that of the bundle before.
  */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { WorkerProcess } from "../worker_process.ts";
 import { generate, Random } from "./generator.ts";
 import type { Program } from "./program.ts";
-import { PROBE, Runner } from "./runner.ts";
+import { bundleConvex } from "./random/convex_package.ts";
+import { PROBE, Runner, VARIATIONS } from "./runner.ts";
+import type { Seen } from "./runner.ts";
 
-const PROGRAMS = Number(process.env["WARM_PROGRAMS"] ?? 30);
+const PROGRAMS = Number(process.env["WARM_PROGRAMS"] ?? 60);
 const SEED = Number(process.env["WARM_SEED"] ?? 1);
-const PER_BUNDLE = 30;
-const ROUNDS = 3;
+const PER_BUNDLE = 60;
+/** One in so many bundles is about the convex package. */
+const BUNDLES_PER_CONVEX = 8;
+const ROUNDS = 2;
 
-/** Text to put into a report: how to get the same program again. */
-const describe = ({ name, module, run }: Program): string =>
-  `WARM_SEED=${SEED}, ${name}\n${module}\n---\n${run.slice(run.indexOf("};\n") + 3)}`;
-
-async function compareAll(
-  worker: WorkerProcess,
-  programs: readonly Program[],
-  random: Random,
-): Promise<number> {
-  const runner = await Runner.start([...programs, PROBE], worker);
-  const fresh = await Promise.all(programs.map((_, index) => runner.fresh(index)));
-  let warmCount = 0;
-  for (let turn = 0; turn < ROUNDS * programs.length; turn++) {
-    const index = random.below(programs.length);
-    if (turn % 4 === 0) await runner.becomesWarm(programs.length);
-    const { seen, wasWarm, wasGivenUp } = await runner.warm(index);
-    if (wasWarm && !wasGivenUp) warmCount += 1;
-    const report = describe(programs[index] as Program);
-    assert.deepEqual(seen, fresh[index], report);
-  }
-  runner.worker.unload(runner.bundle);
-  return warmCount;
+interface Counts {
+  /** Executions in warm realms that were not given up. */
+  warm: number;
+  /** Programs that had one. */
+  warmPrograms: number;
+  differences: number;
 }
 
-test(`${PROGRAMS} random programs of seed ${SEED}`, { timeout: 1000 * PROGRAMS }, async () => {
-  const random = new Random(SEED);
+/** Text to put into a report: how to get the same program again, and what differs. */
+function report(seed: number, { name, module, run }: Program, error: unknown): string {
+  const head = `WARM_SEED=${seed} WARM_PROGRAMS=${PER_BUNDLE}, ${name}`;
+  return `${head}\n${module}\n---\n${run.slice(run.indexOf("};\n") + 3)}\n---\n${String(error)}`;
+}
+
+function isSame(seen: Seen, expected: Seen | undefined): true | unknown {
+  try {
+    assert.deepEqual(seen, expected);
+    return true;
+  } catch (error) {
+    return error;
+  }
+}
+
+async function compareBundle(
+  worker: WorkerProcess,
+  seed: number,
+  convex: string,
+  counts: Counts,
+): Promise<void> {
+  const random = new Random(seed);
+  const programs = Array.from({ length: PER_BUNDLE }, (_, index) =>
+    generate(random, `program ${index}`, convex !== ""),
+  );
+  const runner = await Runner.start([...programs, PROBE], worker, convex);
+  assert.ok(await runner.becomesWarm(programs.length), `seed ${seed} never becomes warm`);
+  const expected = new Map<string, Seen>();
+  const warm = new Set<number>();
+  for (let turn = 0; turn < ROUNDS * programs.length; turn++) {
+    const index = random.below(programs.length);
+    const variation = random.below(VARIATIONS.length);
+    const key = `${index} ${variation}`;
+    if (!expected.has(key)) expected.set(key, await runner.fresh(index, variation));
+    if (turn % 4 === 0) await runner.becomesWarm(programs.length);
+    const { seen, wasWarm, wasGivenUp } = await runner.warm(index, variation);
+    if (wasWarm && !wasGivenUp) {
+      counts.warm += 1;
+      warm.add(index);
+    }
+    const same = isSame(seen, expected.get(key));
+    if (same === true) continue;
+    counts.differences += 1;
+    console.log(report(seed, programs[index] as Program, same));
+  }
+  counts.warmPrograms += warm.size;
+  runner.worker.unload(runner.bundle);
+}
+
+test(`${PROGRAMS} random programs from seed ${SEED}`, { timeout: 1000 * PROGRAMS }, async () => {
+  const counts: Counts = { warm: 0, warmPrograms: 0, differences: 0 };
   const worker = await WorkerProcess.start();
   after(() => worker.stop());
-  let warmCount = 0;
   for (let made = 0; made < PROGRAMS; made += PER_BUNDLE) {
-    const programs = Array.from({ length: PER_BUNDLE }, (_, index) =>
-      generate(random, `program ${made + index}`),
-    );
-    warmCount += await compareAll(worker, programs, random);
+    const seed = SEED + made / PER_BUNDLE;
+    const usesConvex = seed % BUNDLES_PER_CONVEX === 0;
+    await compareBundle(worker, seed, usesConvex ? await bundleConvex() : "", counts);
   }
-  console.log(`seed ${SEED}: ${PROGRAMS} programs, ${warmCount} executions in warm realms`);
-  assert.ok(warmCount > PROGRAMS / 4, `only ${warmCount} executions were warm`);
+  const { warm, warmPrograms, differences } = counts;
+  console.log(`seed ${SEED}: ${PROGRAMS} programs, ${warmPrograms} ran warm, ${warm} times`);
+  assert.equal(differences, 0);
+  assert.ok(warmPrograms > PROGRAMS / 4, `only ${warmPrograms} programs were warm`);
 });

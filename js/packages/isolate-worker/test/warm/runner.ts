@@ -1,15 +1,34 @@
 /** Runs programs in warm realms and in fresh contexts of one worker, as the backend would. */
 import assert from "node:assert/strict";
 import type { AppBundle } from "../app_bundle.ts";
-import { WorkerProcess, buildSnapshot } from "../worker_process.ts";
+import { NOW_MS, SEED, WorkerProcess, buildSnapshot } from "../worker_process.ts";
+import type { Answer } from "../worker_process.ts";
 import type { Program } from "./program.ts";
 
 export const WARM = { warmRealmsMax: 1, contextsAhead: 1 };
 export const PROBE = { name: "probe", module: "", run: "return 'ready';" };
 const TRIES_MAX = 200;
 
-/** A bundle as the linker makes it, each program a module of its own with one query `f`. */
-export function appOf(programs: readonly Program[]): AppBundle {
+/** What differs between executions: results must come from their own. */
+export const VARIATIONS = [
+  { seed: SEED, unixMs: NOW_MS },
+  { seed: SEED.replaceAll("1", "a"), unixMs: NOW_MS + 86_400_000 },
+] as const;
+
+/** A database that finds, inserts and pages as it was asked, and refuses everything else. */
+function answerSyscall(op: string, args: unknown): Answer {
+  const { id } = args as { id?: unknown };
+  if (op === "1.0/get" && id !== "missing") return JSON.stringify({ _id: id, text: "a" });
+  if (op === "1.0/insert") return '{"_id":"made"}';
+  if (op === "fenchel/queryPage") return '1\n{"_id":"one","text":"a"}';
+  return { message: `No ${op} here`, data: { op } };
+}
+
+/**
+ * A bundle as the linker makes it, each program a module of its own with one query `f`; `prelude` is
+ * code in front of all.
+ */
+export function appOf(programs: readonly Program[], prelude = ""): AppBundle {
   const thunks = programs.map(
     ({ module, run }, index) => `
       "m${index}.js": () => {
@@ -19,7 +38,7 @@ export function appOf(programs: readonly Program[]): AppBundle {
         return { f: { isQuery: true, isPublic: true, invokeQuery } };
       }`,
   );
-  const script = `"use strict";\n(() => { globalThis.__fenchelModules = {${thunks.join(",")}}; })();`;
+  const script = `"use strict";\n(() => { ${prelude}\nglobalThis.__fenchelModules = {${thunks.join(",")}}; })();`;
   return { script, sourceMap: "", modules: programs.map((_, index) => `m${index}.js`) };
 }
 
@@ -41,9 +60,13 @@ export class Runner {
   }
 
   /** In a worker of its own unless there is one: bundles share the realms of a worker. */
-  static async start(programs: readonly Program[], sharedWorker?: WorkerProcess): Promise<Runner> {
+  static async start(
+    programs: readonly Program[],
+    sharedWorker?: WorkerProcess,
+    prelude?: string,
+  ): Promise<Runner> {
     const worker = sharedWorker ?? (await WorkerProcess.start());
-    const app = appOf(programs);
+    const app = appOf(programs, prelude);
     const built = await buildSnapshot(app, WARM);
     if (!built.ok) {
       if (sharedWorker === undefined) await worker.stop();
@@ -52,28 +75,31 @@ export class Runner {
     return new Runner(worker, await worker.load(app, WARM, built.snapshot));
   }
 
-  async #once(index: number, isFresh: boolean): Promise<{ seen: Seen; wasWarm: boolean }> {
+  async #once(
+    index: number,
+    variation: number,
+    isFresh: boolean,
+  ): Promise<{ seen: Seen; wasWarm: boolean }> {
     const name = `m${index}:f`;
-    const { header, result } = await this.worker.run(this.bundle, "query", name, {}, () => null, {
-      isFresh,
-      // Others use the machine too.
-      patience: 30,
-    });
+    // Others use the machine too.
+    const execution = { ...VARIATIONS[variation], isFresh, patience: 30 };
+    const outcome = this.worker.run(this.bundle, "query", name, {}, answerSyscall, execution);
+    const { header, result } = await outcome;
     const { kind, error, logLines, observedTime, observedRandomness, envRead, consumed } = header;
     const lines = logLines.map(({ level, messages }) => [level, ...messages]);
     const observed = { observedTime, observedRandomness, envRead, consumed };
     return { seen: { kind, error, lines, observed, result }, wasWarm: header.realm === "warm" };
   }
 
-  async fresh(index: number): Promise<Seen> {
-    return (await this.#once(index, true)).seen;
+  async fresh(index: number, variation = 0): Promise<Seen> {
+    return (await this.#once(index, variation, true)).seen;
   }
 
   /** As the backend does: what was given up is run again in a fresh context. */
-  async warm(index: number): Promise<Run> {
-    const { seen, wasWarm } = await this.#once(index, false);
+  async warm(index: number, variation = 0): Promise<Run> {
+    const { seen, wasWarm } = await this.#once(index, variation, false);
     if (seen["kind"] !== "again") return { seen, wasWarm, wasGivenUp: false };
-    return { seen: await this.fresh(index), wasWarm, wasGivenUp: true };
+    return { seen: await this.fresh(index, variation), wasWarm, wasGivenUp: true };
   }
 
   /** Runs the probe until a warm realm answers; false if none ever does. */

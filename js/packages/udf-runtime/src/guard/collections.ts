@@ -24,8 +24,15 @@ export function undoChanges(): void {
   copied = createPinnedSet();
 }
 
-function isChanged(target: object): boolean {
-  return phase !== "import" && old.has(target) && !copied.has(target);
+/** Whether `has`, the method of its class, takes it: others get the engine's exception. */
+function isChanged(target: object, has: (key: never) => boolean): boolean {
+  if (phase === "import" || !old.has(target) || copied.has(target)) return false;
+  try {
+    reflectApply(has, target, [undefined]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function note(undo: () => void): void {
@@ -72,14 +79,14 @@ function guardMap(owner: AnyMap, noteRemoval: ((target: object) => void) | null)
       if (phase === "import") {
         root(key);
         root(value);
-      } else if (isChanged(this)) {
+      } else if (isChanged(this, has)) {
         if (reflectApply(has, this, [key])) noteEntry(this, key);
         else note(() => reflectApply(remove, this, [key]));
       }
       return reflectApply(set, this, [key, value]);
     },
     delete(this: object, key: unknown) {
-      if (isChanged(this) && reflectApply(has, this, [key])) {
+      if (isChanged(this, has) && reflectApply(has, this, [key])) {
         if (noteRemoval === null) noteEntry(this, key);
         else noteRemoval(this);
       }
@@ -93,13 +100,13 @@ function guardSet(owner: AnySet, noteRemoval: ((target: object) => void) | null)
   replace(owner, {
     add(this: object, value: unknown) {
       if (phase === "import") root(value);
-      else if (isChanged(this) && !reflectApply(has, this, [value])) {
+      else if (isChanged(this, has) && !reflectApply(has, this, [value])) {
         note(() => reflectApply(remove, this, [value]));
       }
       return reflectApply(add, this, [value]);
     },
     delete(this: object, value: unknown) {
-      if (isChanged(this) && reflectApply(has, this, [value])) {
+      if (isChanged(this, has) && reflectApply(has, this, [value])) {
         if (noteRemoval === null) note(() => reflectApply(add, this, [value]));
         else noteRemoval(this);
       }
@@ -109,10 +116,10 @@ function guardSet(owner: AnySet, noteRemoval: ((target: object) => void) | null)
 }
 
 function guardClear(owner: Contents, noteRemoval: (target: object) => void): void {
-  const { clear } = owner;
+  const { clear, has } = owner;
   replace(owner, {
     clear(this: object) {
-      if (isChanged(this)) noteRemoval(this);
+      if (isChanged(this, has)) noteRemoval(this);
       return reflectApply(clear, this, []);
     },
   });

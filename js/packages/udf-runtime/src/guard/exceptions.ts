@@ -15,6 +15,11 @@ const { exec } = RegExp.prototype;
 const { isError } = Error as unknown as { isError: (value: unknown) => boolean };
 const { prototype: typeErrors } = TypeError;
 const { prototype: rangeErrors } = RangeError;
+const { prototype: suppressedErrors } = SuppressedError;
+
+const { includes } = String.prototype;
+/** Begins the names that instrumented code brings, which the engine may name in a message. */
+const MARK = "$fenchel";
 
 /** What the engine says when something frozen is written to (V8's message templates). */
 const frozenMessage = new RegExp(
@@ -26,6 +31,7 @@ const frozenMessage = new RegExp(
     "^Immutable prototype object",
     "^'.*' on proxy: ",
     "^Cannot freeze",
+    "\\$fenchel",
   ].join("|"),
   "s",
 );
@@ -33,10 +39,16 @@ const uncaught = /^Uncaught (?:TypeError: )?(.*)$/s;
 
 /** Looks at an exception on its way through user code. */
 export function seen<T>(error: T): T {
-  if (phase !== "sealed" || !isError(error)) return error;
+  if (!isError(error)) return error;
   const message = getOwnPropertyDescriptor(error, "message")?.value as unknown;
-  if (typeof message !== "string") return error;
+  if (phase !== "sealed") {
+    if (typeof message === "string" && reflectApply(includes, message, [MARK])) fault(message);
+    return error;
+  }
   const kind = getPrototypeOf(error);
+  // The engine may have put an exception into it that nobody has seen.
+  if (kind === suppressedErrors) fault("a SuppressedError");
+  if (typeof message !== "string") return error;
   if (kind === typeErrors) checkMessage(message);
   else if (kind === rangeErrors && message === "Maximum call stack size exceeded") {
     fault("a stack that was too deep to look at exceptions");

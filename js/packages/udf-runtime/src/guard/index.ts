@@ -34,8 +34,8 @@ import {
 import type { Cell } from "./state.ts";
 
 /**
- * Passes on the object whose private state is about to change. The texts of a template are frozen
- * and stay the same from one execution to the next.
+ * Passes on the object that is about to get private names. The texts of a template are frozen and
+ * stay the same from one execution to the next.
  */
 function young<T>(object: T): T {
   if (phase === "import") return root(object);

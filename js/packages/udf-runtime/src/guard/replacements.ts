@@ -31,28 +31,28 @@ export function forbid(owner: object, names: readonly PropertyKey[]): void {
   }
 }
 
-/** Replaces methods by ones that call `before` with their first argument, then the original. */
-export function callBefore(owner: object, names: readonly string[], before: Before): void {
+/** Replaces methods by ones that call `before` (first argument, receiver), then the original. */
+export function callBefore(owner: object, names: readonly PropertyKey[], before: Before): void {
   for (const name of names) {
     const original = getOwnPropertyDescriptor(owner, name)?.value as (() => unknown) | undefined;
     if (original === undefined) continue;
     const stand = {
       [name](this: unknown) {
-        before(name, arguments[0]);
+        before(String(name), arguments[0], this);
         return reflectApply(original, this, arguments);
       },
     };
-    defineProperty(stand[name] as object, "length", { value: original.length, configurable: true });
+    defineProperty(stand[name as string] as object, "length", { value: original.length, configurable: true });
     replace(owner, stand as Methods);
   }
 }
 
-export type Before = (name: string, first: unknown) => void;
+export type Before = (name: string, first: unknown, receiver: unknown) => void;
 
 export const faultAlways = (owner: object, names: readonly string[]): void =>
   callBefore(owner, names, (name) => fault(`use of ${name}`));
 
-export const faultAtImport = (owner: object, names: readonly string[]): void =>
+export const faultAtImport = (owner: object, names: readonly PropertyKey[]): void =>
   callBefore(owner, names, (name) => {
     if (phase === "import") fault(`${name} at import`);
   });

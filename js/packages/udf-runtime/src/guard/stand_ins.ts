@@ -76,6 +76,28 @@ function guardReactions(): void {
   });
 }
 
+/**
+ * A promise that the engine rejects by itself, and that the end of an iteration forgets: nothing of
+ * the app sees why.
+ */
+function guardRejections(): void {
+  type Callback = (...args: unknown[]) => unknown;
+  const { try: attempt } = Promise as unknown as { try: Callback };
+  replace(Promise, {
+    try(this: unknown, callback: unknown) {
+      if (phase === "sealed" && isNativeMethod(callback)) {
+        arguments[0] = lookAtExceptions(callback as Callback);
+      }
+      return reflectApply(attempt, this, arguments);
+    },
+  });
+  callBefore(Array, ["fromAsync"], (name, _source, receiver) => {
+    if (phase === "sealed" && receiver !== NativeArray) fault(`${name} of another constructor`);
+  });
+}
+
+const NativeArray = Array;
+
 function isInstrumented(text: string): boolean {
   return reflectApply(includes, text, ["$fenchel"]) as boolean;
 }
@@ -105,9 +127,9 @@ function guardProxies(): void {
     configurable: true,
   });
   replace(stand, {
-    revocable(target: object, _handler: unknown) {
+    revocable(this: unknown, target: object, _handler: unknown) {
       if (phase === "import" || old.has(target)) fault("Proxy.revocable");
-      return reflectApply(revocable, undefined, arguments);
+      return reflectApply(revocable, this, arguments);
     },
   });
   replace(globalThis, { Proxy: stand as () => unknown });
@@ -135,8 +157,8 @@ function guardObservers(): void {
   for (const name of ["set", "defineProperty", "deleteProperty", "setPrototypeOf"] as const) {
     const original = Reflect[name] as (...args: unknown[]) => boolean;
     const stand = {
-      [name](_target: unknown) {
-        const isDone = reflectApply(original, undefined, arguments) as boolean;
+      [name](this: unknown, _target: unknown) {
+        const isDone = reflectApply(original, this, arguments) as boolean;
         if (!isDone && phase === "sealed") fault(`Reflect.${name} without effect`);
         return isDone;
       },
@@ -147,10 +169,11 @@ function guardObservers(): void {
   }
   const { parse } = JSON;
   replace(JSON, {
-    parse(text: string, reviver: never) {
+    parse(this: unknown, _text: string, reviver: never) {
       // What a reviver puts into its holder is walked and written to without an exception.
       if (reviver !== undefined && phase === "sealed") fault("JSON.parse with a reviver");
-      return parse(text, reviver);
+      // With the same receiver, which the engine shows in the stack of an error.
+      return reflectApply(parse, this, arguments) as unknown;
     },
   });
 }
@@ -180,7 +203,7 @@ function guardEngineState(): void {
   const helpers = ["map", "filter", "take", "drop", "flatMap"];
   faultAtImport(Iterator.prototype, helpers);
   faultAtImport(Iterator, ["from", "concat"]);
-  faultAtImport(String.prototype, ["matchAll"]);
+  faultAtImport(RegExp.prototype, [Symbol.matchAll]);
 }
 
 /**
@@ -229,6 +252,7 @@ export function installStandIns(): void {
   guardObservers();
   guardEngineState();
   guardReactions();
+  guardRejections();
   // Last: the functions above are bound and looked at with the originals.
   guardFunctions();
 }
