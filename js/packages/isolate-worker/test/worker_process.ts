@@ -16,6 +16,7 @@ import type {
   OutcomeHeader,
   ResultsMeta,
 } from "../src/protocol.ts";
+import type { WarmScriptAnswer } from "../src/warm/warm_script.ts";
 import type { AppBundle } from "./app_bundle.ts";
 
 export const BUNDLED = path.join(import.meta.dirname, "../../../../src/fenchel/_bundled");
@@ -144,6 +145,10 @@ export class WorkerProcess {
     };
     if (!ok) throw new Error(message);
     return id;
+  }
+
+  giveWarmScript(bundle: number, answer: WarmScriptAnswer): void {
+    this.#socket.write(encodeFrame(MessageType.WarmScript, bundle, [JSON.stringify(answer)]));
   }
 
   unload(bundle: number): void {

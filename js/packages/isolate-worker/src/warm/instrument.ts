@@ -25,24 +25,27 @@ export interface WarmScript {
 
 /** Begins every name that is inserted; the guard knows instrumented functions by it. */
 const MARK = "$fenchel";
-const [IS_IMPORT, REGISTER, ROOT, SEEN, YOUNG, BEGAN, ENDED, ERROR, PARAM_BEGAN, PARAM_ENDED] = [
-  `${MARK}Import`,
-  `${MARK}Register`,
-  `${MARK}Root`,
-  `${MARK}Seen`,
-  `${MARK}Young`,
-  `${MARK}Began`,
-  `${MARK}Ended`,
-  `${MARK}Error`,
-  `${MARK}ParameterBegan`,
-  `${MARK}ParameterEnded`,
-];
-const CATCH = `catch(${ERROR}){throw ${SEEN}(${ERROR})}`;
+const IS_IMPORT = `${MARK}Import`;
+const ERROR = `${MARK}Error`;
+const VALUE = `${MARK}V`;
+const REGISTER = `${MARK}Register`;
+/** An object whose properties do something when they are read. */
+const STATE = `${MARK}State`;
+/**
+ * Calls would confuse the engine: the name of an anonymous function, which stacks show, depends on
+ * the calls that follow it in the text. Tagged templates, reads, and calls with a function of their
+ * own leave it as it was.
+ */
+const tagged = (name: string, argument: string): string => `${MARK}${name}\`\${${argument}}\``;
+const SEEN_ERROR = tagged("Seen", ERROR);
+const CATCH = `catch(${ERROR}){throw ${SEEN_ERROR}}`;
+const ROOT_THIS = tagged("Root", "this");
+const HELPERS = ["register", "root", "seen", "young", "state", "parameterEnded", "onSeal"];
+const localName = (helper: string): string =>
+  MARK + helper.charAt(0).toUpperCase() + helper.slice(1);
 const PREFIX =
-  `"use strict";(({register:${REGISTER},root:${ROOT},seen:${SEEN},young:${YOUNG},began:${BEGAN},ended:${ENDED},` +
-  `parameterBegan:${PARAM_BEGAN},parameterEnded:${PARAM_ENDED},` +
-  `onSeal:${MARK}OnSeal})=>{let ${IS_IMPORT}=true;` +
-  `${MARK}OnSeal(()=>{${IS_IMPORT}=false},`;
+  `"use strict";(({${HELPERS.map((helper) => `${helper}:${localName(helper)}`).join(",")}})=>{` +
+  `let ${IS_IMPORT}=true;${MARK}OnSeal(()=>{${IS_IMPORT}=false},`;
 const SUFFIX = "\n})(__fenchelGuard)";
 
 /** Raises Unproven. */
@@ -104,6 +107,29 @@ const isPrivateMember = (node: AnyNode): node is acorn.MemberExpression =>
   node.type === "MemberExpression" && node.property.type === "PrivateIdentifier";
 
 type ClassNode = acorn.Class & AnyNode;
+
+/** Expressions that the engine calls calls. */
+const CALLS: ReadonlySet<string> = new Set([
+  "CallExpression",
+  "NewExpression",
+  "TaggedTemplateExpression",
+]);
+
+/** Tells the guard how to read what an expression names, and how to put it back. */
+function registerCall(expression: string, isWritten: boolean): string {
+  const read = `${REGISTER}(()=>${expression})`;
+  return isWritten ? `${read}(${VALUE}=>{${expression}=${VALUE}})` : read;
+}
+
+function privateRegistrations(elements: ClassNode["body"]["body"], isStatic: boolean): string[] {
+  return elements.flatMap((element) =>
+    element.type === "PropertyDefinition" &&
+    element.static === isStatic &&
+    element.key.type === "PrivateIdentifier"
+      ? [registerCall(`this.#${element.key.name}`, true)]
+      : [],
+  );
+}
 
 /** Web APIs by name that realms for many executions can offer. */
 const WEB_APIS: ReadonlySet<string> = new Set(SHARED_WEB_APIS);
@@ -175,12 +201,9 @@ class Writer {
 
   #registration(bindings: readonly HeldBinding[], extra: readonly string[] = []): string {
     if (bindings.length === 0 && extra.length === 0) return "";
-    const getters = [...bindings.map(({ name }) => name), ...extra];
-    const setters = bindings.map(({ name, isWritten }) =>
-      isWritten ? `${MARK}V=>{${name}=${MARK}V}` : "0",
-    );
-    const reads = getters.map((expression) => `()=>${expression}`);
-    return `if(${IS_IMPORT})${REGISTER}([${reads.join(",")}],[${setters.join(",")}]);`;
+    const calls = bindings.map(({ name, isWritten }) => registerCall(name, isWritten));
+    calls.push(...extra.map((expression) => registerCall(expression, false)));
+    return `if(${IS_IMPORT}){${calls.join(";")}}`;
   }
 
   #bindingsOf(node: Node): HeldBinding[] {
@@ -216,8 +239,8 @@ class Writer {
     const end = isBlock ? body.end - 1 : node.end;
     const text = this.#registration(this.#bindingsOf(node), hiddenValues(node));
     const isResumed = node.async || node.generator;
-    const began = isResumed ? `let ${MARK}Open=${IS_IMPORT}&&${BEGAN}();` : "";
-    const ended = isResumed ? `finally{if(${MARK}Open)${ENDED}()}` : "";
+    const began = isResumed ? `if(${IS_IMPORT})${STATE}.began;` : "";
+    const ended = isResumed ? `finally{if(${IS_IMPORT})${STATE}.ended}` : "";
     const [head, tail] = isBlock ? [";", ""] : ["{", "}"];
     this.insertions.open(start, `${head}${began}try{${text}${isBlock ? "" : "return("}`);
     return () => {
@@ -229,11 +252,17 @@ class Writer {
   /** Expressions in the parameter list, around which no `try` can stand. */
   #parameters(node: Function): () => void {
     const expressions = findParameterExpressions(node);
-    for (const { start } of expressions) {
-      this.insertions.open(start, `${PARAM_ENDED}(${PARAM_BEGAN}(),(`);
+    // What is a call stays one, and so does what is none: see `tagged`.
+    const [began, ended] = [`[${STATE}.parameterBegan,(`, `),${STATE}.parameterEnded][1]`];
+    const isCall = ({ type }: AnyNode): boolean => CALLS.has(type);
+    for (const expression of expressions) {
+      const head = isCall(expression) ? `${MARK}ParameterEnded\`\${${began}` : began;
+      this.insertions.open(expression.start, head);
     }
     return () => {
-      for (const { end } of expressions) this.insertions.close(end, "))");
+      for (const expression of expressions) {
+        this.insertions.close(expression.end, isCall(expression) ? ")][1]}`" : ended);
+      }
     };
   }
 
@@ -263,7 +292,7 @@ class Writer {
     const { param, body } = node;
     if (param != null && param.type !== "Identifier") throw new Unproven("a pattern after catch");
     if (param == null) this.insertions.open(node.start + "catch".length, `(${ERROR})`);
-    this.insertions.open(body.start + 1, `${SEEN}(${param == null ? ERROR : param.name});`);
+    this.insertions.open(body.start + 1, `${tagged("Seen", param?.name ?? ERROR)};`);
   }
 
   // --- Classes and private names ---
@@ -282,29 +311,14 @@ class Writer {
       (element) =>
         element.type === "PropertyDefinition" && !element.static && usesThisInArrow(element),
     );
-    const registerClass = this.#privateRegistration(elements, true);
-    let text = `static{if(${IS_IMPORT}){${ROOT}(this);${registerClass}}}`;
+    const atImport = (isStatic: boolean): string =>
+      [ROOT_THIS, ...privateRegistrations(elements, isStatic)].join();
+    let text = `static{if(${IS_IMPORT}){${atImport(true)}}}`;
     if (isPrivate || hidesThis) {
-      const registerObject = this.#privateRegistration(elements, false);
-      const atImport = registerObject === "" ? "" : `${IS_IMPORT}?${registerObject}:`;
-      text += `#${MARK}${this.#fields++}=${atImport}${YOUNG}(this);`;
+      const field = `#${MARK}${this.#fields++}`;
+      text += `${field}=${IS_IMPORT}?(${atImport(false)}):${tagged("Young", "this")};`;
     }
     this.insertions.open(node.body.start + 1, text);
-  }
-
-  /** A call that registers `this` and its private fields, or "" if there are none. */
-  #privateRegistration(elements: ClassNode["body"]["body"], isStatic: boolean): string {
-    const names = elements.flatMap((element) =>
-      element.type === "PropertyDefinition" &&
-      element.static === isStatic &&
-      element.key.type === "PrivateIdentifier"
-        ? [element.key.name]
-        : [],
-    );
-    if (names.length === 0) return "";
-    const reads = names.map((name) => `()=>this.#${name}`);
-    const writes = names.map((name) => `${MARK}V=>{this.#${name}=${MARK}V}`);
-    return `${REGISTER}([${reads.join(",")},()=>this],[${writes.join(",")}])`;
   }
 
   #noteAssigned(target: AnyNode): undefined {

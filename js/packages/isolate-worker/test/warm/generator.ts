@@ -2,6 +2,7 @@
  * Random small programs over everything that may hold state: what they do in realms for many
  * executions must be what they do in fresh contexts. A seed gives the same programs each time.
  */
+import { SHARED_WEB_APIS } from "../../../udf-runtime/src/host_interface.ts";
 import { program } from "./program.ts";
 import type { Program } from "./program.ts";
 import { CODE_KINDS } from "./random/code_kinds.ts";
@@ -37,6 +38,11 @@ export class Random {
 }
 
 const KINDS: readonly Kind[] = [...DATA_KINDS, ...CODE_KINDS];
+/** Realms of apps that name these take twice as long to make. */
+const WEB_API = new RegExp(`\\b(${SHARED_WEB_APIS.join("|")})\\b`);
+const PLAIN_KINDS = KINDS.filter(({ use }) => !use.every((text) => WEB_API.test(text))).filter(
+  ({ declare }) => !declare.every((text) => WEB_API.test(text)),
+);
 
 const SHOW = `const show = (v, depth = 0) => {
   if (typeof v === "function") return "function " + v.name + v.length;
@@ -57,19 +63,29 @@ const fill = (template: string, mark: string, text: string): string =>
 class Writer {
   readonly #random: Random;
   readonly #kinds: readonly Kind[];
+  readonly #usesWebApis: boolean;
   /** Whether it may do what warm realms give up; the others show more, for they run to the end. */
   readonly #isWild: boolean;
 
-  constructor(random: Random, kinds: readonly Kind[]) {
+  constructor(random: Random, kinds: readonly Kind[], usesWebApis: boolean) {
     this.#random = random;
     this.#kinds = kinds;
-    this.#isWild = random.isOneIn(3);
+    this.#usesWebApis = usesWebApis;
+    this.#isWild = random.isOneIn(8);
   }
 
   declarations(): string {
     return this.#kinds
-      .map(({ declare }, index) => fill(this.#random.pick(declare), "@", `s${index}`))
+      .map(({ declare }, index) => fill(this.#pick(declare), "@", `s${index}`))
       .join("\n");
+  }
+
+  /** One that is allowed here. */
+  #pick(texts: readonly string[]): string {
+    for (;;) {
+      const text = this.#random.pick(texts);
+      if (this.#usesWebApis || !WEB_API.test(text)) return text;
+    }
   }
 
   statement(place: number): string {
@@ -82,8 +98,8 @@ class Writer {
       const wrap = fill(random.pick(LATER_WRAPS), "$", String(place));
       return fill(wrap, "%", this.#choose("later", SHARED_LATER));
     }
-    const wraps = random.isOneIn(40) ? ENDING_WRAPS : WRAPS;
-    return fill(random.pick(wraps), "%", this.#expression(2));
+    const wraps = random.isOneIn(100) ? ENDING_WRAPS : WRAPS;
+    return fill(this.#pick(wraps), "%", this.#expression(2));
   }
 
   /** An expression of at most 2 ** depth uses. */
@@ -101,16 +117,23 @@ class Writer {
   #choose(field: "use" | "write" | "later", shared: readonly string[]): string {
     const index = this.#random.below(this.#kinds.length);
     const own = this.#kinds[index]?.[field] ?? [];
-    if (own.length === 0 || this.#random.isOneIn(4)) return this.#random.pick(shared);
-    return fill(this.#random.pick(own), "@", `s${index}`);
+    if (own.length === 0 || this.#random.isOneIn(4)) return this.#pick(shared);
+    return fill(this.#pick(own), "@", `s${index}`);
   }
 }
 
-/** `usesConvex`: the bundle has the package's exports as `convex`. */
-export function generate(random: Random, name: string, usesConvex: boolean): Program {
-  const from = usesConvex ? CONVEX_KINDS : KINDS;
-  const kinds = Array.from({ length: 1 + random.below(4) }, () => random.pick(from));
-  const writer = new Writer(random, kinds);
+/** What the programs of a bundle are about; "convex": it has the package's exports as `convex`. */
+export type Theme = "language" | "webApis" | "convex";
+
+const KINDS_OF: Readonly<Record<Theme, readonly Kind[]>> = {
+  language: PLAIN_KINDS,
+  webApis: KINDS,
+  convex: CONVEX_KINDS,
+};
+
+export function generate(random: Random, name: string, theme: Theme): Program {
+  const kinds = Array.from({ length: 1 + random.below(4) }, () => random.pick(KINDS_OF[theme]));
+  const writer = new Writer(random, kinds, theme === "webApis");
   const declarations = writer.declarations();
   const count = 1 + random.below(6);
   const statements = Array.from({ length: count }, (_, place) => writer.statement(place));

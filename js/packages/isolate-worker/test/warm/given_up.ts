@@ -70,16 +70,6 @@ export const GIVEN_UP: readonly Program[] = [
     "const was = new A().m?.() ?? null; A.prototype.m = () => 1; return was;",
   ),
   program(
-    "a private name",
-    "class A { #n = 0; next() { return this.#n++; } } const a = new A();",
-    "return a.next();",
-  ),
-  program(
-    "a private static",
-    "class A { static #n = 0; static next() { return (A.#n += 1); } }",
-    "return A.next();",
-  ),
-  program(
     "a private object",
     "class A { #o = { n: 0 }; next() { return this.#o.n++; } } const a = new A();",
     "return a.next();",

@@ -225,4 +225,54 @@ export const GIVEN_UP_CALLS: readonly Program[] = [
     "",
     "const o = {}; o.toString = () => 'own'; return String(o);",
   ),
+  program(
+    "a stack in a callback of replace",
+    "",
+    "return 'a'.replace(/a/, () => new Error('in').stack);",
+  ),
+  program(
+    "Promise.any",
+    "",
+    "return await Promise.any([Promise.resolve().then(() => new Error('in').stack)]);",
+  ),
+  program(
+    "a rejection that the end of an iteration forgets",
+    "const o = {};",
+    "const it = { [Symbol.asyncIterator]() { return this; }, next: async () => ({ done: false }), return: () => Promise.try(Object.defineProperty, o, 'x', { value: 1 }) }; const was = 'x' in o; try { for await (const x of it) throw new Error('body'); } catch (e) { return [was, e.message, 'x' in o]; }",
+  ),
+  program(
+    "an array of import that is filled by a rejection that nobody sees",
+    "const a = [];",
+    "const it = { [Symbol.asyncIterator]() { return this; }, next: async () => ({ done: false }), return: () => Array.fromAsync.call(function () { return a; }, [1]) }; const was = a.length; try { for await (const x of it) throw new Error('body'); } catch (e) { return [was, e.message, a.length]; }",
+  ),
+  program(
+    "an exception that another suppresses",
+    "const o = {};",
+    "const s = new DisposableStack(); s.defer(() => { throw new Error('first'); }); s.adopt(o, Object.seal); s.use({ __proto__: null, [Symbol.dispose]: Array.prototype.pop, length: 0 }); s.defer(() => { throw new Error('second'); }); try { s.dispose(); } catch (e) { return [e.name, e.error.message]; }",
+  ),
+  program(
+    "a cut stack that nobody reads",
+    "const s = new WeakSet(); const deep = (n) => (n > 0 ? deep(n - 1) : s.add(1));",
+    "deep(12);",
+  ),
+  program(
+    "private names that are added twice",
+    "class R { constructor(o) { return o; } } class S extends R { #m = 1; static has(o) { return #m in o; } }",
+    "const o = {}; new S(o); try { new S(o); } catch (e) { return e.message; }",
+  ),
+  program(
+    "a message with a function in it",
+    "const f = (a) => a;",
+    "try { null[f]; } catch (e) { return e.message; }",
+  ),
+  program(
+    "a message with a long function in it",
+    "function f(a) { if (a === 'a long text') return 'that is cut in its middle, for it is too long'; else return 'so that its end does not show'; }",
+    "try { null[f]; } catch (e) { return e.message; }",
+  ),
+  program(
+    "the place of a pattern that takes no such value",
+    "const f = ([a] = [1].concat()) => a;",
+    "try { f(null); } catch (e) { return e.stack; }",
+  ),
 ];

@@ -8,16 +8,20 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { WorkerProcess } from "../worker_process.ts";
 import { generate, Random } from "./generator.ts";
+import type { Theme } from "./generator.ts";
 import type { Program } from "./program.ts";
 import { bundleConvex } from "./random/convex_package.ts";
-import { PROBE, Runner, VARIATIONS } from "./runner.ts";
+import { appOf, PROBE, Runner, VARIATIONS } from "./runner.ts";
 import type { Seen } from "./runner.ts";
 
 const PROGRAMS = Number(process.env["WARM_PROGRAMS"] ?? 60);
 const SEED = Number(process.env["WARM_SEED"] ?? 1);
 const PER_BUNDLE = 60;
-/** One in so many bundles is about the convex package. */
-const BUNDLES_PER_CONVEX = 8;
+/** What one bundle after the other is about. */
+const THEMES: readonly Theme[] = [
+  ...["language", "webApis", "language", "convex", "language", "webApis"],
+  ...["language", "language", "webApis", "language"],
+] as Theme[];
 const ROUNDS = 2;
 
 interface Counts {
@@ -43,18 +47,16 @@ function isSame(seen: Seen, expected: Seen | undefined): true | unknown {
   }
 }
 
-async function compareBundle(
-  worker: WorkerProcess,
-  seed: number,
-  convex: string,
-  counts: Counts,
-): Promise<void> {
+async function compareBundle(worker: WorkerProcess, seed: number, counts: Counts): Promise<void> {
   const random = new Random(seed);
+  const theme = THEMES[seed % THEMES.length] as Theme;
   const programs = Array.from({ length: PER_BUNDLE }, (_, index) =>
-    generate(random, `program ${index}`, convex !== ""),
+    generate(random, `program ${index}`, theme),
   );
-  const runner = await Runner.start([...programs, PROBE], worker, convex);
-  assert.ok(await runner.becomesWarm(programs.length), `seed ${seed} never becomes warm`);
+  const prelude = theme === "convex" ? await bundleConvex() : "";
+  const runner = await Runner.startQuickly(worker, appOf([...programs, PROBE], prelude));
+  const { wasWarm: isProven } = await runner.warm(programs.length);
+  assert.ok(isProven, `seed ${seed} never becomes warm`);
   const expected = new Map<string, Seen>();
   const warm = new Set<number>();
   for (let turn = 0; turn < ROUNDS * programs.length; turn++) {
@@ -62,7 +64,6 @@ async function compareBundle(
     const variation = random.below(VARIATIONS.length);
     const key = `${index} ${variation}`;
     if (!expected.has(key)) expected.set(key, await runner.fresh(index, variation));
-    if (turn % 4 === 0) await runner.becomesWarm(programs.length);
     const { seen, wasWarm, wasGivenUp } = await runner.warm(index, variation);
     if (wasWarm && !wasGivenUp) {
       counts.warm += 1;
@@ -82,9 +83,7 @@ test(`${PROGRAMS} random programs from seed ${SEED}`, { timeout: 1000 * PROGRAMS
   const worker = await WorkerProcess.start();
   after(() => worker.stop());
   for (let made = 0; made < PROGRAMS; made += PER_BUNDLE) {
-    const seed = SEED + made / PER_BUNDLE;
-    const usesConvex = seed % BUNDLES_PER_CONVEX === 0;
-    await compareBundle(worker, seed, usesConvex ? await bundleConvex() : "", counts);
+    await compareBundle(worker, SEED + made / PER_BUNDLE, counts);
   }
   const { warm, warmPrograms, differences } = counts;
   console.log(`seed ${SEED}: ${PROGRAMS} programs, ${warmPrograms} ran warm, ${warm} times`);

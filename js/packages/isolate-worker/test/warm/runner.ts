@@ -1,5 +1,6 @@
 /** Runs programs in warm realms and in fresh contexts of one worker, as the backend would. */
 import assert from "node:assert/strict";
+import { buildWarmScript } from "../../src/warm/warm_script.ts";
 import type { AppBundle } from "../app_bundle.ts";
 import { NOW_MS, SEED, WorkerProcess, buildSnapshot } from "../worker_process.ts";
 import type { Answer } from "../worker_process.ts";
@@ -59,20 +60,23 @@ export class Runner {
     this.bundle = bundle;
   }
 
-  /** In a worker of its own unless there is one: bundles share the realms of a worker. */
-  static async start(
-    programs: readonly Program[],
-    sharedWorker?: WorkerProcess,
-    prelude?: string,
-  ): Promise<Runner> {
-    const worker = sharedWorker ?? (await WorkerProcess.start());
-    const app = appOf(programs, prelude);
+  /** With a snapshot, and in a worker of its own: bundles share the realms of a worker. */
+  static async start(programs: readonly Program[]): Promise<Runner> {
+    const worker = await WorkerProcess.start();
+    const app = appOf(programs);
     const built = await buildSnapshot(app, WARM);
     if (!built.ok) {
-      if (sharedWorker === undefined) await worker.stop();
+      await worker.stop();
       assert.fail(built.message);
     }
     return new Runner(worker, await worker.load(app, WARM, built.snapshot));
+  }
+
+  /** Without a snapshot, which takes its time; a warm realm is made when one is missing. */
+  static async startQuickly(worker: WorkerProcess, app: AppBundle): Promise<Runner> {
+    const bundle = await worker.load(app, { ...WARM, contextsAhead: 0, warmAfterExecutions: 0 });
+    worker.giveWarmScript(bundle, buildWarmScript(app.script));
+    return new Runner(worker, bundle);
   }
 
   async #once(

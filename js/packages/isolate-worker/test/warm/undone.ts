@@ -251,4 +251,49 @@ export const UNDONE: readonly Program[] = [
     "const { stack } = new Error('x');",
     "return typeof stack;",
   ),
+  program(
+    "a private name",
+    "class A { #n = 0; next() { return this.#n++; } } const a = new A();",
+    "return [a.next(), a.next()];",
+  ),
+  program(
+    "a private static",
+    "class A { static #n = 0; static next() { return (A.#n += 1); } }",
+    "return [A.next(), A.next()];",
+  ),
+  program(
+    "a private target of a pattern",
+    "class A { #n = 0; next() { const was = this.#n; [this.#n] = [was + 1]; return was; } } const a = new A();",
+    "return [a.next(), a.next()];",
+  ),
+  program(
+    "a private memo",
+    "class A { #memo; get() { return (this.#memo ??= { made: 0 }); } } class B extends A { #own = []; put(x) { this.#own = [...this.#own, x]; return this.#own; } } const b = new B();",
+    "return [b.get().made++, b.put(1), b.put(2)];",
+  ),
+  program(
+    "the name of a function in a private name",
+    "class A { #f; #g = [() => { throw new Error('g'); }]; constructor() { this.#f = () => { throw new Error('f'); }; } f() { this.#f(); } g() { this.#g[0](); } put(x) { const me = this; me.#f = [() => { throw new Error('p'); }]; me.#f[0](); } }",
+    "return ['f', 'g', 'put'].map((k) => { try { new A()[k](); } catch (e) { return e.stack; } });",
+  ),
+  program(
+    "the name of a function in a parameter list",
+    "const f = (a = [() => { throw new Error('p'); }].concat()) => a[0](); const g = ([a = new (class { s = new Error('c').stack; })()] = []) => a.s;",
+    "try { f(); } catch (e) { return [e.stack, g()]; }",
+  ),
+  program(
+    "the name of a function before the end of another",
+    "const start = (() => { const all = [() => { throw new Error('x'); }, ((g) => { return () => g; })(1)]; return () => all[0](); })();",
+    "try { start(); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "the stack of what JSON.parse throws",
+    "",
+    "try { JSON.parse('{'); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "the stack in a setter that Reflect.set calls",
+    "",
+    "try { Reflect.set({ set x(v) { throw new Error('in'); } }, 'x', 1); } catch (e) { return e.stack; }",
+  ),
 ];

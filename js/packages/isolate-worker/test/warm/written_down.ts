@@ -120,4 +120,9 @@ export const WRITTEN_DOWN: readonly Program[] = [
     "class A { #n = (1, 2); set(v) { this.#n = (v, v + 1); return this; } get() { return this.#n; } }",
     "return [new A().get(), new A().set(4).get()];",
   ),
+  program(
+    "methods of collections on other objects",
+    "const o = {}; const m = new Map(); const w = new WeakMap();",
+    "return [() => Map.prototype.set.call(o, 1, 2), () => Set.prototype.add.call(m, 1), () => WeakSet.prototype.add.call(w, m), () => Map.prototype.clear.call(o), () => w.set(1, 1)].map((f) => { try { f(); } catch (e) { return e.message; } });",
+  ),
 ];

@@ -37,36 +37,40 @@ import type { Cell } from "./state.ts";
  * Passes on the object that is about to get private names. The texts of a template are frozen and
  * stay the same from one execution to the next.
  */
-function young<T>(object: T): T {
-  if (phase === "import") return root(object);
-  if (old.has(object as object) || !isExtensible(object)) {
+function young(_texts: unknown, object: object): object {
+  if (old.has(object) || !isExtensible(object)) {
     fault("a private name of an object that may have been there before");
   }
   return object;
 }
 
-function began(): true {
-  if (phase === "import") imported.openCount += 1;
-  else fault("a generator made at import");
-  return true;
-}
+/** Read where something begins or ends; see `tagged` in the instrumenter. */
+const state = {
+  __proto__: null,
+  get began(): void {
+    if (phase === "import") imported.openCount += 1;
+    else fault("a generator made at import");
+    return undefined;
+  },
+  get ended(): void {
+    imported.openCount -= 1;
+    return undefined;
+  },
+  get parameterBegan(): void {
+    return parameterBegan();
+  },
+  get parameterEnded(): void {
+    return parameterEnded();
+  },
+};
 
-function ended(): void {
-  imported.openCount -= 1;
-}
-
-function register(
-  getters: readonly (() => unknown)[],
-  setters: readonly (((value: unknown) => void) | 0)[],
-): void {
-  for (let index = 0; index < getters.length; index++) {
-    const set = index < setters.length ? setters[index] : 0;
-    const cell: Cell = {
-      get: getters[index] as () => unknown,
-      set: set === 0 ? null : (set ?? null),
-    };
-    imported.cells = { value: cell, next: imported.cells };
-  }
+/** Returns how to say in which way it is put back. */
+function register(get: () => unknown): (set: (value: unknown) => void) => void {
+  const cell: Cell = { get, set: null };
+  imported.cells = { value: cell, next: imported.cells };
+  return (set) => {
+    cell.set = set;
+  };
 }
 
 let stopImport: () => void = () => {};
@@ -81,14 +85,15 @@ function onSeal(stop: () => void, assigned: readonly string[]): void {
 function offerHelpers(): void {
   const helpers = {
     register,
-    root,
-    seen,
+    root: (_texts: unknown, value: unknown) => root(value),
+    seen: (_texts: unknown, error: unknown) => seen(error),
     young,
-    began,
-    ended,
+    state,
     onSeal,
-    parameterBegan,
-    parameterEnded,
+    parameterEnded(_texts: unknown, value: unknown) {
+      parameterEnded();
+      return value;
+    },
   };
   defineProperty(globalThis, "__fenchelGuard", {
     get() {

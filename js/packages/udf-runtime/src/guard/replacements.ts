@@ -42,7 +42,10 @@ export function callBefore(owner: object, names: readonly PropertyKey[], before:
         return reflectApply(original, this, arguments);
       },
     };
-    defineProperty(stand[name as string] as object, "length", { value: original.length, configurable: true });
+    defineProperty(stand[name as string] as object, "length", {
+      value: original.length,
+      configurable: true,
+    });
     replace(owner, stand as Methods);
   }
 }

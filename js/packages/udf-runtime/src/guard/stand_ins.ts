@@ -91,6 +91,10 @@ function guardRejections(): void {
       return reflectApply(attempt, this, arguments);
     },
   });
+  callBefore(Promise, ["any"], (name) => {
+    // Its handlers, of which one looks at exceptions, are how the engine finds it in a stack.
+    if (phase === "sealed") fault(`use of Promise.${name}`);
+  });
   callBefore(Array, ["fromAsync"], (name, _source, receiver) => {
     if (phase === "sealed" && receiver !== NativeArray) fault(`${name} of another constructor`);
   });

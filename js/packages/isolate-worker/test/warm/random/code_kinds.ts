@@ -88,7 +88,12 @@ export const CODE_KINDS: readonly Kind[] = [
       "JSON.stringify(@)",
       "(w@ = 4, @.g)",
     ],
-    write: ["(@.g = 2)", "@.g++", "Object.assign(@, { g: 4 })", "@.__lookupGetter__('g') === undefined"],
+    write: [
+      "(@.g = 2)",
+      "@.g++",
+      "Object.assign(@, { g: 4 })",
+      "@.__lookupGetter__('g') === undefined",
+    ],
   },
   {
     declare: [
@@ -145,7 +150,7 @@ export const CODE_KINDS: readonly Kind[] = [
       "function* @() { let i = 0; try { while (i < 3) yield i++; } finally { out@ = i; } } let out@ = null;",
       "let out@ = 0; const @ = function* (a = out@++) { yield a; yield* [1, 2]; };",
       "let out@ = 0; class G@ { *[Symbol.iterator]() { try { const got = yield 1; out@ = got; yield got; } catch (e) { yield 'caught'; } } } const @ = () => new G@()[Symbol.iterator]();",
-      "let out@ = 0; class I@ extends Iterator { next() { return { done: out@ > 2, value: out@++ }; } return() { out@ = 'closed'; return {}; } } const @ = () => new I@();",
+      "let out@ = 0; class I@ extends Iterator { next() { return { done: !(out@ < 3), value: out@++ }; } return() { out@ = 'closed'; return {}; } } const @ = () => new I@();",
     ],
     use: [
       "[...@()]",
@@ -171,7 +176,7 @@ export const CODE_KINDS: readonly Kind[] = [
   {
     declare: [
       "let c@ = 0; async function* @() { try { yield 1; yield await Promise.resolve(2); yield c@++; } finally { c@ += 10; } }",
-      "let c@ = 0; const @ = () => ({ [Symbol.asyncIterator]() { return this; }, next: async () => ({ done: c@ > 2, value: c@++ }), return: async () => { c@ = 'closed'; return {}; } });",
+      "let c@ = 0; const @ = () => ({ [Symbol.asyncIterator]() { return this; }, next: async () => ({ done: !(c@ < 3), value: c@++ }), return: async () => { c@ = 'closed'; return {}; } });",
       "let c@ = 0; class A@ { static async *make(n) { for (let i = 0; i < n; i++) yield (c@ += i); } } const @ = () => A@.make(3);",
     ],
     use: ["c@", "c@++", "typeof @().next"],

@@ -184,7 +184,7 @@ export const SHARED_LATER: readonly string[] = [
   "Convex.asyncSyscall('1.0/none', '{}')",
   "Convex.asyncSyscall('fenchel/own', '{}')",
   "Convex.asyncSyscall('1.0/queryStreamNext', '{\"queryId\":99}')",
-  "(async () => { const { queryId } = JSON.parse(Convex.syscall('1.0/queryStream', '{\"query\":{\"source\":{\"type\":\"FullTableScan\",\"tableName\":\"items\"},\"operators\":[]}}')); const rows = []; for (let i = 0; i < 3; i++) rows.push(await Convex.asyncSyscall('1.0/queryStreamNext', JSON.stringify({ queryId }))); return rows; })()",
+  '(async () => { const { queryId } = JSON.parse(Convex.syscall(\'1.0/queryStream\', \'{"query":{"source":{"type":"FullTableScan","tableName":"items"},"operators":[]}}\')); const rows = []; for (let i = 0; i < 3; i++) rows.push(await Convex.asyncSyscall(\'1.0/queryStreamNext\', JSON.stringify({ queryId }))); return rows; })()',
   "Promise.all([1, 2].map((n) => Convex.asyncSyscall('1.0/insert', JSON.stringify({ table: 'items', value: { n } }))))",
   "(async () => { const s = new AsyncDisposableStack(); s.defer(async () => { await null; out.push('async disposed'); }); await s.disposeAsync(); return s.disposed; })()",
   "(async () => { try { await Convex.asyncSyscall('1.0/get', '{\"id\":\"missing\"}'); } catch (e) { return [e.message, e.data, Object.keys(e)]; } finally { out.push('final'); } })()",
