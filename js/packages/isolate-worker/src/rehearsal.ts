@@ -22,6 +22,8 @@ const IMPORT_MS_MAX = 1_000;
 const TOTAL_MS_MAX = 1_500;
 /** Functions that did not end or took all memory; each costs an isolate. */
 const LOST_MAX = 2;
+/** A function that went on until it found no room for its buffers would not find that limit again. */
+const BUFFER_BYTES_MAX = 8 * 1024 * 1024;
 const SEED = "0".repeat(64);
 
 const DOCUMENT = '{"_creationTime":1,"_id":""}';
@@ -73,6 +75,7 @@ function listFunctions(context: RealmContext): Place[] {
 /** What was called for one function; null when it must not be called again. */
 function callOnce(context: RealmContext, [kind, module, name]: Place): Rehearsal | null {
   const calls: Rehearsal = [];
+  const bufferBytes = bufferBytesOf(context);
   const call = (command: number, ...args: CallArgument[]): string | undefined => {
     calls.push([command, ...args]);
     return context.call(CALL_MS_MAX, command, ...args);
@@ -88,7 +91,11 @@ function callOnce(context: RealmContext, [kind, module, name]: Place): Rehearsal
     if (error instanceof TurnTimeout || error instanceof IsolateLost) return null;
     // A rejection that nobody handled: most functions fail without their arguments.
   }
-  return calls;
+  return bufferBytesOf(context) - bufferBytes > BUFFER_BYTES_MAX ? null : calls;
+}
+
+function bufferBytesOf({ generation }: RealmContext): number {
+  return generation.isolate.getHeapStatisticsSync().externally_allocated_size;
 }
 
 function syscallsOf(text: string): NonNullable<TurnOutput["syscalls"]> {

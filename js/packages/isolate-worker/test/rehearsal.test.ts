@@ -16,6 +16,11 @@ describe("a snapshot that was rehearsed", async () => {
     assert.ok(rehearsed.snapshot.length - plain.snapshot.length > 20_000);
   });
 
+  test("comes of an app with a function that takes all room for buffers and goes on", async () => {
+    const app = await bundleApp(FIXTURE, ["greedy.ts"]);
+    assert.ok((await buildSnapshot(app, { heapMiB: 48, bufferMiB: 0 }, true)).ok);
+  });
+
   test("comes of an app with functions that do not end, and shows nothing of what was called", async () => {
     const { result } = await setUp(true);
     const fresh = { calls: 0, trace: null, patched: false };

@@ -291,6 +291,9 @@ export async function buildSnapshot(
     {
       stdio: ["pipe", "pipe", "inherit"],
       env: { TZ: "UTC" },
+      // As the backend does.
+      timeout: 20_000,
+      killSignal: "SIGKILL",
     },
   );
   const chunks: Buffer[] = [];
