@@ -61,6 +61,17 @@ async def test_a_large_blob_leaves_no_temporary_object(address: S3Address) -> No
     assert names(objects_of(address, "files")) == [key]
 
 
+async def test_a_large_blob_that_is_there_already_is_not_copied_again(
+    address: S3Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = await S3FileStorage.connect(address, "files", RANDOMNESS)
+    content = os.urandom(s3.PIECE_BYTES + 1)
+    key = await storage.store(content)
+    monkeypatch.setattr(storage._objects, "copying", None)
+    assert await storage.store(content) == key
+    assert names(objects_of(address, "files")) == [key]
+
+
 async def test_damaged_content_is_an_internal_error(address: S3Address) -> None:
     storage = await S3FileStorage.connect(address, "files", RANDOMNESS)
     key = await storage.store(b"good")

@@ -1,8 +1,9 @@
 """Blobs as objects of an S3-compatible store. The only file that names its client.
 
 A small blob is put under its key at once. A larger one is uploaded in parts to a temporary name
-while it is written, copied to its key within the store, and the temporary object deleted: a crash
-leaves the blob, or a temporary object, which the next start deletes.
+while it is written, copied to its key within the store unless the same bytes are there already, and
+the temporary object deleted: a crash leaves the blob, or a temporary object, which the next start
+deletes.
 """
 
 from __future__ import annotations
@@ -82,6 +83,13 @@ class _Objects:
             raise overloaded(
                 "FileStorageUnavailable", f"The file storage {self._place} failed: {reason}"
             ) from error
+
+    def has(self, key: str) -> bool:
+        try:
+            self.store.head(key)
+        except FileNotFoundError:
+            return False
+        return True
 
     def new_name(self) -> str:
         return self._randomness.uuid4()
@@ -280,7 +288,8 @@ class _S3WriteStream(io.RawIOBase):
                 store.put(key, bytes(self._head), use_multipart=False)
             else:
                 self._upload.close()
-                self._objects.copying.copy(self._temporary, key)
+                if not self._objects.has(key):
+                    self._objects.copying.copy(self._temporary, key)
                 store.delete(self._temporary)
             self._is_over = True
         return key
