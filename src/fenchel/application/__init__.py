@@ -1,6 +1,7 @@
 """Running functions with caching, retries and idempotency; deploys, schedules, function log."""
 
 from fenchel.application.application import Application
+from fenchel.application.audit_log import AUDIT_LOG
 from fenchel.application.calls import (
     ActionRun,
     ClientResult,
@@ -40,6 +41,7 @@ from fenchel.application.streaming_export import StreamedDocument, StreamingExpo
 from fenchel.application.usage import TABLE_KIND, UsageTracker
 
 __all__ = [
+    "AUDIT_LOG",
     "TABLE_KIND",
     "ActionRun",
     "Application",

@@ -12,7 +12,8 @@ from typing import Any
 from fenchel.auth import Admin, Identity
 from fenchel.definitions import FunctionPath
 
-_log = logging.getLogger("fenchel.audit")
+AUDIT_LOG = "fenchel.audit"
+_log = logging.getLogger(AUDIT_LOG)
 
 
 def emit_audit_lines(

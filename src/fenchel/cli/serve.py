@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from fenchel.application import AUDIT_LOG
 from fenchel.file_storage import S3Address
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import ApplicationSettings, EgressSettings, IsolateSettings
@@ -170,3 +171,5 @@ def _configure_logging(level: str) -> None:
     )
     # uvicorn's own lines repeat what the request log says.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # What functions write there is the developers' business, however quiet the rest is.
+    logging.getLogger(AUDIT_LOG).setLevel(logging.INFO)
