@@ -122,7 +122,7 @@ class Retention:
         """Entries that these revisions have superseded. Dropped indexes go as a whole, but those
         by id, which lead to what is left of a deleted table, not here."""
         expired: list[IndexRowKey] = []
-        for row in rows:
+        for row in filter(_has_replaced, rows):
             dropped = self._dropped_index(row)
             if dropped is not None and dropped.name != BY_ID:
                 await self._delete_index(dropped)
@@ -133,11 +133,12 @@ class Retention:
     async def _delete_revisions(self, rows: Sequence[LogRow]) -> WriteBatch:
         """What these revisions have replaced, and those among them that are tombstones; and the
         tables deleted with them."""
-        for row in rows:
+        replacing = list(filter(_has_replaced, rows))
+        for row in replacing:
             dropped = self._dropped_index(row)
             if dropped is not None and dropped.name == BY_ID:
                 await self._remove_table(dropped)
-        expired = [key for row in rows for key in _superseded_revisions(row)]
+        expired = [key for row in replacing for key in _superseded_revisions(row)]
         return WriteBatch(expired_documents=expired)
 
     async def _follow_log(
@@ -215,6 +216,12 @@ class Retention:
                 expired_index_rows=batch.expired_index_rows,
             )
         )
+
+
+def _has_replaced(row: LogRow) -> bool:
+    """Whether the revision has a former one, or is a tombstone. Most of a log that was filled
+    at once have none."""
+    return row.prev_ts is not None or row.document is None
 
 
 def _superseded_entries(row: LogRow, indexes: Iterable[Index]) -> Iterator[IndexRowKey]:
