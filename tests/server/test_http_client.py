@@ -144,6 +144,58 @@ async def test_headers_of_the_connection_stay_with_the_server() -> None:
         assert "never" not in got.headers.values()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_whole_response_looks_like_one_in_parts(method: str) -> None:
+    whole = HttpResponseHead(
+        status=201, headers=((b"Connection", b"close"), (b"X-App", b"1")), body_bytes=4
+    )
+
+    async def in_parts(client: HttpClient) -> None:
+        await client.respond(whole)
+        if method != "HEAD":
+            await client.write(b"body")
+        await client.finish()
+
+    async def at_once(client: HttpClient) -> None:
+        await client.respond_whole(whole, b"body")
+
+    answers = []
+    for run in (in_parts, at_once):
+        async with exchange(run) as opened:
+            reader, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+            writer.write(f"{method} /http/x HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            lines = (await reader.readuntil(b"\r\n\r\n")).splitlines()
+            body = b"" if method == "HEAD" else await reader.readexactly(4)
+            answers.append((sorted(line for line in lines if not line.startswith(b"date")), body))
+            writer.close()
+    assert answers[0] == answers[1]
+    assert b"content-length: 4" in answers[0][0]
+
+
+async def test_a_whole_response_that_is_too_large_is_cut_off() -> None:
+    async def respond(client: HttpClient) -> None:
+        body = bytes(ServerSettings().http_action_response_bytes_max + 1)
+        await client.respond_whole(head(body_bytes=len(body)), body)
+
+    async with exchange(respond) as opened:
+        with suppress(aiohttp.ClientError):
+            await opened.edge.get("/http/x")
+        assert await opened.failure() == "HttpResponseTooLarge"
+
+
+async def test_a_client_that_left_gets_no_whole_response() -> None:
+    async def respond(client: HttpClient) -> None:
+        await client.wait_gone()
+        await client.respond_whole(head(body_bytes=2), b"ok")
+
+    async with exchange(respond) as opened:
+        _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+        writer.write(b"GET /http/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        await writer.drain()
+        writer.transport.abort()
+        assert await opened.failure() == "ClientDisconnect"
+
+
 async def test_a_client_that_never_ends_its_headers_is_cut_off(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,20 +81,26 @@ class HttpSyscalls:
         await self._exchange.client.wait_gone()
         return ResultKind.TEXT, b""
 
-    async def _respond(self, text: bytes) -> Result:
-        """Send head and body. The answer is empty, or says why not all of it was sent."""
-        response = decode_args(_Response, text, "Response")
+    async def _respond(self, message: bytes) -> Result:
+        """Send head and body: that of a stream, or the whole of it, which stands behind the head.
+        The answer is empty, or the reason why not all of it was sent.
+        """
+        head_json, _, whole = message.partition(b"\n")
+        response = decode_args(_Response, head_json, "Response")
         if self.status is not None:
             raise bad_request("ResponseSent", "This HTTP action has sent its response already.")
         head = HttpResponseHead(
             status=response.status,
             headers=_encode_headers(response.header_pairs),
-            body_bytes=response.body_bytes,
+            body_bytes=response.body_bytes if response.stream_id is not None else len(whole),
         )
         self.status = response.status
-        body = None if response.stream_id is None else self._streams.outgoing(response.stream_id)
         try:
-            await self._send_while_there(head, body)
+            if response.stream_id is None:
+                await self._exchange.client.respond_whole(head, whole)
+                self.sent_bytes += 0 if self._exchange.head.method == "HEAD" else len(whole)
+            else:
+                await self._send_while_there(head, self._streams.outgoing(response.stream_id))
         except FenchelError as error:
             if error.code not in _ENDS:
                 raise
@@ -102,7 +108,7 @@ class HttpSyscalls:
             return ResultKind.TEXT, encode_json_bytes(end)
         return ResultKind.TEXT, b""
 
-    async def _send_while_there(self, head: HttpResponseHead, body: OutgoingStream | None) -> None:
+    async def _send_while_there(self, head: HttpResponseHead, body: OutgoingStream) -> None:
         """Raises: ClientDisconnect at once, even if nothing is there to be sent."""
         loop = asyncio.get_running_loop()
         sending = loop.create_task(self._send(head, body), name="http response")
@@ -116,13 +122,12 @@ class HttpSyscalls:
             sending.cancel()
             leaving.cancel()
             await asyncio.gather(sending, leaving, return_exceptions=True)
-            if body is not None:
-                body.abandon()
+            body.abandon()
 
-    async def _send(self, head: HttpResponseHead, body: OutgoingStream | None) -> None:
+    async def _send(self, head: HttpResponseHead, body: OutgoingStream) -> None:
         client = self._exchange.client
         await client.respond(head)
-        if body is not None and self._exchange.head.method != "HEAD":
+        if self._exchange.head.method != "HEAD":
             async for chunk in body:
                 await client.write(chunk)
                 self.sent_bytes += len(chunk)

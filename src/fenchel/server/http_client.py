@@ -5,12 +5,14 @@ of the response (client-protocol 2.8).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.runtime.settings import MEBIBYTE, ServerSettings
 from fenchel.server.request import Request, Send
-from fenchel.server.response import Response, text_response
+from fenchel.server.response import Response, encode_headers, text_response
 from fenchel.udf import HttpResponseHead
 
 # The connection's own business, and the date that the server adds itself.
@@ -71,11 +73,8 @@ class HttpActionClient:
 
     async def respond(self, head: HttpResponseHead) -> None:
         self.status = head.status
-        headers = [(name, value) for name, value in head.headers if name.lower() not in _DROPPED]
+        headers = _kept_headers(head)
         self._declared_bytes = _declared_bytes(head, is_head=self._request.method == "HEAD")
-        if head.body_bytes is not None and head.status not in _BODILESS_STATUS:
-            headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
-            headers.append((b"content-length", str(head.body_bytes).encode()))
         await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
 
     async def write(self, chunk: bytes) -> None:
@@ -98,6 +97,20 @@ class HttpActionClient:
         await self._send({"type": "http.response.body", "body": b""})
         self._is_finished = True
 
+    async def respond_whole(self, head: HttpResponseHead, body: bytes) -> None:
+        if self._request.method == "HEAD":
+            body = b""
+        if len(body) > self._settings.http_action_response_bytes_max:
+            await self.respond(head)
+            await self.write(body)
+        if body and head.status in _BODILESS_STATUS:
+            raise _wrong_length(0)
+        self.status = head.status
+        tail = encode_headers(_kept_headers(head)) + body
+        await self._while_there(partial(self._request.respond, head.status, tail))
+        self._sent_bytes = len(body)
+        self._is_finished = True
+
     async def wait_gone(self) -> None:
         await self._lost.wait()
 
@@ -117,11 +130,15 @@ class HttpActionClient:
 
     async def _send(self, message: dict[str, Any]) -> None:
         """Raises: ClientDisconnect, also for one who does not read."""
+        await self._while_there(partial(self._send_message, message))
+
+    async def _while_there(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Raises: as `_send`."""
         if self._lost.is_set():
             raise _client_gone()
         try:
             async with asyncio.timeout(self._settings.http_action_silence_seconds_max):
-                await self._send_message(message)
+                await send()
         except TimeoutError as error:
             self._connection.abort()
             raise _client_gone() from error
@@ -131,6 +148,16 @@ class HttpActionClient:
 
 def request_too_large(bytes_max: int) -> Response:
     return text_response(f"The request body is larger than {bytes_max} bytes.", status=413)
+
+
+def _kept_headers(head: HttpResponseHead) -> list[tuple[bytes, bytes]]:
+    """Those of the app, in lower case, with the length of the body if that is known."""
+    pairs = [(name.lower(), value) for name, value in head.headers]
+    headers = [pair for pair in pairs if pair[0] not in _DROPPED]
+    if head.body_bytes is not None and head.status not in _BODILESS_STATUS:
+        headers = [pair for pair in headers if pair[0] != b"content-length"]
+        headers.append((b"content-length", str(head.body_bytes).encode()))
+    return headers
 
 
 def _declared_bytes(head: HttpResponseHead, *, is_head: bool) -> int | None:

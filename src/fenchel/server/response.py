@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -49,11 +49,17 @@ def encode_tail(response: Response, headers: Headers, *, is_head_only: bool) -> 
     behind the headers that all responses have.
     """
     assert response.file is None, "a file is not kept in memory"
+    all_headers = response_headers(response, headers, len(response.body))
+    return encode_headers(all_headers) + (b"" if is_head_only else response.body)
+
+
+def encode_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """As they stand on the wire, the empty line behind them included."""
     lines = []
-    for name, value in response_headers(response, headers, len(response.body)):
+    for name, value in headers:
         assert not _CONTROL_CHARACTER.search(value), f"control character in header {name!r}"
         lines.append(b"%s: %s\r\n" % (name, value))
-    return b"".join((*lines, b"\r\n", b"" if is_head_only else response.body))
+    return b"".join((*lines, b"\r\n"))
 
 
 async def send_file(

@@ -34,7 +34,8 @@ class HttpClient(Protocol):
     """Whoever sent the request and waits for the response.
 
     `respond` comes first and once, then `write` any number of times, then `finish`; a response that
-    is not finished is seen to be broken off. All three return when the client keeps up.
+    is not finished is seen to be broken off. Or `respond_whole` comes alone. All of them return
+    when the client keeps up.
     """
 
     async def read(self) -> bytes:
@@ -58,6 +59,10 @@ class HttpClient(Protocol):
 
     async def finish(self) -> None:
         """Raises: ClientDisconnect."""
+        ...
+
+    async def respond_whole(self, head: HttpResponseHead, body: bytes) -> None:
+        """What the three do with one chunk. `head.body_bytes` is its length. Raises: as they."""
         ...
 
     async def wait_gone(self) -> None:

@@ -20,20 +20,21 @@ for (const useSnapshot of [true, false]) {
 
     test("each finds its route and answers in a fresh context", async () => {
       for (let index = 0; index < 3; index++) {
-        const heads: { status: number; bodyBytes: number }[] = [];
+        const responses: { status: number; streamId: number | null; body: Buffer }[] = [];
         const { header } = await run(
           "httpAction",
           "http:default",
           request("GET", "/hello"),
           (op, args) => {
-            if (op === "fenchel/respond") heads.push(args as { status: number; bodyBytes: number });
+            assert.equal(op, "fenchel/respond");
+            responses.push(args as (typeof responses)[0]);
             return "";
           },
         );
         assert.equal(header.kind, "success", JSON.stringify(header));
         assert.deepEqual(
-          heads.map(({ status, bodyBytes }) => [status, bodyBytes]),
-          [[200, 2]],
+          responses.map(({ status, streamId, body }) => [status, streamId, body.toString()]),
+          [[200, null, "hi"]],
         );
       }
       assert.deepEqual(routes, Array(3).fill({ route: "GET /hello" }));

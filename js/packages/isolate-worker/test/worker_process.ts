@@ -269,11 +269,11 @@ export class WorkerProcess {
   }
 }
 
-/** Operations with bytes: `fetch` gets its head with `body`, `writeStream` the whole as it came. */
+/** Arguments with bytes behind a head get those as `body`; `writeStream` is nothing but bytes. */
 function decodeArgs(op: string, args: Buffer): unknown {
   if (op === "fenchel/writeStream") return args;
-  if (op !== "fenchel/fetch") return JSON.parse(args.toString());
   const end = args.indexOf("\n");
+  if (end < 0) return JSON.parse(args.toString());
   const head = JSON.parse(args.toString("utf8", 0, end)) as object;
   return { ...head, body: args.subarray(end + 1) };
 }

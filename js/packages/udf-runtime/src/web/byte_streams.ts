@@ -8,7 +8,7 @@ import type { Piece } from "./blob.ts";
 import { encodeText } from "./bytes.ts";
 import type { ByteStream } from "./bytes.ts";
 
-const CHUNK_BYTES_MAX = 1024 * 1024;
+export const CHUNK_BYTES_MAX = 1024 * 1024;
 const NUMBER_BYTES = 4;
 
 /**

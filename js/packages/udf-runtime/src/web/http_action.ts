@@ -2,7 +2,7 @@
 import type { Execution } from "../runtime_face.ts";
 import { contentOf, sizeOf } from "./body.ts";
 import type { Source } from "./body.ts";
-import { openIncoming, sendOutgoing } from "./byte_streams.ts";
+import { CHUNK_BYTES_MAX, joinHead, openIncoming, sendOutgoing } from "./byte_streams.ts";
 import type { Outgoing } from "./byte_streams.ts";
 import { pairsOfHeaders } from "./headers.ts";
 import { Request, onSignalRead } from "./request.ts";
@@ -50,8 +50,12 @@ export function requestFromConvexJson({ convexJson }: { convexJson?: unknown }):
   return request;
 }
 
-/** Bodies on their way, by the number of their stream. */
-const outgoing = new Map<number, Outgoing>();
+/**
+ * Bodies of responses that were made: on their way, by the number of their stream, or whole, by a
+ * number below zero. Those go with the head: a stream would be two more frames.
+ */
+const bodies = new Map<number, Outgoing | Uint8Array>();
+let nextWhole = -1;
 
 export function convexJsonFromResponse({ response }: { response?: unknown }): ResponseJson {
   const execution = fenchel.requireAction("Running HTTP actions");
@@ -65,9 +69,11 @@ export function convexJsonFromResponse({ response }: { response?: unknown }): Re
   const content = contentOf(response);
   let streamId = null;
   if (content !== null) {
-    const body = sendOutgoing(execution, content.stream ?? (content.source as Source));
-    outgoing.set(body.number, body);
-    streamId = body.number;
+    const source = content.stream ?? (content.source as Source);
+    const isWhole = source instanceof Uint8Array && source.length <= CHUNK_BYTES_MAX;
+    const body = isWhole ? source : sendOutgoing(execution, source);
+    streamId = body instanceof Uint8Array ? nextWhole-- : body.number;
+    bodies.set(streamId, body);
   }
   return {
     status,
@@ -82,8 +88,14 @@ export function convexJsonFromResponse({ response }: { response?: unknown }): Re
 
 /** Sends head and body; returns when the client has all of it, or does not want more. */
 export async function respond(execution: Execution, headJson: string): Promise<void> {
-  const { streamId } = JSON.parse(headJson) as ResponseJson;
-  const body = streamId === null ? undefined : outgoing.get(streamId);
+  const head = JSON.parse(headJson) as ResponseJson;
+  const body = head.streamId === null ? undefined : bodies.get(head.streamId);
+  if (body instanceof Uint8Array) {
+    const message = joinHead({ ...head, streamId: null }, body);
+    const end = await fenchel.requestWithBytes(execution, "fenchel/respond", message);
+    if (end !== "") reportEnd(JSON.parse(end as string) as End);
+    return;
+  }
   const send = async (): Promise<void> => {
     const end = await fenchel.request(execution, "fenchel/respond", headJson);
     if (end === "") return;
