@@ -40,7 +40,7 @@ const tagged = (name: string, argument: string): string => `${MARK}${name}\`\${$
 const SEEN_ERROR = tagged("Seen", ERROR);
 const CATCH = `catch(${ERROR}){throw ${SEEN_ERROR}}`;
 const ROOT_THIS = tagged("Root", "this");
-const HELPERS = ["register", "root", "seen", "young", "state", "parameterEnded", "onSeal"];
+const HELPERS = ["register", "bound", "root", "seen", "young", "state", "parameterEnded", "onSeal"];
 const localName = (helper: string): string =>
   MARK + helper.charAt(0).toUpperCase() + helper.slice(1);
 const PREFIX =
@@ -202,6 +202,7 @@ class Writer {
   #registration(bindings: readonly HeldBinding[], extra: readonly string[] = []): string {
     if (bindings.length === 0 && extra.length === 0) return "";
     const calls = bindings.map(({ name, isWritten }) => registerCall(name, isWritten));
+    if (extra.includes("this")) calls.push(`${MARK}Bound(()=>this)`);
     calls.push(...extra.map((expression) => registerCall(expression, false)));
     return `if(${IS_IMPORT}){${calls.join(";")}}`;
   }

@@ -220,5 +220,10 @@ export const UNPROVEN: readonly Program[] = [
     "function f() { return 1; } function f() { return 2; }",
     "return f();",
   ),
+  program(
+    "a constructor that is still to call super",
+    "let again; class R {} class S extends R { constructor() { again = () => super(); } } try { new S(); } catch {}",
+    "try { again(); return 'made'; } catch (e) { return e.message; }",
+  ),
   program("the guard's own names", "const $fenchel = 1;", "return $fenchel;"),
 ];

@@ -73,6 +73,11 @@ function register(get: () => unknown): (set: (value: unknown) => void) => void {
   };
 }
 
+/** An arrow function may call `super` in a constructor that has thrown: no execution may bind `this`. */
+function bound(get: () => unknown): void {
+  imported.bound = { value: get, next: imported.bound };
+}
+
 let stopImport: () => void = () => {};
 
 /** `assigned`: names of properties that the app assigns somewhere. */
@@ -85,6 +90,7 @@ function onSeal(stop: () => void, assigned: readonly string[]): void {
 function offerHelpers(): void {
   const helpers = {
     register,
+    bound,
     root: (_texts: unknown, value: unknown) => root(value),
     seen: (_texts: unknown, error: unknown) => seen(error),
     young,

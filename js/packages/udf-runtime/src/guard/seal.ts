@@ -141,6 +141,9 @@ export function restore(): void {
 export function seal(): void {
   enterPhase("sealing");
   if (imported.openCount > 0) fault("an async function or generator that did not end at import");
+  for (let entry = imported.bound; entry !== null; entry = entry.next) {
+    if (read({ get: entry.value, set: null }) === null) fault("a constructor without its this");
+  }
   const tracing = traceToSites();
   calibrateProbes();
   const proxies = createPinnedSet();

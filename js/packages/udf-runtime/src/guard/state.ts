@@ -65,10 +65,12 @@ export const imported: {
   /** Values in places that no property leads to. */
   roots: List<unknown> | null;
   cells: List<Cell> | null;
+  /** Each gives the `this` that arrow functions hold; throws while a constructor has none. */
+  bound: List<() => unknown> | null;
   proxies: List<ImportedProxy> | null;
   /** Async functions and generators that have begun and not ended. */
   openCount: number;
-} = { roots: null, cells: null, proxies: null, openCount: 0 };
+} = { roots: null, cells: null, bound: null, proxies: null, openCount: 0 };
 
 let firstFault: string | null = null;
 
