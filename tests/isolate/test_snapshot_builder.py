@@ -46,6 +46,24 @@ async def test_a_builder_that_fails_gives_none(
     assert await builder.build(bundle) is None
 
 
+async def test_a_builder_that_takes_too_much_memory_is_ended() -> None:
+    bundle = await bundle_of("export const x = 1;")
+    program = "kept = []\nwhile True: kept.append(bytearray(b'x') * 10_000_000)"
+    settings = IsolateSettings(worker_resident_bytes_max=256 << 20)
+    builder = SnapshotBuilder(settings, command=(sys.executable, "-S", "-c", program))
+    assert await builder.build(bundle) is None
+
+
+async def test_code_that_fills_all_memory_it_gets_has_a_snapshot() -> None:
+    """The function ends at a limit, which is not there while a snapshot is built."""
+    source = """
+const kept = [];
+const fill = async () => { try { for (;;) kept.push(new ArrayBuffer(1 << 24)); } catch {} };
+export const f = { isQuery: true, invokeQuery: fill };
+"""
+    assert await SnapshotBuilder(IsolateSettings()).build(await bundle_of(source)) is not None
+
+
 async def test_a_builder_that_cannot_start_gives_none(tmp_path: Path) -> None:
     bundle = await bundle_of("export const x = 1;")
     builder = SnapshotBuilder(IsolateSettings(), command=(str(tmp_path / "nothing"),))

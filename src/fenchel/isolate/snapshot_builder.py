@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Coroutine
 
 from msgspec.structs import replace
 
@@ -32,13 +33,20 @@ from fenchel.isolate.messages import (
     encode_no_warm_script,
     load_header,
 )
-from fenchel.isolate.spawn import kill_group, node_command, worker_environment
+from fenchel.isolate.spawn import (
+    kill_group,
+    node_command,
+    read_resident_bytes,
+    worker_environment,
+)
 from fenchel.runtime.settings import IsolateSettings
 
 logger = logging.getLogger(__name__)
 
 _BUILD_SECONDS_MAX = 20.0
 _REHEARSAL_SECONDS_MAX = 5.0
+# Between looks at the memory of the process: nothing in it bounds what modules take.
+_LOOK_SECONDS = 0.02
 _FAILURES = (TimeoutError, ProtocolError, OSError, asyncio.IncompleteReadError)
 
 
@@ -107,11 +115,25 @@ class SnapshotBuilder:
             try:
                 process.stdin.write(frame)
                 await process.stdin.drain()
-                return await _read_frame(process.stdout)
+                return await self._await_frame(process.pid, _read_frame(process.stdout))
             finally:
                 kill_group(process.pid)
                 process.stdin.close()
                 await process.wait()
+
+    async def _await_frame(self, pid: int, reading: Coroutine[None, None, Frame]) -> Frame:
+        """What is read, unless the process takes too much memory first. Raises: one of
+        _FAILURES.
+        """
+        task = asyncio.get_running_loop().create_task(reading, name="snapshot-builder")
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+                if read_resident_bytes(pid) > self._settings.worker_resident_bytes_max:
+                    raise ProtocolError("the snapshot builder takes too much memory")
+            return await task
+        finally:
+            task.cancel()
 
 
 async def _read_frame(stream: asyncio.StreamReader) -> Frame:
