@@ -38,7 +38,7 @@ from benchmarks.engine import ENGINE_QUESTIONS, RAW, EnginePlan
 from benchmarks.engine import FULL as ENGINE_FULL
 from benchmarks.engine import LARGE as ENGINE_LARGE
 from benchmarks.engine import QUICK as ENGINE_QUICK
-from benchmarks.peers import OPENERS, REFERENCE_PEER, open_peers
+from benchmarks.peers import OPENERS, REFERENCE_PEER, bare_server, open_peers
 from benchmarks.results_file import append_lines, describe_commit, format_table, result_lines
 from benchmarks.rounds import FULL, QUICK, Bench, Measurement, Plan
 
@@ -81,7 +81,8 @@ def main() -> None:
     chosen = options.questions or [*QUESTIONS, *OWN_QUESTIONS]
     _warn_if_busy()
     if names := [name for name in QUESTIONS if name in chosen]:
-        with _reported({REFERENCE_PEER}, is_recorded=not options.quick) as measurements:
+        references = {REFERENCE_PEER, bare_server.NAME}
+        with _reported(references, is_recorded=not options.quick) as measurements:
             peers = options.peer or list(OPENERS)
             asyncio.run(_measure(names, peers, plan, measurements))
     if names := [name for name in OWN_QUESTIONS if name in chosen]:

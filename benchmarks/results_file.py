@@ -36,8 +36,11 @@ class ResultLine(msgspec.Struct, frozen=True, kw_only=True):
 def result_lines(
     measurements: Sequence[Measurement], *, references: Collection[str], commit: str
 ) -> list[ResultLine]:
-    """The measurements, their ratio to the reference peer of each, when and where made."""
-    of_reference = {m.name: m.value for m in measurements if m.peer in references}
+    """The measurements, their ratio to the first reference peer of each, when and where made."""
+    of_reference: dict[str, float] = {}
+    for m in measurements:
+        if m.peer in references:
+            of_reference.setdefault(m.name, m.value)
     machine = describe_machine()
     date = datetime.now(UTC).isoformat(timespec="seconds")
     lines = []

@@ -13,6 +13,11 @@ def test_a_ratio_is_to_the_reference_peer_and_missing_without_it() -> None:
     assert [line.ratio for line in lines] == [1.0, 2.0, None]
 
 
+def test_the_first_of_several_reference_peers_counts() -> None:
+    lines = result_lines(MEASUREMENTS, references={"fenchel", "workerd"}, commit="abc")
+    assert [line.ratio for line in lines] == [1.0, 2.0, 1.0]
+
+
 def test_every_line_says_where_and_when() -> None:
     for line in result_lines(MEASUREMENTS, references={"workerd"}, commit="abc"):
         assert line.commit == "abc"
