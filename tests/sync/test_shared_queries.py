@@ -93,6 +93,23 @@ class TestSharing:
         await see(clients, 0)
         assert len(clients[0].backend.queries) == 2
 
+    async def test_a_query_that_changes_its_name_keeps_its_subscription(
+        self, clients: list[Client]
+    ) -> None:
+        client = clients[0]
+        client.subscribe(0)
+        await client.transition()
+        (kept,) = client.backend.subscriptions
+        removal = {"type": "Remove", "queryId": 0}
+        addition = {"type": "Add", "queryId": 1, "udfPath": "counter:get", "args": [{}]}
+        client.modify(removal, addition)
+        assert values(await client.transition()) == {1: 0}
+        assert client.backend.subscriptions == {kept}
+        client.modify({**removal, "queryId": 1}, addition)
+        await client.transition()
+        client.backend.commit()
+        assert values(await client.transition()) == {1: 1}
+
     async def test_the_last_to_leave_ends_the_subscription(self, clients: list[Client]) -> None:
         backend = clients[0].backend
         for client in clients:
@@ -145,6 +162,25 @@ class TestKnownResults:
             other.modify(_distinct(99))
             await client.transition()
             assert asked.index('[{"number": 99}]') < 3
+
+    async def test_one_look_is_enough_for_all_who_ask_in_the_same_turn(
+        self, clients: list[Client]
+    ) -> None:
+        looks: list[Timestamp] = []
+
+        def know(_call: FunctionCall, ts: Timestamp) -> QueryRun:
+            looks.append(ts)
+            return query_run("known", ts=ts)
+
+        clients[0].backend.known = know
+        for client in clients:
+            client.subscribe(0)
+        await see(clients, "known")
+        count = len(looks)
+        assert count < len(clients)
+        clients[0].subscribe(1)
+        await clients[0].transition()
+        assert len(looks) == count + 1, "nothing is kept for a later turn"
 
     async def test_they_are_watched_like_others(self, clients: list[Client]) -> None:
         backend = clients[0].backend

@@ -177,9 +177,11 @@ class LiveQueries:
     def _finish(self) -> Transition | None:
         plan, results = self._plan, self._answers
         assert plan is not None
-        for query_id in plan.removed:
-            self._close_watch(query_id)
         answers = {query_id: self._watch(query_id, result) for query_id, result in results.items()}
+        # After the new ones: the same query, under another id, goes on being watched.
+        for query_id in plan.removed:
+            if query_id not in answers:
+                self._close_watch(query_id)
         postponed = frozenset(self._postponed)
         if postponed and self._retry_timer is None:
             loop = asyncio.get_running_loop()

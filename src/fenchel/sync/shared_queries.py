@@ -180,6 +180,7 @@ class SharedQueries:
     """`close` ends all runs; connections must be gone by then.
 
     Runs are keyed by query and timestamp, so that a connection gets all its queries at one.
+    `_known` is empty between turns.
     """
 
     def __init__(self, *, backend: FunctionBackend, runtime: Runtime) -> None:
@@ -191,6 +192,8 @@ class SharedQueries:
         self._running = asyncio.Semaphore(runtime.settings.sync.shared_query_parallelism)
         self._turn_seconds_max = runtime.settings.sync.turn_seconds_max
         self._due: deque[Connection] = deque()
+        # What was found for one connection is good for the others of its turn.
+        self._known: dict[tuple[QueryKey, Timestamp], SharedResult] = {}
         self._is_turn_scheduled = False
 
     def __len__(self) -> int:
@@ -221,6 +224,7 @@ class SharedQueries:
                 connection.is_due = False
                 connection.advance()
         finally:
+            self._known.clear()
             self._is_turn_scheduled = bool(due)
             if due:
                 asyncio.get_running_loop().call_soon(self._take_turn)
@@ -242,9 +246,13 @@ class SharedQueries:
         """
         flight = self._flights.get((key, ts))
         if flight is None or not flight.is_open:
+            known = self._known.get((key, ts))
+            if known is not None and _is_for(known, identity_key):
+                return known
             call = make_call()
             known = self._find(key, ts, call, identity_key)
             if known is not None:
+                self._known[key, ts] = known
                 return known
             flight = self._flights[key, ts] = _Flight()
             work = self._run(key, ts, flight, call, identity_key)
@@ -353,7 +361,11 @@ class SharedQueries:
 def _may_see(result: SharedResult | BaseException, request: Request) -> bool:
     if isinstance(result, BaseException):
         return True
-    return result.key.identity_key in (None, request.identity_key)
+    return _is_for(result, request.identity_key)
+
+
+def _is_for(result: SharedResult, identity_key: str) -> bool:
+    return result.key.identity_key in (None, identity_key)
 
 
 def _answered(key: QueryKey, run: QueryRun, identity_key: str) -> SharedResult:
