@@ -21,7 +21,7 @@ npm_project = $(1)/node_modules/.installed
 TEST_PROJECTS := $(call npm_project,examples/chat) $(call npm_project,tests/end_to_end) $(call npm_project,tests/differential) \
 	$(call npm_project,tests/components) $(call npm_project,tests/apps)
 # Tests that run functions: again with warm realms for every app from its first call on.
-REALM_SUITES := $(addprefix tests/,isolate function_runner hostile differential components apps end_to_end)
+REALM_SUITES := $(addprefix tests/,isolate function_runner hostile differential components apps application server end_to_end)
 JS_SOURCES := $(shell find js -type f -not -path '*/node_modules/*' -not -name '*.tsbuildinfo' 2>/dev/null)
 
 pip_compile := CUSTOM_COMPILE_COMMAND="make lock" .tools/lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe \
