@@ -14,7 +14,7 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import TransactionLimits
 from fenchel.values import UNDEFINED, Value
-from tests.database.helpers import insert, query, scan
+from tests.database.helpers import insert, limit, query, scan
 
 
 async def error_of(operation: Awaitable[Any]) -> tuple[str, str]:
@@ -172,6 +172,7 @@ class TestLimits:
             bytes_written_max=1 << 20,
             documents_written_max=4,
             intervals_read_max=4,
+            query_operators_max=5,
         )
         return Runtime(settings=Settings(transaction=limits))
 
@@ -207,6 +208,14 @@ class TestLimits:
         with pytest.raises(FenchelError) as caught:
             await tables.get(ids[4])
         assert caught.value.code == "TooManyReads"
+
+    async def test_too_many_operators(self, database: Database) -> None:
+        await insert(database, "a", {})
+        assert await query(database.begin(), scan("a", *[limit(0)] * 5)) == []
+        assert await error_of(query(database.begin(), scan("a", *[limit(0)] * 6))) == (
+            "InvalidArgument",
+            "Invalid argument `query` for `queryStream`: Query has too many operators: 6",
+        )
 
     async def test_too_much_written(self, database: Database) -> None:
         assert await error_of(insert(database, "a", *({} for _ in range(5)))) == (

@@ -22,8 +22,6 @@ from fenchel.values import Value, decode_optional_value
 if TYPE_CHECKING:
     from fenchel.database.transaction import Transaction
 
-_OPERATORS_MAX = 256
-
 Order = Literal["asc", "desc"] | None
 
 
@@ -161,8 +159,10 @@ def compile_query(
 
     `find_table` resolves a name as its user may see it. Raises: the range errors of
     `compile_range`, IndexNotFoundError, IndexBackfillingError, IndexStagedError,
-    IndexNotADatabaseIndex.
+    IndexNotADatabaseIndex; InvalidArgument if it has more operators than the transaction allows.
     """
+    if len(query.operators) > tx.usage.limits.query_operators_max:
+        raise _invalid(f"Query has too many operators: {len(query.operators)}")
     table = find_table(query.table_name)
     if table is None:
         return QueryPlan(scan=None, operators=query.operators, field_names=())
@@ -179,12 +179,9 @@ def compile_query(
 
 def _convert_query(parsed: Any) -> _Query:
     try:
-        query = msgspec.convert(parsed, _Query)
+        return msgspec.convert(parsed, _Query)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from error
-    if len(query.operators) > _OPERATORS_MAX:
-        raise _invalid(f"Query has too many operators: {len(query.operators)}")
-    return query
 
 
 def _compile_operator(item: _Operator) -> Filter | Limit:
