@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fenchel.database import ReadSet, TransactionUsage
+from fenchel.database import Database, ReadSet, TransactionUsage
 from fenchel.function_runner.limit_warnings import size_warnings, time_warnings, usage_warnings
+from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings, TransactionLimits
 from fenchel.udf import FunctionResult, LogLevel, UdfType
+from fenchel.values import Value
 from tests.function_runner.harness import running_app
 
 
@@ -55,6 +57,36 @@ def test_each_counter_has_its_code(counter: str, value: int, code: str) -> None:
 def test_neither_at_four_fifths_nor_beyond_the_limit() -> None:
     assert not list(usage_warnings(usage(documents_read=25_600), timestamp_ms=5.0))
     assert not list(usage_warnings(usage(documents_read=32_001), timestamp_ms=5.0))
+
+
+async def test_the_largest_and_the_most_nested_document() -> None:
+    database = await Database.open(MemoryPersistence(), Runtime())
+    nested: Value = None
+    for _ in range(13):
+        nested = [nested]
+    tx = database.begin()
+    await tx.user().insert("notes", {"text": "x" * 800_000})
+    large = await tx.user().insert("notes", {"text": "x" * 900_000})
+    deep = await tx.user().insert("notes", {"nested": nested})
+    await tx.user().patch(large, {"read": True})
+    await database.close()
+    lines = list(usage_warnings(tx.usage, timestamp_ms=5.0))
+    assert [(line.system_code, line.messages) for line in lines] == [
+        (
+            "warning:DocumentTooLarge",
+            (
+                f'Large document written with ID "{large}" '
+                "(actual: 900076 bytes, limit: 1048576 bytes).",
+            ),
+        ),
+        (
+            "warning:TooNested",
+            (
+                f'Deeply nested document written with ID "{deep}" '
+                "(actual: 14 levels, limit: 16 levels).",
+            ),
+        ),
+    ]
 
 
 def test_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,16 @@ _HELP = (
 TableCounts = dict[TabletId, tuple[int, int]]
 
 _NOTHING = (0, 0)
+
+
+class DocumentExtreme(NamedTuple):
+    """The document that had most of something among those written, and how much."""
+
+    id_text: str
+    amount: int
+
+
+_NO_DOCUMENT = DocumentExtreme("", 0)
 
 
 class ReadCounts(msgspec.Struct, frozen=True):
@@ -66,6 +77,9 @@ class TransactionUsage:
     file_bytes_read: int = 0
     files_written: int = 0
     file_bytes_written: int = 0
+    # For warnings: a rolled-back subtransaction does not restore these.
+    largest_document: DocumentExtreme = _NO_DOCUMENT
+    most_nested_document: DocumentExtreme = _NO_DOCUMENT
 
     @property
     def intervals_read(self) -> int:
@@ -117,6 +131,13 @@ class TransactionUsage:
             raise _too_many_read("TooManyBytesRead", "bytes read", f"{limits.bytes_read_max} bytes")
         if self.reads.user_interval_count > limits.intervals_read_max:
             raise _too_many_read("TooManyReads", "reads", f"{limits.intervals_read_max}")
+
+    def record_extremes(self, id_text: str, size_bytes: int, nesting: int) -> None:
+        """What a written document has of size, and of levels of arrays and objects."""
+        if size_bytes > self.largest_document.amount:
+            self.largest_document = DocumentExtreme(id_text, size_bytes)
+        if nesting > self.most_nested_document.amount:
+            self.most_nested_document = DocumentExtreme(id_text, nesting)
 
     def record_write(self, tablet_id: TabletId, size_bytes: int) -> None:
         """One more write call with a document of this size. Raises: TooManyWrites,

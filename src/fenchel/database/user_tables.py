@@ -80,6 +80,7 @@ class UserTables:
         await check_against_schemas(tx, found, full)
         document = tx.insert_document(found, internal_id, full, examined=examined)
         tx.usage.record_write(found.tablet_id, document.size_bytes)
+        tx.usage.record_extremes(id_text, document.size_bytes, examined.nesting)
         return id_text
 
     async def patch(
@@ -159,6 +160,7 @@ class UserTables:
         if new.value_json == old.value_json:
             return old
         self._tx.usage.record_write(table.tablet_id, new.size_bytes)
+        self._tx.usage.record_extremes(new.id_text, new.size_bytes, examined.nesting)
         self._tx.write_document(table, stored, new, old.internal_id)
         return new
 

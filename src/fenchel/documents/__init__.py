@@ -1,6 +1,8 @@
 """Documents: ids, revisions, timestamps, index keys, intervals of keys. Pure."""
 
 from fenchel.documents.document import (
+    DOCUMENT_BYTES_MAX,
+    DOCUMENT_NESTING_MAX,
     Document,
     check_document_value,
     with_system_fields,
@@ -38,6 +40,8 @@ __all__ = [
     "ALL_KEYS",
     "CREATION_TIME_FIELD",
     "CREATION_TIME_PATH",
+    "DOCUMENT_BYTES_MAX",
+    "DOCUMENT_NESTING_MAX",
     "ID_FIELD",
     "Document",
     "DocumentId",

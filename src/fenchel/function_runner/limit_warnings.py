@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from fenchel.database import TransactionUsage
+from fenchel.documents import DOCUMENT_BYTES_MAX, DOCUMENT_NESTING_MAX
 from fenchel.function_runner.validation import value_bytes_if_large
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import FunctionResult, JsError, LogLevel, LogLine, UdfType
@@ -92,13 +93,28 @@ _limits_of = attrgetter(*(check.limit for check in _CHECKS))
 
 
 def usage_warnings(usage: TransactionUsage, *, timestamp_ms: float) -> Iterator[LogLine]:
-    """One line for every counter of the transaction that is close to its limit, not beyond it."""
+    """One line for every counter of the transaction that is close to its limit, not beyond it, and
+    for the largest and the most nested document if they are."""
     counters, limits = _counters_of(usage), _limits_of(usage.limits)
     for check, actual, limit in zip(_CHECKS, counters, limits, strict=True):
         if limit * check.ratio < actual <= limit:
             sizes = f"(actual: {actual}{check.unit}, limit: {limit}{check.unit})."
             text = f"{check.message} {sizes}{check.help}"
             yield _line(check.code, text, timestamp_ms)
+    yield from _document_warnings(usage, timestamp_ms)
+
+
+def _document_warnings(usage: TransactionUsage, timestamp_ms: float) -> Iterator[LogLine]:
+    id_text, size_bytes = usage.largest_document
+    if size_bytes > DOCUMENT_BYTES_MAX * _WARNING_RATIO:
+        sizes = f"(actual: {size_bytes} bytes, limit: {DOCUMENT_BYTES_MAX} bytes)."
+        text = f'Large document written with ID "{id_text}" {sizes}'
+        yield _line("DocumentTooLarge", text, timestamp_ms)
+    id_text, nesting = usage.most_nested_document
+    if nesting > DOCUMENT_NESTING_MAX * _WARNING_RATIO:
+        levels = f"(actual: {nesting} levels, limit: {DOCUMENT_NESTING_MAX} levels)."
+        text = f'Deeply nested document written with ID "{id_text}" {levels}'
+        yield _line("TooNested", text, timestamp_ms)
 
 
 def time_warnings(
