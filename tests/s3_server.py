@@ -62,6 +62,8 @@ class S3Server:
                     *(_WEED, "server", "-s3", f"-dir={self._folder}", f"-s3.config={config}"),
                     *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=64"),
                     *("-master.volumeSizeLimitMB=64", *ports),
+                    # Not used, and at ports that another run on this machine may have.
+                    *("-s3.port.iceberg=0", "-s3.port.lance=0"),
                 ],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
