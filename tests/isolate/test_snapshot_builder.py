@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fenchel.isolate import BundleInputs, Bundler, CodeBundle, ModuleSource, SnapshotBuilder
+from fenchel.isolate import (
+    BundleInputs,
+    Bundler,
+    CodeBundle,
+    ModuleSource,
+    SnapshotBuilder,
+    SnapshotCache,
+)
 from fenchel.isolate import snapshot_builder as module_under_test
 from fenchel.runtime.settings import IsolateSettings
 
@@ -67,4 +74,18 @@ export const f = { isQuery: true, invokeQuery: fill };
 async def test_a_builder_that_cannot_start_gives_none(tmp_path: Path) -> None:
     bundle = await bundle_of("export const x = 1;")
     builder = SnapshotBuilder(IsolateSettings(), command=(str(tmp_path / "nothing"),))
+    assert await builder.build(bundle) is None
+
+
+async def test_a_kept_snapshot_needs_no_process(tmp_path: Path) -> None:
+    cache = SnapshotCache(tmp_path, 1 << 30)
+    bundle = await bundle_of("export const x = 1;")
+    built = await SnapshotBuilder(IsolateSettings(), cache=cache).build(bundle)
+    nowhere = (str(tmp_path / "nothing"),)
+    again = SnapshotBuilder(IsolateSettings(), command=nowhere, cache=cache)
+    assert built is not None
+    assert await again.build(bundle) == built
+    assert await again.build(await bundle_of("export const x = 2;")) is None
+    other_limits = IsolateSettings(log_lines_max=7)
+    builder = SnapshotBuilder(other_limits, command=nowhere, cache=cache)
     assert await builder.build(bundle) is None

