@@ -313,7 +313,7 @@ class SyncState:
         """
         plan = self._plan
         assert plan is not None
-        assert len(answers) + len(postponed) == len(plan.work)
+        assert answers.keys() | postponed == {work.query_id for work in plan.work}
         self._plan = None
         self._removed.clear()
         modifications = [encode_removal(query_id) for query_id in plan.removed]
