@@ -8,45 +8,23 @@ It drives a server that answers a fixed list of 20 documents and does nothing el
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from benchmarks.load import ROOT, Check, Request
-from benchmarks.peers.http_peer import HttpPeer
-from benchmarks.peers.server_process import free_port, run_server
+from benchmarks.load import Check, Request
+from benchmarks.peers.python_server import open_fixed_peer
 from benchmarks.rounds import Bench, Measurement, measure_load
 
 
 async def measure(bench: Bench) -> list[Measurement]:
     """Throughput and latency of the generator against a fixed answer."""
-    port = free_port()
-    with TemporaryDirectory() as folder:
-        async with run_server(
-            [sys.executable, "-m", "benchmarks.peers.fixed_answer", str(port)],
-            port=port,
-            log_path=Path(folder) / "server.log",
-            cwd=ROOT,
-            environment=os.environ,
-        ) as server:
-            peer = HttpPeer(
-                name="fixed-answer",
-                process_id=server.pid,
-                port=port,
-                module="messages",
-                members=[""],
-                socket_path="/",
-                hello=(),
-            )
-            return await measure_load(
-                replace(bench, peers=[peer]),
-                "generator_ceiling",
-                Request(
-                    endpoint="query",
-                    function="list",
-                    args='{"channel":"channel-0","nonce":%(sequence)d.0}',
-                    check=Check.LIST,
-                ),
-            )
+    async with open_fixed_peer("fixed-answer", "fixed_answer") as peer:
+        return await measure_load(
+            replace(bench, peers=[peer]),
+            "generator_ceiling",
+            Request(
+                endpoint="query",
+                function="list",
+                args='{"channel":"channel-0","nonce":%(sequence)d.0}',
+                check=Check.LIST,
+            ),
+        )

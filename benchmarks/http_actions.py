@@ -12,21 +12,17 @@ a fresh JavaScript context for each request.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 from benchmarks.deployed_app import deployed_app
 from benchmarks.engine.plan import EnginePlan
-from benchmarks.load import ROOT, GetLoad, LoadReport, run_http_load
+from benchmarks.load import GetLoad, LoadReport, run_http_load
 from benchmarks.peers.plain_asgi import JSON_ANSWER, PIECE, STREAM_BYTES
-from benchmarks.peers.server_process import free_port, run_server
+from benchmarks.peers.python_server import run_python_server
 from benchmarks.process_usage import tree_cpu_seconds
 from benchmarks.rounds import Measurement
 from benchmarks.transfer_client import TransferClient
@@ -98,26 +94,19 @@ async def measure(plan: EnginePlan) -> list[Measurement]:
 
 @asynccontextmanager
 async def _peers() -> AsyncIterator[list[_Peer]]:
-    port = free_port()
-    with deployed_app() as deployed, TemporaryDirectory() as folder:
+    with deployed_app() as deployed:
         pieces = STREAM_BYTES // len(PIECE)
         http = _HTTP % {"pieces": pieces, "piece": len(PIECE), "bytes": STREAM_BYTES}
         deployed.write({"convex/http.ts": http})
         await asyncio.to_thread(deployed.run, "deploy", "--typecheck", "disable")
-        async with run_server(
-            [sys.executable, "-m", "benchmarks.peers.plain_asgi", str(port)],
-            port=port,
-            log_path=Path(folder) / "server.log",
-            cwd=ROOT,
-            environment=os.environ,
-        ) as uvicorn:
+        async with run_python_server("plain_asgi") as uvicorn:
             yield [
                 _Peer(
                     name="fenchel",
                     process_id=deployed.process_id,
                     port=deployed.server.site_port,
                 ),
-                _Peer(name=REFERENCE_PEER, process_id=uvicorn.pid, port=port),
+                _Peer(name=REFERENCE_PEER, process_id=uvicorn.process_id, port=uvicorn.port),
             ]
 
 

@@ -6,21 +6,15 @@ Usage: python -m benchmarks.peers.bare_server PORT
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
-import uvicorn
 
-from benchmarks.load import ROOT
 from benchmarks.peers.fixed_answer import BODY, DOCUMENTS
 from benchmarks.peers.http_peer import HttpPeer
-from benchmarks.peers.server_process import free_port, run_server
+from benchmarks.peers.python_server import open_fixed_peer, serve_asgi
 
 NAME = "bare-uvicorn"
 _ZERO = {"querySet": 0, "identity": 0, "ts": "AAAAAAAAAAA="}
@@ -63,39 +57,12 @@ async def _echo(receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "text": TRANSITION})
 
 
-@asynccontextmanager
-async def open_bare_server() -> AsyncIterator[HttpPeer]:
-    """A running one, behind the verbs of a peer; it holds no documents."""
-    port = free_port()
-    with TemporaryDirectory() as folder:
-        async with run_server(
-            [sys.executable, "-m", "benchmarks.peers.bare_server", str(port)],
-            port=port,
-            log_path=Path(folder) / "server.log",
-            cwd=ROOT,
-            environment=os.environ,
-        ) as server:
-            yield HttpPeer(
-                name=NAME,
-                process_id=server.pid,
-                port=port,
-                module="messages",
-                members=[""],
-                socket_path="/",
-                hello=(),
-            )
+def open_bare_server() -> AbstractAsyncContextManager[HttpPeer]:
+    """A running one."""
+    return open_fixed_peer(NAME, "bare_server")
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        application,
-        port=int(sys.argv[1]),
-        http="httptools",
-        ws="websockets-sansio",
-        loop="uvloop",
-        lifespan="off",
-        access_log=False,
-        server_header=False,
-        ws_per_message_deflate=False,
-        log_level="warning",
+    serve_asgi(
+        application, ws="websockets-sansio", server_header=False, ws_per_message_deflate=False
     )

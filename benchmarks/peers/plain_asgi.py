@@ -5,11 +5,10 @@ Usage: python -m benchmarks.peers.plain_asgi PORT
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import uvicorn
+from benchmarks.peers.python_server import serve_asgi
 
 # As in the app of `benchmarks.http_actions`.
 JSON_ANSWER = b'{"ok":true,"text":"a small answer"}'
@@ -58,12 +57,4 @@ async def _begin(send: Send, content_type: bytes, size_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(
-        application,
-        port=int(sys.argv[1]),
-        http="httptools",
-        loop="uvloop",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-    )
+    serve_asgi(application)
