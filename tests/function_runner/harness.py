@@ -66,6 +66,11 @@ NODE_MODULES = Path(__file__).parents[2] / "js" / "node_modules"
 UNIX_MS = 1_750_000_000_000
 
 
+def harmless_app() -> tuple[ModuleSource, ...]:
+    """The app of this folder without what would end the process that rehearses a snapshot."""
+    return tuple(module for module in bundled_app() if module.path != "killers.js")
+
+
 @functools.cache
 def bundled_app(app: Path = APP) -> tuple[ModuleSource, ...]:
     """The modules of a folder as the CLI would push them: ES modules with shared chunks and source
@@ -301,7 +306,7 @@ async def deploy(app: App, modules: tuple[ModuleSource, ...]) -> None:
 async def running_app(
     runtime: Runtime | None = None, modules: tuple[ModuleSource, ...] | None = None
 ) -> AsyncIterator[App]:
-    """A deployment with the app of this folder, or with `modules`."""
+    """A deployment with the harmless app of this folder, or with `modules`."""
     runtime = runtime or Runtime()
     database = await Database.open(MemoryPersistence(), runtime)
     files = MemoryFileStorage()
@@ -328,7 +333,7 @@ async def running_app(
     )
     await runner.start()
     try:
-        await deploy(app, modules or bundled_app())
+        await deploy(app, modules or harmless_app())
         yield app
     finally:
         await runner.close()

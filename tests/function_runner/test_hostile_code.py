@@ -14,7 +14,7 @@ from fenchel.errors import FenchelError
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import FunctionResult, UdfOutcome, UdfType
-from tests.function_runner.harness import App, AppCallbacks, running_app
+from tests.function_runner.harness import App, AppCallbacks, bundled_app, running_app
 from tests.function_runner.test_in_process_function_runner import error_of, value_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,13 +45,14 @@ async def test_a_worker_lives_through_many_pushes() -> None:
         assert app.pool._transactions._workers == [worker]
 
 
-async def test_a_huge_array_ends_its_worker_and_nothing_else(app: App) -> None:
-    outcome, neighbour = await asyncio.gather(
-        app.mutation("hostile:arrayBomb"), app.query("messages:list")
-    )
-    assert error_of(outcome).message in (MEMORY, TIMEOUT)
-    assert value_of(neighbour) == []
-    assert value_of(await app.query("messages:list")) == []
+async def test_a_huge_array_ends_its_worker_and_nothing_else() -> None:
+    async with running_app(modules=bundled_app()) as app:
+        outcome, neighbour = await asyncio.gather(
+            app.mutation("killers:arrayBomb"), app.query("messages:list")
+        )
+        assert error_of(outcome).message in (MEMORY, TIMEOUT)
+        assert value_of(neighbour) == []
+        assert value_of(await app.query("messages:list")) == []
 
 
 async def test_killing_workers_under_load_loses_no_query_and_no_mutation(app: App) -> None:

@@ -1,4 +1,4 @@
-import { action, mutationGeneric as mutation, queryGeneric as query } from "./functions";
+import { action, queryGeneric as query } from "./functions";
 
 export const loop = query({
   args: {},
@@ -12,14 +12,6 @@ export const bomb = query({
   handler: async () => {
     const map = new Map();
     for (let i = 0; ; i++) map.set(i, new Array(100_000).fill(i));
-  },
-});
-
-export const arrayBomb = mutation({
-  args: {},
-  handler: async (ctx) => {
-    await ctx.db.insert("bombs", {});
-    return new Array(1e9).fill(1).length;
   },
 });
 

@@ -1,5 +1,5 @@
 /** What the next execution sees: must be the same before and after every hostile program. */
-import { program, shared } from "./hostile";
+import { acting, program, shared } from "./hostile";
 
 function describe(owner: object, key: PropertyKey): string {
   const property = Object.getOwnPropertyDescriptor(owner, key);
@@ -59,3 +59,4 @@ export const world = program(() => {
 export const lines = program(() => survey().slice(0, 8000));
 
 export const clean = program(() => "clean");
+export const cleanAction = acting(() => "clean");
