@@ -78,6 +78,8 @@ export class Execution {
   /** Anticipated calls that were not made yet, turn by turn; empty once one came differently. */
   #ahead: CallAhead[][] = [];
   #answeredAhead = 0;
+  /** Calls and sleeps that the realm waits for: when they are none, it has no turn any more. */
+  #awaitedCount = 0;
   #userMs = 0;
   #isOver = false;
 
@@ -104,6 +106,7 @@ export class Execution {
   }
 
   settle(meta: ResultsMeta, payloads: readonly Buffer[]): void {
+    this.#awaitedCount -= meta.length;
     const args: CallArgument[] = [];
     meta.forEach(([id, ok], index) => {
       const payload = payloads[index] ?? Buffer.alloc(0);
@@ -178,13 +181,12 @@ export class Execution {
   }
 
   #deliver(text: string): void {
-    if (text === "") return;
     let turn: ReturnType<typeof readTurnOutput>;
     try {
       turn = readTurnOutput(text);
     } catch (error) {
       if (!(error instanceof DamagedRealm)) throw error;
-      this.#finish("error", { ...EMPTY_OUTCOME, error: DAMAGED }, "");
+      this.#finishDamaged();
       return;
     }
     const { output, rest } = turn;
@@ -197,7 +199,11 @@ export class Execution {
       if (mayReuse) this.bundle.rememberReuse(this.header.module);
       const mayKeep = this.#isWarm ? kind !== "neverResolves" : mayReuse && kind === "success";
       this.#finish(kind, output.outcome, rest, mayKeep);
-    }
+    } else if (this.#awaitedCount === 0) this.#finishDamaged();
+  }
+
+  #finishDamaged(): void {
+    this.#finish("error", { ...EMPTY_OUTCOME, error: DAMAGED }, "");
   }
 
   /** Ends an execution that its warm realm cannot run as a fresh one would. */
@@ -232,6 +238,7 @@ export class Execution {
 
   #sendSyscalls(syscalls: NonNullable<TurnOutput["syscalls"]>, text: string): void {
     if (this.#answerAhead(syscalls, text)) return;
+    this.#awaitedCount += syscalls.length;
     let offset = 0;
     for (let start = 0; start < syscalls.length; start += SYSCALLS_PER_FRAME_MAX) {
       const batch = syscalls.slice(start, start + SYSCALLS_PER_FRAME_MAX);
@@ -249,8 +256,12 @@ export class Execution {
   }
 
   #startSleeps(sleeps: NonNullable<TurnOutput["sleeps"]>): void {
+    this.#awaitedCount += sleeps.length;
     for (const [id, delayMs] of sleeps) {
-      this.#startTimer(delayMs, () => this.#turn(Command.Settle, id, true, ""));
+      this.#startTimer(delayMs, () => {
+        this.#awaitedCount -= 1;
+        this.#turn(Command.Settle, id, true, "");
+      });
     }
   }
 
@@ -353,6 +364,7 @@ export class Execution {
     if (op.startsWith(CRYPTO_PREFIX)) return answerCrypto(op, argsJson, bytes);
     switch (op) {
       case "fenchel/sendBytes":
+        this.#awaitedCount += 1;
         this.#wiring.send(MessageType.Syscalls, [`[${argsJson}]`, Buffer.from(firstOf(bytes))]);
         return "1";
       case "fenchel/mapFrames":

@@ -221,6 +221,13 @@ for (const { way, useSnapshot } of BOTH_WAYS) {
       assert.equal((await run("query", "probe:never")).header.kind, "neverResolves");
     });
 
+    test("a call that a changed builtin swallows ends the execution at once", async () => {
+      for (const kind of ["query", "action"] as const) {
+        const { header } = await run(kind, `probe:swallowed${kind}`);
+        assert.match(header.error?.message ?? "", /changed builtins in a way that broke/);
+      }
+    });
+
     test("a cancelled execution is forgotten and the worker goes on", async () => {
       const { id } = worker.start(bundle, "action", "probe:sleepy");
       worker.cancel(id);
