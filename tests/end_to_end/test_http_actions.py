@@ -51,6 +51,20 @@ async def get(session: aiohttp.ClientSession, path: str, **options: Any) -> tupl
         return response.status, await response.text()
 
 
+async def wait_for_line(
+    app: ConvexApp, server: FenchelServer, session: aiohttp.ClientSession, route: str, line: str
+) -> None:
+    """Until the function log has the line for the route: it may come after the response."""
+    headers = {"Authorization": f"Convex {app.admin_key}"}
+    cursor, lines = 0.0, []
+    while line not in lines:
+        url = f"{server.url}/api/stream_function_logs?cursor={cursor}"
+        page = json.loads((await get(session, url, headers=headers))[1])
+        cursor = page["newCursor"]
+        entries = [entry for entry in page["entries"] if entry["identifier"] == route]
+        lines = [line for entry in entries for line in entry.get("logLines", [])]
+
+
 async def raw(server: FenchelServer, sent: bytes, *, half_close: bool = False) -> bytes:
     """Everything that the site answers to these bytes, until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.site_port)
@@ -209,11 +223,16 @@ class TestStreams:
 
 
 class TestLimits:
-    async def test_the_largest_bodies(self, session: aiohttp.ClientSession) -> None:
+    async def test_the_largest_bodies(
+        self, app: ConvexApp, server: FenchelServer, session: aiohttp.ClientSession
+    ) -> None:
         async with session.post("/length", data=BytesIO(bytes(LIMIT))) as got:
             assert await got.json() == LIMIT
         async with session.get("/bytes", params={"count": LIMIT}) as got:
             assert len(await got.read()) == LIMIT
+        warning = "[WARN] Large response returned from an HTTP action"
+        sizes = f"(actual: {LIMIT} bytes, limit: {LIMIT} bytes)."
+        await wait_for_line(app, server, session, "GET /bytes", f"{warning} {sizes}")
 
     async def test_a_body_that_says_it_is_too_large(self, session: aiohttp.ClientSession) -> None:
         async with session.post("/length", data=BytesIO(bytes(LIMIT + 1))) as got:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from fenchel.database import Database, ReadSet, TransactionUsage
-from fenchel.function_runner.limit_warnings import size_warnings, time_warnings, usage_warnings
+from fenchel.function_runner.limit_warnings import (
+    response_warnings,
+    size_warnings,
+    time_warnings,
+    usage_warnings,
+)
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings, TransactionLimits
-from fenchel.udf import FunctionResult, LogLevel, UdfType
+from fenchel.udf import FunctionResult, LogLevel, LogLine, UdfType
 from fenchel.values import Value
 from tests.function_runner.harness import running_app
 
@@ -113,13 +118,33 @@ def test_sizes_of_arguments_and_results() -> None:
     (line,) = size_warnings(UdfType.QUERY, f"[{long}]", result, settings, timestamp_ms=5.0)
     assert line.system_code == "warning:TooLargeFunctionResult"
     assert not list(size_warnings(UdfType.QUERY, "[{}]", result, IsolateSettings(), timestamp_ms=5))
+    (line,) = size_warnings(UdfType.ACTION, "[{}]", result, settings, timestamp_ms=5.0)
+    assert line.messages == (
+        "Large size of the action return value (actual: 87 bytes, limit: 100 bytes).",
+    )
 
 
-async def test_a_query_that_reads_much_says_so_in_its_log() -> None:
+def test_the_response_of_an_http_action() -> None:
+    (line,) = response_warnings(100, 100, timestamp_ms=5.0)
+    assert line.level is LogLevel.WARN
+    assert line.system_code == "warning:HttpResponseTooLarge"
+    assert line.messages == (
+        "Large response returned from an HTTP action (actual: 100 bytes, limit: 100 bytes).",
+    )
+    assert not list(response_warnings(80, 100, timestamp_ms=5.0))
+    assert not list(response_warnings(101, 100, timestamp_ms=5.0))
+
+
+async def test_what_came_close_stands_in_the_log() -> None:
     limits = TransactionLimits(documents_read_max=10)
-    runtime = Runtime(settings=Settings(transaction=limits))
+    isolate = IsolateSettings(argument_bytes_max=100)
+    runtime = Runtime(settings=Settings(transaction=limits, isolate=isolate))
     async with running_app(runtime) as app:
         for number in range(9):
             await app.mutation("messages:send", {"author": "a", "body": str(number)})
         outcome = await app.query("messages:list")
         assert [line.system_code for line in outcome.log_lines] == ["warning:TooManyDocumentsRead"]
+        heard: list[LogLine] = []
+        outcome = await app.action("messages:greet", {"name": "x" * 75}, log=heard)
+        assert heard[-1].system_code == "warning:FunctionArgumentsTooLarge"
+        assert tuple(heard) == outcome.log_lines

@@ -5,36 +5,28 @@ from __future__ import annotations
 import logging
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from fenchel.auth.identity import Anonymous
 from fenchel.definitions import FunctionPath
 from fenchel.function_runner import realm_counts
 from fenchel.function_runner.realm_counts import RealmCounts
 from fenchel.udf import (
-    ExecutionContext,
     FreshCause,
     FunctionResult,
     RealmKind,
     UdfOutcome,
     UdfRequest,
-    UdfType,
     WhyFresh,
 )
+from tests.isolate.requests import make_request
 
 FAULT = WhyFresh(cause=FreshCause.FUNCTION, detail="use of eval")
 
 
 def request(function: str = "list", component: str = "") -> UdfRequest:
-    return UdfRequest(
-        path=FunctionPath(component, "messages.js", function),
-        udf_type=UdfType.QUERY,
-        args_json="[{}]",
-        identity=Anonymous(),
-        context=ExecutionContext(request_id="0" * 16, execution_id="e"),
-        seed=bytes(32),
-        unix_ms=0,
-    )
+    path = FunctionPath(component, "messages.js", function)
+    return replace(make_request(), path=path)
 
 
 def outcome(realm: RealmKind, why: WhyFresh | None = None) -> UdfOutcome:

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from fenchel.auth import Anonymous, Identity, System
 from fenchel.errors import FenchelError
 from fenchel.udf import FunctionResult, UdfType
-from tests.isolate.test_worker_pool import BUNDLE, CONTEXT, SETTINGS, Bench, bench
+from tests.isolate.requests import CONTEXT, make_request
+from tests.isolate.test_worker_pool import BUNDLE, SETTINGS, Bench, bench
 
 ONE_PLACE = dataclasses.replace(
     SETTINGS, concurrent_actions_max=1, action_wait_seconds_max=0.05, action_seconds_max=30.0
@@ -30,7 +31,7 @@ receive()
 
 async def run(b: Bench, *, is_root: bool = True, identity: Identity | None = None) -> str:
     request = replace(
-        b.request(UdfType.ACTION),
+        make_request(UdfType.ACTION),
         context=replace(CONTEXT, is_root=is_root),
         identity=identity or Anonymous(),
     )

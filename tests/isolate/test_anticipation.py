@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from fenchel.auth.identity import Anonymous
 from fenchel.definitions import FunctionPath
 from fenchel.isolate.anticipation import (
     ANTICIPATED_CALLS_MAX,
@@ -15,17 +14,10 @@ from fenchel.isolate.anticipation import (
     Turn,
 )
 from fenchel.isolate.messages import Syscall
-from fenchel.udf import ExecutionContext, UdfRequest, UdfType
+from fenchel.udf import UdfRequest
+from tests.isolate.requests import make_request
 
-REQUEST = UdfRequest(
-    path=FunctionPath("", "m.js", "f"),
-    udf_type=UdfType.QUERY,
-    args_json="[{}]",
-    identity=Anonymous(),
-    context=ExecutionContext(request_id="0" * 16, execution_id="e"),
-    seed=bytes(32),
-    unix_ms=0,
-)
+REQUEST = make_request()
 
 
 def request(**args: object) -> UdfRequest:

@@ -15,6 +15,7 @@ from fenchel.isolate import Deployment, WorkerPool
 from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.runtime import Runtime
 from fenchel.udf import ActionCallbacks, FunctionResult, UdfOutcome, UdfType
+from tests.isolate.requests import make_request
 from tests.isolate.test_worker_pool import BUNDLE, COUNT_STARTS, SETTINGS, bench
 
 SPIN = """
@@ -96,7 +97,7 @@ receive()
         tasks = [
             asyncio.create_task(
                 b.pool.run_action(
-                    BUNDLE, b.request(UdfType.ACTION), cast(ActionCallbacks, None), b.host
+                    BUNDLE, make_request(UdfType.ACTION), cast(ActionCallbacks, None), b.host
                 )
             )
             for _ in range(3)

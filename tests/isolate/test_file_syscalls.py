@@ -9,25 +9,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from fenchel.auth import Anonymous
-from fenchel.definitions import FunctionPath
 from fenchel.errors import FenchelError, bad_request
 from fenchel.isolate.file_syscalls import FileSyscalls
 from fenchel.isolate.messages import ResultKind
 from fenchel.isolate.network import ByteStreams
-from fenchel.udf import ExecutionContext, FileAccess, FileMetadata, FileSource, UdfRequest, UdfType
+from fenchel.udf import FileAccess, FileMetadata, FileSource, UdfRequest, UdfType
+from tests.isolate.requests import make_request
 
 _T = TypeVar("_T")
 
-REQUEST = UdfRequest(
-    path=FunctionPath("", "files.js", "run"),
-    udf_type=UdfType.ACTION,
-    args_json="[{}]",
-    identity=Anonymous(),
-    context=ExecutionContext(request_id="0" * 16, execution_id="e"),
-    seed=bytes(32),
-    unix_ms=0,
-)
+REQUEST = make_request(UdfType.ACTION)
 CONTENT = b"0123456789"
 METADATA = FileMetadata(storage_id="kg1", sha256="00", size=10.0, content_type="text/plain")
 

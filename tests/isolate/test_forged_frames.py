@@ -13,6 +13,7 @@ import pytest
 
 from fenchel.errors import FenchelError
 from fenchel.udf import FunctionResult, UdfType
+from tests.isolate.requests import make_request
 from tests.isolate.test_worker_pool import BUNDLE, COUNT_STARTS, SETTINGS, bench
 
 # Each acts on `id`, the execution that the script was given.
@@ -149,7 +150,7 @@ while True: outcome(await_execution(), b'2')
 """
     async with bench(tmp_path, body, PATIENT) as b:
         transaction = b.database.begin()
-        request = b.request(UdfType.MUTATION)
+        request = make_request(UdfType.MUTATION)
         task = asyncio.create_task(
             b.pool.run_udf(request=request, bundle=BUNDLE, transaction=transaction, host=b.host)
         )

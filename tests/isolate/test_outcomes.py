@@ -39,6 +39,18 @@ def test_each_way_to_fail_has_its_text(kind: str, message: str) -> None:
     assert decode(OutcomeHeader(kind=kind)) == JsError(message=message)  # type: ignore[arg-type]
 
 
+def test_an_http_action_says_how_much_it_had_read() -> None:
+    outcome = Outcome(OutcomeHeader(kind="memory"), b"")
+    error = decode_result(
+        outcome, user_seconds_max=1.0, heap_mebibytes_max=96, function="http", request_bytes=5
+    )
+    assert isinstance(error, JsError)
+    assert error.message == (
+        "JavaScript execution ran out of memory (maximum memory usage: 64 MB)"
+        ": request stream size was 5 bytes"
+    )
+
+
 def test_an_error_has_its_frames_and_its_data_in_canonical_form() -> None:
     error = decode_error(
         WorkerError(message="Uncaught x", frames=["at f (a.ts:1:1)"], data_json='{"b":1, "a":2}')

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fenchel.udf import FunctionResult
+from tests.isolate.requests import make_request
 from tests.isolate.test_worker_pool import BUNDLE, SETTINGS, bench
 
 
@@ -29,5 +30,5 @@ while True:
     async with bench(tmp_path, body, settings) as b:
         for key in ("app", "one", "two", "app", "one", "two"):
             bundle = dataclasses.replace(BUNDLE, key=key)
-            outcome = await b.pool.run_udf(bundle, b.request(), b.database.begin(), b.host)
+            outcome = await b.pool.run_udf(bundle, make_request(), b.database.begin(), b.host)
         assert outcome.result == FunctionResult(loads.decode())

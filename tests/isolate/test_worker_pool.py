@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from fenchel.auth.identity import Anonymous
 from fenchel.database import Database, Transaction
 from fenchel.definitions import FunctionPath, decode_function_path
 from fenchel.errors import FenchelError, internal_error
@@ -21,7 +20,6 @@ from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import (
-    ExecutionContext,
     FileAccess,
     FunctionResult,
     JsError,
@@ -29,6 +27,7 @@ from fenchel.udf import (
     UdfRequest,
     UdfType,
 )
+from tests.isolate.requests import make_request
 from tests.isolate.worker_scripts import command
 
 BUNDLE = CodeBundle(
@@ -40,7 +39,6 @@ BUNDLE = CodeBundle(
     import_seed=bytes(32),
     import_unix_ms=0,
 )
-CONTEXT = ExecutionContext(request_id="0" * 16, execution_id="e")
 SETTINGS = IsolateSettings(
     worker_count=1,
     user_time_seconds_max=0.2,
@@ -105,20 +103,9 @@ class Bench:
     database: Database
     host: NoHost
 
-    def request(self, udf_type: UdfType = UdfType.QUERY) -> UdfRequest:
-        return UdfRequest(
-            path=FunctionPath("", "m.js", "f"),
-            udf_type=udf_type,
-            args_json="[{}]",
-            identity=Anonymous(),
-            context=CONTEXT,
-            seed=bytes(32),
-            unix_ms=0,
-        )
-
     async def run(self, udf_type: UdfType = UdfType.QUERY) -> UdfOutcome:
         transaction = self.database.begin()
-        return await self.pool.run_udf(BUNDLE, self.request(udf_type), transaction, self.host)
+        return await self.pool.run_udf(BUNDLE, make_request(udf_type), transaction, self.host)
 
 
 @asynccontextmanager
@@ -313,7 +300,7 @@ receive()
 """
     async with bench(tmp_path, body) as b:
         transaction = b.database.begin()
-        await b.pool.run_udf(BUNDLE, b.request(UdfType.MUTATION), transaction, b.host)
+        await b.pool.run_udf(BUNDLE, make_request(UdfType.MUTATION), transaction, b.host)
         assert transaction.usage.documents_read == 1
 
 
@@ -335,7 +322,7 @@ receive()
 """
     async with bench(tmp_path, body) as b:
         transaction = b.database.begin()
-        request = b.request(UdfType.MUTATION)
+        request = make_request(UdfType.MUTATION)
         outcome = await b.pool.run_udf(BUNDLE, request, transaction, b.host)
         assert outcome.result == FunctionResult("1")
         assert transaction.is_read_only

@@ -143,7 +143,7 @@ def size_warnings(
     args_message = f"Large size of the {'action' if is_action else 'function'} arguments"
     sizes = [(args_code, args_message, args_json, settings.argument_bytes_max)]
     if isinstance(result, FunctionResult):
-        message = "Large size of the function return value"
+        message = f"Large size of the {'action' if is_action else 'function'} return value"
         sizes.append(
             ("TooLargeFunctionResult", message, result.value_json, settings.result_bytes_max)
         )
@@ -153,6 +153,18 @@ def size_warnings(
         if limit < actual_bytes <= bytes_max:
             text = f"{message} (actual: {actual_bytes} bytes, limit: {bytes_max} bytes)."
             yield _line(code, text, timestamp_ms)
+
+
+def response_warnings(
+    response_bytes: int, response_bytes_max: int, *, timestamp_ms: float
+) -> Iterator[LogLine]:
+    """A line if the response of an HTTP action is close to the limit, not beyond it."""
+    if response_bytes_max * _WARNING_RATIO < response_bytes <= response_bytes_max:
+        text = (
+            "Large response returned from an HTTP action "
+            f"(actual: {response_bytes} bytes, limit: {response_bytes_max} bytes)."
+        )
+        yield _line("HttpResponseTooLarge", text, timestamp_ms)
 
 
 def _line(code: str, text: str, timestamp_ms: float) -> LogLine:

@@ -19,6 +19,7 @@ from fenchel.function_runner.function_names import DeployedFunctionNames
 from fenchel.function_runner.http_routing import find_http_target
 from fenchel.function_runner.inline_query import bundle_inline_query, find_inline_query
 from fenchel.function_runner.limit_warnings import (
+    response_warnings,
     size_warnings,
     time_warnings,
     usage_warnings,
@@ -179,6 +180,13 @@ class FunctionRunnerCore:
         exchange = dataclasses.replace(exchange, head=head)
         bundle = await self._module_cache.get(target.code)
         outcome = await self._pool.run_action(bundle, request, callbacks, self.names, exchange)
+        client = exchange.client
+        warnings = response_warnings(
+            client.response_bytes,
+            client.response_bytes_max,
+            timestamp_ms=self._clock.now_ns() / 1e6,
+        )
+        outcome = _with_warnings(request, outcome, warnings)
         self._metrics.record_outcome(request.udf_type, outcome, self._clock.monotonic() - start)
         return outcome
 
@@ -271,9 +279,8 @@ class FunctionRunnerCore:
             if result is not outcome.result:
                 outcome = replace(outcome, result=result)
         if not is_nested:
-            warnings = tuple(self._warnings(request, outcome, transaction))
-            if warnings:
-                outcome = replace(outcome, log_lines=(*outcome.log_lines, *warnings))
+            warnings = self._warnings(request, outcome, transaction)
+            outcome = _with_warnings(request, outcome, warnings)
         seconds = self._clock.monotonic() - start
         self._metrics.record_outcome(request.udf_type, outcome, seconds)
         self._metrics.realms.record(request, outcome)
@@ -347,6 +354,19 @@ def _limited(transaction: Transaction, limits: TransactionLimits) -> Iterator[No
         yield
     finally:
         usage.limits = outer
+
+
+def _with_warnings(
+    request: UdfRequest, outcome: UdfOutcome, warnings: Iterable[LogLine]
+) -> UdfOutcome:
+    """The outcome with these lines at its end; who hears lines as they come hears them too."""
+    lines = tuple(warnings)
+    if not lines:
+        return outcome
+    if request.on_log_line is not None:
+        for line in lines:
+            request.on_log_line(line)
+    return replace(outcome, log_lines=(*outcome.log_lines, *lines))
 
 
 def _label_lines(outcome: UdfOutcome, path: FunctionPath) -> tuple[LogLine, ...]:

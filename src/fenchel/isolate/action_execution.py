@@ -125,6 +125,7 @@ class ActionRun:
             user_seconds_max=seconds_max,
             heap_mebibytes_max=self._settings.heap_mebibytes_max,
             function=request.path.stripped,
+            request_bytes=http.request_bytes if http else None,
         )
         result = function_result(decoded)
         if http and not http.is_routed and isinstance(result, FunctionResult):

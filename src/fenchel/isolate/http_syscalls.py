@@ -16,7 +16,7 @@ from fenchel.errors import ErrorKind, FenchelError, bad_request
 from fenchel.isolate.messages import ResultKind, encode_json_bytes
 from fenchel.isolate.network import ByteStreams, OutgoingStream
 from fenchel.isolate.syscall_args import decode_args
-from fenchel.udf import HeaderPairs, HttpExchange, HttpResponseHead
+from fenchel.udf import HeaderPairs, HttpClient, HttpExchange, HttpResponseHead
 
 Result = tuple[ResultKind, bytes]
 
@@ -38,6 +38,22 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     body_bytes: Annotated[int, Meta(ge=0)] | None = None
 
 
+class _RequestBody:
+    """What the client sends; `read_bytes` is how much of it came into the realm."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self.read_bytes = 0
+        self._client = client
+
+    async def read(self) -> bytes:
+        chunk = await self._client.read()
+        self.read_bytes += len(chunk)
+        return chunk
+
+    def cancel(self) -> None:
+        self._client.cancel()
+
+
 class HttpSyscalls:
     """Life: not routed, routed, then at most once a response. `status` is None until then."""
 
@@ -46,6 +62,7 @@ class HttpSyscalls:
         self.is_routed = False
         self.sent_bytes = 0
         self._exchange = exchange
+        self._body = _RequestBody(exchange.client)
         self._component = component
         self._streams = streams
         self._handlers: dict[str, Callable[[bytes], Awaitable[Result]]] = {
@@ -53,10 +70,15 @@ class HttpSyscalls:
             "fenchel/waitDisconnect": self._wait_disconnect,
         }
 
+    @property
+    def request_bytes(self) -> int:
+        """How much of the request's body was read so far."""
+        return self._body.read_bytes
+
     def args_json(self) -> str:
         """What the realm is told of the request. Opens the stream of its body."""
-        head, client = self._exchange.head, self._exchange.client
-        stream = self._streams.open_source(client, is_foreign=True) if head.has_body else None
+        head = self._exchange.head
+        stream = self._streams.open_source(self._body, is_foreign=True) if head.has_body else None
         request = {
             "headerPairs": [
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers

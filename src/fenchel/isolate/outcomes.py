@@ -20,12 +20,17 @@ def timeout_error(seconds_max: float) -> JsError:
     return JsError(message=f"Function execution timed out (maximum duration: {seconds_max:g}s)")
 
 
-def memory_error(function: str | None, *, heap_mebibytes_max: int) -> JsError:
-    """`function`: whose memory it was; there is no stack to tell it."""
+def memory_error(
+    function: str | None, *, heap_mebibytes_max: int, request_bytes: int | None = None
+) -> JsError:
+    """`function`: whose memory it was; there is no stack to tell it. `request_bytes`: how much an
+    HTTP action had read of its request.
+    """
     user_mebibytes = heap_mebibytes_max - _RUNTIME_HEAP_MEBIBYTES
+    stream = "" if request_bytes is None else f": request stream size was {request_bytes} bytes"
     return JsError(
         message="JavaScript execution ran out of memory "
-        f"(maximum memory usage: {user_mebibytes} MB)",
+        f"(maximum memory usage: {user_mebibytes} MB){stream}",
         frames=() if function is None else (JsFrame(text=f"at {function}"),),
     )
 
@@ -44,6 +49,7 @@ def decode_result(
     user_seconds_max: float,
     heap_mebibytes_max: int,
     function: str | None = None,
+    request_bytes: int | None = None,
 ) -> str | JsError:
     """The text that the function (by its name) or an evaluator returned, or why there is none.
 
@@ -59,7 +65,9 @@ def decode_result(
         case "timeout":
             return timeout_error(user_seconds_max)
         case "memory":
-            return memory_error(function, heap_mebibytes_max=heap_mebibytes_max)
+            return memory_error(
+                function, heap_mebibytes_max=heap_mebibytes_max, request_bytes=request_bytes
+            )
         case "neverResolves":
             return never_resolves_error()
         case "system" | "starved" | "again":

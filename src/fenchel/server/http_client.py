@@ -27,7 +27,8 @@ _CLOSE_SECONDS_MAX = 5.0
 
 class HttpActionClient:
     """`status` is None until the response begins. `refusal` is what to answer, if nothing was sent,
-    when the body of the request is to blame. Invariant: `_sent_bytes` of the body went out.
+    when the body of the request is to blame. Invariant: of the `response_bytes` all that the limit
+    allows went out.
     """
 
     def __init__(self, request: Request, send: Send, settings: ServerSettings) -> None:
@@ -40,7 +41,8 @@ class HttpActionClient:
         self._settings = settings
         self._is_body_over = False
         self._is_finished = False
-        self._received_bytes = self._sent_bytes = 0
+        self._received_bytes = self.response_bytes = 0
+        self.response_bytes_max = settings.http_action_response_bytes_max
         self._declared_bytes: int | None = None
 
     async def read(self) -> bytes:
@@ -78,21 +80,20 @@ class HttpActionClient:
         await self._send({"type": "http.response.start", "status": head.status, "headers": headers})
 
     async def write(self, chunk: bytes) -> None:
-        sent = self._sent_bytes + len(chunk)
-        if self._declared_bytes is not None and sent > self._declared_bytes:
+        room = self.response_bytes_max - self.response_bytes
+        self.response_bytes += len(chunk)
+        if self._declared_bytes is not None and self.response_bytes > self._declared_bytes:
             raise _wrong_length(self._declared_bytes)
-        room = self._settings.http_action_response_bytes_max - self._sent_bytes
         if room > 0:
-            self._sent_bytes += min(len(chunk), room)
             await self._send(
                 {"type": "http.response.body", "body": chunk[:room], "more_body": True}
             )
         if len(chunk) > room:
-            raise _response_too_large(self._settings.http_action_response_bytes_max)
+            raise _response_too_large(self.response_bytes_max)
 
     async def finish(self) -> None:
-        declared = self._declared_bytes
-        if declared is not None and self._sent_bytes < declared and self._request.method != "HEAD":
+        declared = None if self._request.method == "HEAD" else self._declared_bytes
+        if declared is not None and self.response_bytes < declared:
             raise _wrong_length(declared)
         await self._send({"type": "http.response.body", "body": b""})
         self._is_finished = True
@@ -100,7 +101,7 @@ class HttpActionClient:
     async def respond_whole(self, head: HttpResponseHead, body: bytes) -> None:
         if self._request.method == "HEAD":
             body = b""
-        if len(body) > self._settings.http_action_response_bytes_max:
+        if len(body) > self.response_bytes_max:
             await self.respond(head)
             await self.write(body)
         if body and head.status in _BODILESS_STATUS:
@@ -108,7 +109,7 @@ class HttpActionClient:
         self.status = head.status
         tail = encode_headers(_kept_headers(head)) + body
         await self._while_there(partial(self._request.respond, head.status, tail))
-        self._sent_bytes = len(body)
+        self.response_bytes = len(body)
         self._is_finished = True
 
     async def wait_gone(self) -> None:

@@ -35,8 +35,15 @@ class HttpClient(Protocol):
 
     `respond` comes first and once, then `write` any number of times, then `finish`; a response that
     is not finished is seen to be broken off. Or `respond_whole` comes alone. All of them return
-    when the client keeps up.
+    when the client keeps up. `response_bytes` is how long the body of the response is so far, with
+    what was too much of it.
     """
+
+    @property
+    def response_bytes(self) -> int: ...
+
+    @property
+    def response_bytes_max(self) -> int: ...
 
     async def read(self) -> bytes:
         """The next bytes of the request's body, none at its end.
