@@ -43,16 +43,17 @@ export class StackMapper {
     return { source: found.source, line: found.line, column: found.column + 1 };
   }
 
-  /** Answers the realm's "fenchel/mapFrames". */
+  /** Answers the realm's "fenchel/mapFrames": texts, or null when fresh contexts have other frames. */
   answer(framesJson: string): string {
     return `1${JSON.stringify(this.mapFrames(JSON.parse(framesJson) as RawFrame[]))}`;
   }
 
   /**
    * Texts of the frames to show: mapped, without what belongs to the runtime at the head and the
-   * tail.
+   * tail. Null when a frame's place is in what only the script for warm realms has.
    */
-  mapFrames(frames: readonly RawFrame[]): string[] {
+  mapFrames(frames: readonly RawFrame[]): string[] | null {
+    if (frames.some((frame) => this.#isInserted(frame))) return null;
     const mapped = frames.map((frame) => this.#mapFrame(frame));
     let start = 0;
     let end = mapped.length;
@@ -61,13 +62,21 @@ export class StackMapper {
     return mapped.slice(start, end).flatMap((frame) => (frame === null ? [] : [frame.text]));
   }
 
+  #isInserted([, file, line, column]: RawFrame): boolean {
+    return file === WARM_FILE && this.#originalColumn(line, column) === null;
+  }
+
+  #originalColumn(line: number, column: number): number | null {
+    this.#shiftIndex ??= new ShiftIndex(this.#shifts);
+    return this.#shiftIndex.originalColumn(line, column);
+  }
+
   #mapFrame([before, file, line, column, after]: RawFrame): {
     text: string;
     source: string;
   } | null {
     if (file === WARM_FILE) {
-      this.#shiftIndex ??= new ShiftIndex(this.#shifts);
-      const original = this.#shiftIndex.originalColumn(line, column);
+      const original = this.#originalColumn(line, column) ?? column;
       return this.#mapFrame([before, APP_FILE, line, original, after]);
     }
     if (file === RUNTIME_FILE || file === GUARD_FILE) return null;

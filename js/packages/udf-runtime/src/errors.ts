@@ -4,7 +4,7 @@
  * somebody looks.
  */
 import type { Guard, JsError, RawFrame } from "./host_interface.ts";
-import { NativeError, parseJson, stringifyJson } from "./primordials.ts";
+import { hasPart, NativeError, parseJson, stringifyJson } from "./primordials.ts";
 import { callHost, hasHost, realm } from "./state.ts";
 
 const MESSAGE_LENGTH_MAX = 65_536;
@@ -12,7 +12,9 @@ const RUNTIME_FILE = "convex:/udf-runtime.js";
 const GUARD_FILE = "convex:/udf-guard.js";
 const NATIVE_FILE = "<anonymous>";
 /** `replace` goes this way unless expressions are as the engine made them. */
-const DETOUR = /\[Symbol\./;
+const DETOUR = "[Symbol.";
+/** Begins the names that instrumented code brings. */
+const MARK = "$fenchel";
 /** The engine's limit. */
 const FRAMES_MAX = 10;
 
@@ -59,8 +61,11 @@ function checkFrames(guard: Guard, frames: RawFrame[]): void {
   if (frames.length >= FRAMES_MAX && frames.some(([, file]) => file === GUARD_FILE)) {
     guard.fault("a stack that is cut and counts frames of the guard");
   }
-  if (frames.some(([before, file]) => file === NATIVE_FILE && DETOUR.test(before))) {
+  if (frames.some(([before, file]) => file === NATIVE_FILE && hasPart(before, DETOUR))) {
     guard.fault("a stack with a frame that only frozen builtins may have");
+  }
+  if (frames.some(([before]) => hasPart(before, MARK))) {
+    guard.fault("a stack that names what the instrumenter inserted");
   }
 }
 
@@ -111,7 +116,9 @@ function mapFrames(frames: RawFrame[]): string[] {
       .filter(([, file]) => file !== RUNTIME_FILE)
       .map(([before, file, line, column, after]) => `${before}${file}:${line}:${column}${after}`);
   }
-  return parseJson(callHost("fenchel/mapFrames", stringifyJson(frames))) as string[];
+  const mapped = parseJson(callHost("fenchel/mapFrames", stringifyJson(frames))) as string[] | null;
+  if (mapped === null) realm.guard?.fault("a stack with a place that only instrumented code has");
+  return mapped ?? [];
 }
 
 /** The thrown value as clients see it; reads `stack` first so that frames exist. */

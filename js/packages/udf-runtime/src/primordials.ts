@@ -22,9 +22,14 @@ export function thenNative(
   reflectApply(nativeThen, promise, [onFulfilled, onRejected]);
 }
 
-const { startsWith } = String.prototype;
+const { includes, startsWith } = String.prototype;
 
 /** `text.startsWith(start)`, whatever user code made of that. */
 export function hasStart(text: string, start: string): boolean {
   return reflectApply(startsWith, text, [start]);
+}
+
+/** `text.includes(part)`, whatever user code made of that. */
+export function hasPart(text: string, part: string): boolean {
+  return reflectApply(includes, text, [part]);
 }

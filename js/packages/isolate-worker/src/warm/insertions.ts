@@ -76,13 +76,13 @@ export class ShiftIndex {
     }
   }
 
-  /** `line` and `column` are 1-based. Inside an insertion: where that stands. */
-  originalColumn(line: number, column: number): number {
+  /** `line` and `column` are 1-based. Null inside an insertion. */
+  originalColumn(line: number, column: number): number | null {
     let shift = 0;
     for (const [start, length] of this.#lines.get(line - 1) ?? []) {
       const position = column - 1 - shift;
       if (position < start) break;
-      if (position < start + length) return start + 1;
+      if (position < start + length) return null;
       shift += length;
     }
     return column - shift;

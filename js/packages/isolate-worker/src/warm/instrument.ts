@@ -115,10 +115,14 @@ const CALLS: ReadonlySet<string> = new Set([
   "TaggedTemplateExpression",
 ]);
 
-/** Tells the guard how to read what an expression names, and how to put it back. */
+/**
+ * Tells the guard how to read what an expression names, and how to put it back. At an assignment the
+ * engine names the nameless functions and classes before it in the text. That of a call leaves one
+ * out instead; here, of two more, the call has taken the first.
+ */
 function registerCall(expression: string, isWritten: boolean): string {
   const read = `${REGISTER}(()=>${expression})`;
-  return isWritten ? `${read}(${VALUE}=>{${expression}=${VALUE}})` : read;
+  return isWritten ? `${read}(${VALUE}=>{${expression}=${VALUE}(()=>0,()=>0)})` : read;
 }
 
 function privateRegistrations(elements: ClassNode["body"]["body"], isStatic: boolean): string[] {

@@ -271,6 +271,31 @@ export const GIVEN_UP_CALLS: readonly Program[] = [
     "try { null[f]; } catch (e) { return e.message; }",
   ),
   program(
+    "the name of a class before private names",
+    "const show = (...all) => all;",
+    "try { show(new (class { constructor() { null.x; } })(), new (class { #b = 1; get b() { return this.#b; } })().b); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "the trace of an operation that the engine does not place",
+    "let n = 5n;",
+    "const o = { toJSON: () => String((n += 2)) }; return JSON.stringify(o);",
+  ),
+  program(
+    "the place of a body in parentheses",
+    "let n = 1n; const grow = () => (n += 2);",
+    "try { grow(); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "the place of a body that assigns",
+    "let n = 1n; const grow = () => n += 2;",
+    "try { grow(); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "the name of all errors, frozen",
+    "class E extends Error { constructor() { super(); this.name = 'E'; } }",
+    "Object.freeze(Error.prototype); try { return new E().name; } catch (e) { return e.message; }",
+  ),
+  program(
     "the place of a pattern that takes no such value",
     "const f = ([a] = [1].concat()) => a;",
     "try { f(null); } catch (e) { return e.stack; }",

@@ -172,11 +172,6 @@ export const UNDONE: readonly Program[] = [
     "const f = () => inner(); f();",
   ),
   program(
-    "the trace of an operation that the engine does not place",
-    "let n = 5n;",
-    "const o = { toJSON: () => String((n += 2)) }; return JSON.stringify(o);",
-  ),
-  program(
     "a trace that is read",
     "const f = (x) => x.map((y) => { throw new RangeError('in ' + y); });",
     "try { f([1]); } catch (e) { return e.stack; }",
@@ -285,6 +280,26 @@ export const UNDONE: readonly Program[] = [
     "the name of a function before the end of another",
     "const start = (() => { const all = [() => { throw new Error('x'); }, ((g) => { return () => g; })(1)]; return () => all[0](); })();",
     "try { start(); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "the name of a class before a parameter that is assigned",
+    "",
+    "const show = (...all) => all; try { show(new (class { constructor() { null.x; } })(), (n) => () => n++); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "an error that is no resolver, where names are assigned",
+    "class E extends Error { constructor(m) { super(m); this.name = 'E'; } }",
+    "return [new Error('m'), new E('n')].map((v) => { try { new Promise(v); } catch (e) { return e.message; } });",
+  ),
+  program(
+    "the name of all errors",
+    "class E extends Error { constructor() { super(); this.name = 'E'; this.message = 'm'; } }",
+    "const was = String(new Error('m')); Error.prototype.name = { toString: () => 'Left' }; return [was, String(new Error('m')), String(new E())];",
+  ),
+  program(
+    "a lastIndex that is frozen",
+    "const r = /a/g;",
+    "const was = r.lastIndex; r.lastIndex = 4; Object.freeze(r); return was;",
   ),
   program(
     "the stack of what JSON.parse throws",

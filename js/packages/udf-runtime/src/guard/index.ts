@@ -64,12 +64,12 @@ const state = {
   },
 };
 
-/** Returns how to say in which way it is put back. */
-function register(get: () => unknown): (set: (value: unknown) => void) => void {
+/** Returns how to say in which way it is put back: what that takes returns the value. */
+function register(get: () => unknown): (set: (value: () => unknown) => void) => void {
   const cell: Cell = { get, set: null };
   imported.cells = { value: cell, next: imported.cells };
   return (set) => {
-    cell.set = set;
+    cell.set = (value) => set(() => value);
   };
 }
 
@@ -130,7 +130,7 @@ function install(webApis: readonly string[]): Guard {
       if (faultReason() !== null) return false;
       undoChanges();
       restore();
-      return true;
+      return faultReason() === null;
     },
     seen,
     seenText,

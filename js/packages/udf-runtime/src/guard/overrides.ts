@@ -2,7 +2,9 @@
  * The override mistake: `object.name = …` fails when a prototype has a frozen property of that
  * name, as `this.name = …` in the constructor of an error does. Where the app assigns a name, that
  * property of a prototype becomes an accessor which gives the object a property of its own, as the
- * language does when nothing is frozen. Descriptors would tell, but asking for those faults.
+ * language does when nothing is frozen. Descriptors would tell, but asking for those faults. What
+ * the engine reads of errors, without calling accessors, stays data that executions may write to
+ * and that is put back.
  */
 import {
   defineProperty,
@@ -33,7 +35,7 @@ export function softenPrototype(object: object, isIntrinsic: boolean): void {
   const keys = ownKeys(object);
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as PropertyKey;
-    if (assigned[key] !== true || isReadByEngine(object, key)) continue;
+    if (assigned[key] !== true || isReadByEngine(key)) continue;
     const descriptor = getOwnPropertyDescriptor(object, key) as PropertyDescriptor;
     if (descriptor.writable === true && descriptor.configurable === true) {
       soften(object, key, descriptor);
@@ -41,10 +43,14 @@ export function softenPrototype(object: object, isIntrinsic: boolean): void {
   }
 }
 
-/** What the engine's own messages look at, without calling accessors. */
-function isReadByEngine(object: object, key: PropertyKey): boolean {
-  if (key === "name" || key === "message") return object !== errors;
-  return key === "constructor" || key === "toString";
+/** What the engine's own messages look at. */
+function isReadByEngine(key: PropertyKey): boolean {
+  return key === "name" || key === "message" || key === "constructor" || key === "toString";
+}
+
+/** Whether it stays writable, though nothing can be added to the object and all else is frozen. */
+export function isPutBack(object: object, key: PropertyKey): boolean {
+  return object === errors && (key === "name" || key === "message") && assigned[key] === true;
 }
 
 function isSoftIntrinsic(object: object): boolean {

@@ -16,7 +16,7 @@ import {
   preventExtensions,
   reflectApply,
 } from "./state.ts";
-import { softenPrototype } from "./overrides.ts";
+import { isPutBack, softenPrototype } from "./overrides.ts";
 import type { Cell, ImportedProxy, List } from "./state.ts";
 import { webObjects } from "./web_apis.ts";
 
@@ -25,6 +25,7 @@ const { toString: functionToString } = Function.prototype;
 const { endsWith } = String.prototype;
 const NativeError = Error;
 const { hasOwn, prototype: objectPrototype } = Object;
+const { prototype: errorPrototype } = Error;
 
 /** More than this takes longer to walk than it can save. */
 const OBJECTS_MAX = 200_000;
@@ -132,9 +133,13 @@ let restored: List<Restored> | null = null;
 
 /** Puts back what executions may change. */
 export function restore(): void {
-  for (let entry = restored; entry !== null; entry = entry.next) {
-    const { cell, value } = entry.value;
-    if (!isSame(cell.get(), value)) cell.set?.(value);
+  try {
+    for (let entry = restored; entry !== null; entry = entry.next) {
+      const { cell, value } = entry.value;
+      if (!isSame(cell.get(), value)) cell.set?.(value);
+    }
+  } catch {
+    fault("a property that is put back and was frozen");
   }
 }
 
@@ -206,11 +211,13 @@ function isNative(object: object): boolean {
   return reflectApply(endsWith, text, ["{ [native code] }"]) as boolean;
 }
 
-/** Freezes an object; the `lastIndex` of a regular expression is put back instead. */
+/** Freezes an object; the `lastIndex` of a regular expression and the like is put back instead. */
 function hold(object: object): void {
   try {
-    if (typeof object === "object" && !intrinsics.has(object) && isRegExp(object)) {
-      holdRegExp(object as RegExp);
+    if (object === errorPrototype) holdAllBut(object, isPutBack);
+    else if (typeof object === "object" && !intrinsics.has(object) && isRegExp(object)) {
+      if (typeof (object as RegExp).lastIndex !== "number") fault("a lastIndex that is no number");
+      holdAllBut(object, isLastIndex);
     } else freeze(object);
   } catch {
     fault("an object that cannot be frozen");
@@ -219,22 +226,28 @@ function hold(object: object): void {
 
 /** Without a prototype, from which attributes could come that nobody wrote here. */
 const HELD_DATA = { __proto__: null, configurable: false, writable: false } as PropertyDescriptor;
-const HELD_ACCESSOR = { __proto__: null, configurable: false } as PropertyDescriptor;
+const HELD_PLACE = { __proto__: null, configurable: false } as PropertyDescriptor;
 
-function holdRegExp(object: RegExp): void {
+const isLastIndex = (_object: object, key: PropertyKey): boolean => key === "lastIndex";
+
+function holdAllBut(object: object, isPutBack: (of: object, key: PropertyKey) => boolean): void {
   const keys = ownKeys(object);
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as PropertyKey;
-    if (key === "lastIndex") continue;
-    const isData = getOwnPropertyDescriptor(object, key)?.get === undefined;
-    defineProperty(object, key, isData ? HELD_DATA : HELD_ACCESSOR);
+    const descriptor = getOwnPropertyDescriptor(object, key);
+    if (descriptor?.writable !== true) defineProperty(object, key, HELD_PLACE);
+    else if (!isPutBack(object, key)) defineProperty(object, key, HELD_DATA);
+    else putBack(object as Record<PropertyKey, unknown>, key);
   }
   preventExtensions(object);
-  if (typeof object.lastIndex !== "number") fault("a lastIndex that is no number");
+}
+
+function putBack(object: Record<PropertyKey, unknown>, key: PropertyKey): void {
+  defineProperty(object, key, HELD_PLACE);
   const cell: Cell = {
-    get: () => object.lastIndex,
+    get: () => object[key],
     set: (value) => {
-      object.lastIndex = value as number;
+      object[key] = value;
     },
   };
   imported.cells = { value: cell, next: imported.cells };
