@@ -65,7 +65,7 @@ def test_the_next_server_takes_over_and_the_last_one_says_so(url: str, tmp_path:
             assert first.stderr is not None
             lines = first.stderr.read().strip().splitlines()
             assert "taken over" in lines[-1]
-            assert "Traceback" not in "".join(lines)
+            assert "Traceback" not in "".join(lines), "\n".join(lines)
             set_variable(second_address, "C", "3")
             second.terminate()
             assert second.wait(SECONDS_MAX) == 0

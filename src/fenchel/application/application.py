@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from fenchel.application.background_loops import supervise
 from fenchel.application.calls import (
     ActionRun,
     ClientResult,
@@ -36,7 +35,6 @@ from fenchel.application.query_cache import CachedQuery, QueryCacheStatistics
 from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.table_shapes import TableShapes
 from fenchel.application.usage import UsageTracker
-from fenchel.application.waiting import backoff_seconds
 from fenchel.application.wiring import (
     Foundation,
     build_executors,
@@ -63,11 +61,6 @@ from fenchel.function_runner import AllowedVisibility, FunctionRunner
 from fenchel.model import list_auth_providers
 from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.udf import JsError, UdfOutcome
-
-_log = logging.getLogger(__name__)
-
-_RESTART_SECONDS_INITIAL = 0.5
-_RESTART_SECONDS_MAX = 30.0
 
 
 class Application:
@@ -145,7 +138,7 @@ class Application:
             "file totals": self.usage.file_totals.run,
         }
         for name, loop in loops.items():
-            self._tasks.spawn(name, self._supervise(name, loop))
+            self._tasks.spawn(name, supervise(self._runtime, name, loop))
 
     async def close(self) -> None:
         """Cancel all that runs; the next start finds scheduled actions among it failed."""
@@ -300,22 +293,3 @@ class Application:
         if function is None or (function.is_internal and is_public_only):
             return None
         return function.udf_type
-
-    async def _supervise(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run an endless loop, and again after a failure: background work must not die silently."""
-        attempt = 0
-        while True:
-            try:
-                await loop()
-            except asyncio.CancelledError:
-                raise
-            except Exception:  # noqa: BLE001 - the outermost frame of the loop's task
-                _log.exception("background loop failed loop=%s attempt=%d", name, attempt)
-            delay_seconds = backoff_seconds(
-                self._runtime,
-                attempt,
-                initial_seconds=_RESTART_SECONDS_INITIAL,
-                seconds_max=_RESTART_SECONDS_MAX,
-            )
-            await self._runtime.clock.sleep(delay_seconds)
-            attempt += 1

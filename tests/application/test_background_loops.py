@@ -1,0 +1,45 @@
+"""Loops that fail run again, and the log says why."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from fenchel.application.background_loops import supervise
+from fenchel.errors import internal_error, overloaded
+from fenchel.runtime import Runtime
+
+
+@pytest.mark.parametrize(
+    ("error", "has_stack"),
+    [
+        (overloaded("DatabaseUnreachable", "Try again."), False),
+        (internal_error("a row is missing"), True),
+        (KeyError("k"), True),
+    ],
+    ids=["foreseen", "internal", "unforeseen"],
+)
+async def test_a_loop_runs_again_and_only_surprises_show_a_stack(
+    error: Exception, has_stack: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = 0
+    has_run_again = asyncio.Event()
+
+    async def loop() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise error
+        has_run_again.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(supervise(Runtime(), "due", loop))
+    await has_run_again.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    [record] = caplog.records
+    assert "loop=due" in record.getMessage()
+    assert bool(record.exc_info) is has_stack
