@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from fenchel.application import (
     Application,
+    DataResetter,
     EnvironmentChange,
     FinishPushRequest,
     StartPushRequest,
@@ -32,11 +35,14 @@ from fenchel.values import Value, decode_json
 from tests.application.fakes import URLS, call, user
 from tests.application.golden import golden_push, with_source
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @dataclass
 class App:
     application: Application
     database: Database
+    runtime: Runtime
 
     async def query(self, path: str, args: dict[str, Value] | None = None) -> Value:
         module, name = path.split(":")
@@ -62,13 +68,13 @@ class App:
         )
 
 
-@pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[App]:
+@asynccontextmanager
+async def running_app(folder: Path) -> AsyncIterator[App]:
     settings = Settings()
     settings = replace(settings, isolate=replace(settings.isolate, worker_count=1))
     runtime = Runtime(settings=settings)
     database = await Database.open(MemoryPersistence(), runtime, VIRTUAL_TABLES)
-    file_storage = LocalFileStorage(tmp_path)
+    file_storage = LocalFileStorage(folder)
     runner = InProcessFunctionRunner(
         database=database,
         pool=WorkerPool(runtime, deployment=Deployment(name="test")),
@@ -92,11 +98,32 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
     try:
         await runner.start()
         await application.start()
-        yield App(application, database)
+        yield App(application, database, runtime)
     finally:
         await application.close()
         await runner.close()
         await database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    """Nothing is deployed to it; for one test."""
+    async with running_app(tmp_path) as app:
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
+    async with running_app(tmp_path_factory.mktemp("shared")) as app:
+        await app.push()
+        yield app
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def deployed(shared: App) -> App:
+    """The app, deployed once for the tests that leave its code and variables alone; no data."""
+    await DataResetter(database=shared.database, runtime=shared.runtime).reset()
+    return shared
 
 
 async def test_before_the_first_push_no_function_is_found(app: App) -> None:
@@ -104,60 +131,59 @@ async def test_before_the_first_push_no_function_is_found(app: App) -> None:
     assert "Could not find public function for 'messages:list'" in run.result.error_message
 
 
-async def test_a_deployed_app_runs(app: App) -> None:
-    await app.push()
-    assert await app.query("messages:list") == []
-    await app.mutate("messages:send", {"author": "ann", "body": "hello"})
-    messages = await app.query("messages:byAuthor", {"author": "ann"})
+async def test_a_deployed_app_runs(deployed: App) -> None:
+    assert await deployed.query("messages:list") == []
+    await deployed.mutate("messages:send", {"author": "ann", "body": "hello"})
+    messages = await deployed.query("messages:byAuthor", {"author": "ann"})
     assert isinstance(messages, list)
     assert [m["body"] for m in messages if isinstance(m, dict)] == ["hello"]
-    action = await app.application.run_action(
+    action = await deployed.application.run_action(
         call("addTwice", {"name": "visits"}, module="counters")
     )
     assert action.result.value_json == "2.0"
     assert [line.pretty for line in action.result.log_lines] == ["[LOG] 'adding to' 'visits'"]
-    assert await app.query("counters:get", {"name": "visits"}) == 2.0
+    assert await deployed.query("counters:get", {"name": "visits"}) == 2.0
 
 
-async def test_functions_are_validated_and_their_errors_mapped(app: App) -> None:
-    await app.push()
-    wrong = await app.application.run_mutation(call("send", {"author": 1.0}, module="messages"))
+async def test_functions_are_validated_and_their_errors_mapped(deployed: App) -> None:
+    wrong = await deployed.application.run_mutation(
+        call("send", {"author": 1.0}, module="messages")
+    )
     assert "ArgumentValidationError" in wrong.result.error_message
-    internal = await app.application.run_mutation(
+    internal = await deployed.application.run_mutation(
         call("deliver", {"author": "a", "body": "b"}, module="messages")
     )
     assert "Could not find public function" in internal.result.error_message
-    failing = await app.application.run_mutation(call("fail", {"author": "a"}, module="messages"))
+    failing = await deployed.application.run_mutation(
+        call("fail", {"author": "a"}, module="messages")
+    )
     assert "Uncaught Error: on purpose" in failing.result.error_message
     assert "convex/messages.ts:" in failing.result.error_message
-    assert await app.query("messages:list") == []
+    assert await deployed.query("messages:list") == []
 
 
-async def test_an_internal_function_looks_like_a_missing_one_from_outside(app: App) -> None:
-    await app.push()
+async def test_an_internal_function_looks_like_a_missing_one_from_outside(deployed: App) -> None:
     texts = set()
     for name in ("deliver", "nothing"):
-        run = await app.application.run_function(call(name, module="messages"))
+        run = await deployed.application.run_function(call(name, module="messages"))
         texts.add(run.result.error_message.replace(name, "it"))
     assert len(texts) == 1
 
 
-async def test_concurrent_mutations_of_real_code_lose_nothing(app: App) -> None:
-    await app.push()
+async def test_concurrent_mutations_of_real_code_lose_nothing(deployed: App) -> None:
     args: dict[str, Value] = {"name": "shared", "amount": 1.0}
-    await app.mutate("counters:add", args)
-    await asyncio.gather(*(app.mutate("counters:add", args) for _ in range(7)))
-    assert await app.query("counters:get", {"name": "shared"}) == 8.0
+    await deployed.mutate("counters:add", args)
+    await asyncio.gather(*(deployed.mutate("counters:add", args) for _ in range(7)))
+    assert await deployed.query("counters:get", {"name": "shared"}) == 8.0
 
 
-async def test_scheduled_functions_of_real_code_run(app: App) -> None:
-    await app.push()
-    job_id = await app.mutate(
+async def test_scheduled_functions_of_real_code_run(deployed: App) -> None:
+    job_id = await deployed.mutate(
         "messages:sendLater", {"author": "ann", "body": "later", "delayMs": 0.0}
     )
     assert isinstance(job_id, str)
-    await wait_for_success(app.database, job_id)
-    messages = await app.query("messages:list")
+    await wait_for_success(deployed.database, job_id)
+    messages = await deployed.query("messages:list")
     assert isinstance(messages, list)
     assert len(messages) == 1
 
@@ -180,25 +206,25 @@ async def test_results_follow_environment_variables(app: App) -> None:
     assert await app.query("settings:importedColor") == "red"
 
 
-async def test_results_depend_on_the_caller(app: App) -> None:
-    await app.push()
-    run = await app.application.run_query(call("whoami", module="settings", identity=user("ann")))
+async def test_results_depend_on_the_caller(deployed: App) -> None:
+    run = await deployed.application.run_query(
+        call("whoami", module="settings", identity=user("ann"))
+    )
     assert run.result.value_json == '"ann"'
-    assert await app.query("settings:whoami") == "nobody"
+    assert await deployed.query("settings:whoami") == "nobody"
 
 
-async def test_a_broken_push_leaves_the_running_code_untouched(app: App) -> None:
-    await app.push()
-    await app.mutate("messages:send", {"author": "ann", "body": "hello"})
+async def test_a_broken_push_leaves_the_running_code_untouched(deployed: App) -> None:
+    await deployed.mutate("messages:send", {"author": "ann", "body": "hello"})
     broken = with_source(
         golden_push(), "settings.js", '"none"', '(() => { throw new Error("broken"); })()'
     )
     with pytest.raises(FenchelError) as caught:
-        await app.application.deploy.start_push(broken)
+        await deployed.application.deploy.start_push(broken)
     assert caught.value.code == "InvalidModules"
     assert caught.value.message.startswith("Hit an error while pushing:\n")
     assert "Uncaught Error: broken" in caught.value.message
-    messages = await app.query("messages:list")
+    messages = await deployed.query("messages:list")
     assert isinstance(messages, list)
     assert len(messages) == 1
 
@@ -213,9 +239,8 @@ async def test_a_push_invalidates_what_ran_with_the_old_code(app: App) -> None:
     assert await app.query("settings:color") == "plain"
 
 
-async def test_auth_providers_come_from_the_auth_config(app: App) -> None:
-    await app.push()
-    providers = await app.application.auth_providers()
+async def test_auth_providers_come_from_the_auth_config(deployed: App) -> None:
+    providers = await deployed.application.auth_providers()
     assert [msgspec.to_builtins(provider) for provider in providers] == [
         {"domain": "https://auth.example.com", "applicationID": "fixture"}
     ]
