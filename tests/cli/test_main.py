@@ -1,4 +1,5 @@
-"""The command line as a subprocess: keys, versions, and errors that are one clear line."""
+"""The command line: keys, versions, and errors that are one clear line. What starts to serve is a
+process of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from fenchel import __version__
 from fenchel.auth import Admin, KeyBroker
+from fenchel.cli.main import main
 
 FENCHEL = Path(sys.executable).with_name("fenchel")
 SECRET = bytes(range(32)).hex()
@@ -30,6 +33,12 @@ def fenchel(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     )
 
 
+def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What the same command prints, run here: starting a process costs more than most tests."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments], env=environment)
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
 def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.strip().splitlines()
@@ -39,39 +48,39 @@ def assert_one_clear_line(done: subprocess.CompletedProcess[str], *words: str) -
 
 class TestSettings:
     def test_a_bad_value_is_one_clear_line(self) -> None:
-        done = fenchel("serve", "--in-memory", "--set", "isolate.heap_mebibytes_max=1")
+        done = command("serve", "--in-memory", "--set", "isolate.heap_mebibytes_max=1")
         assert_one_clear_line(done, "isolate.heap_mebibytes_max", "'1'", "Expected `int` >= 48")
 
     def test_several_may_come_from_the_environment(self) -> None:
         values = "isolate.call_depth_max=4 isolate.heap_mebibytes_max=1"
-        done = fenchel("serve", "--in-memory", FENCHEL_SET=values)
+        done = command("serve", "--in-memory", FENCHEL_SET=values)
         assert_one_clear_line(done, "isolate.heap_mebibytes_max", "'1'", "Expected `int` >= 48")
 
     def test_all_are_listed_with_their_bounds(self) -> None:
-        lines = fenchel("settings").stdout.splitlines()
+        lines = command("settings").stdout.splitlines()
         assert "isolate.user_time_seconds_max=1.0  (0.01 to 600)" in lines
 
 
 class TestKeys:
     def test_a_key_for_a_name_and_a_secret_opens_that_deployment(self) -> None:
-        done = fenchel("keys", "--instance-name", "mine", "--instance-secret", SECRET)
+        done = command("keys", "--instance-name", "mine", "--instance-secret", SECRET)
         broker = KeyBroker("mine", bytes.fromhex(SECRET))
         assert broker.check_admin_key(done.stdout.strip()) == Admin()
 
     def test_a_key_that_only_reads(self) -> None:
         options = ("--instance-name", "mine", "--instance-secret", SECRET, "--read-only")
         broker = KeyBroker("mine", bytes.fromhex(SECRET))
-        key = fenchel("keys", *options).stdout.strip()
+        key = command("keys", *options).stdout.strip()
         assert broker.check_admin_key(key) == Admin(is_read_only=True)
 
     def test_the_secret_may_come_from_the_environment(self) -> None:
-        done = fenchel("keys", "--instance-name", "mine", FENCHEL_INSTANCE_SECRET=SECRET)
+        done = command("keys", "--instance-name", "mine", FENCHEL_INSTANCE_SECRET=SECRET)
         assert done.stdout.startswith("mine|")
 
     def test_a_data_folder_gets_a_secret_once_for_its_owner_only(self, tmp_path: Path) -> None:
         folder = tmp_path / "new" / "data"
-        first = fenchel("keys", "--data-dir", folder)
-        second = fenchel("keys", "--data-dir", folder)
+        first = command("keys", "--data-dir", folder)
+        second = command("keys", "--data-dir", folder)
         assert first.stdout == second.stdout
         assert first.stdout.startswith("convex-self-hosted|")
         (kept,) = folder.iterdir()
@@ -79,15 +88,15 @@ class TestKeys:
 
     @pytest.mark.parametrize("secret", ["", "00", "g" * 64])
     def test_a_bad_secret_is_one_clear_line(self, secret: str) -> None:
-        assert_one_clear_line(fenchel("keys", "--instance-secret", secret), "64 hexadecimal")
+        assert_one_clear_line(command("keys", "--instance-secret", secret), "64 hexadecimal")
 
     def test_a_bad_name_is_one_clear_line(self) -> None:
-        done = fenchel("keys", "--instance-name", "a|b", "--instance-secret", SECRET)
+        done = command("keys", "--instance-name", "a|b", "--instance-secret", SECRET)
         assert_one_clear_line(done, "a|b")
 
     def test_a_damaged_secret_is_one_clear_line(self, tmp_path: Path) -> None:
         (tmp_path / "instance.json").write_text("{")
-        assert_one_clear_line(fenchel("keys", "--data-dir", tmp_path), "instance.json")
+        assert_one_clear_line(command("keys", "--data-dir", tmp_path), "instance.json")
 
 
 class TestServe:
@@ -108,7 +117,7 @@ class TestServe:
         assert_one_clear_line(done, str(in_the_way))
 
     def test_memory_and_a_folder_exclude_each_other(self, tmp_path: Path) -> None:
-        done = fenchel("serve", "--in-memory", "--data-dir", tmp_path)
+        done = command("serve", "--in-memory", "--data-dir", tmp_path)
         assert done.returncode == 2
         assert "exclude each other" in done.stderr
 
@@ -116,7 +125,7 @@ class TestServe:
         "option", [("--production",), ("--database-url", "postgres://user@host/data")]
     )
     def test_production_has_no_test_mode(self, option: tuple[str, ...]) -> None:
-        done = fenchel("serve", "--test-mode", *option)
+        done = command("serve", "--test-mode", *option)
         assert done.returncode == 2
         assert "not production" in done.stderr
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_main import FENCHEL, SECONDS_MAX, SECRET, assert_one_clear_line, fenchel
+from tests.cli.test_main import (
+    FENCHEL,
+    SECONDS_MAX,
+    SECRET,
+    assert_one_clear_line,
+    command,
+    fenchel,
+)
 from tests.end_to_end.fenchel_server import free_port
 from tests.postgres_server import PostgresServer
 
@@ -44,7 +51,7 @@ def serving(url: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], s
 
 def set_variable(address: str, name: str, value: str) -> None:
     """Commit something."""
-    admin_key = fenchel("keys", *INSTANCE).stdout.strip()
+    admin_key = command("keys", *INSTANCE).stdout.strip()
     request = urllib.request.Request(
         f"{address}/api/update_environment_variables",
         data=json.dumps({"changes": [{"name": name, "value": value}]}).encode(),

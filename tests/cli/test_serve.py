@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from fenchel.cli.serve import FILES_WANTED, serve_settings
 from fenchel.runtime import Settings
 
@@ -26,22 +24,26 @@ def test_private_addresses_can_be_allowed_in_production() -> None:
     assert settings.egress.private_addresses_allowed
 
 
-@pytest.mark.parametrize(
-    ("soft", "hard", "expected"),
-    [(256, 4_096, 4_096), (256, FILES_WANTED + 1, FILES_WANTED), (4_096, 4_096, 4_096)],
-)
-def test_the_limit_of_open_files_is_raised_as_far_as_needed(
-    soft: int, hard: int, expected: int
-) -> None:
-    program = (
-        "import resource\n"
-        "from fenchel.cli.serve import raise_file_limit\n"
-        "kind = resource.RLIMIT_NOFILE\n"
-        f"hard = min({hard}, resource.getrlimit(kind)[1])\n"
-        f"resource.setrlimit(kind, ({soft}, hard))\n"
-        "raise_file_limit()\n"
-        f"assert resource.getrlimit(kind) == (min({expected}, hard), hard)\n"
-    )
+def test_the_limit_of_open_files_is_raised_as_far_as_needed() -> None:
+    """Each case in a fork, for limits cannot be raised again; of one process, for it imports all
+    that serves.
+    """
+    program = f"""
+import os, resource
+from fenchel.cli.serve import raise_file_limit
+kind = resource.RLIMIT_NOFILE
+for soft, hard, expected in (
+    (256, 4_096, 4_096), (256, {FILES_WANTED + 1}, {FILES_WANTED}), (4_096, 4_096, 4_096)
+):
+    if pid := os.fork():
+        assert os.waitpid(pid, 0)[1] == 0
+    else:
+        hard = min(hard, resource.getrlimit(kind)[1])
+        resource.setrlimit(kind, (soft, hard))
+        raise_file_limit()
+        assert resource.getrlimit(kind) == (min(expected, hard), hard)
+        os._exit(0)
+"""
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 

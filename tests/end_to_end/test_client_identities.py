@@ -45,7 +45,7 @@ async def test_live_queries_follow_who_the_client_is(server: FenchelServer) -> N
 @both_kinds
 async def test_a_key_that_only_reads(kind: Kind, server: FenchelServer, topic: str) -> None:
     async with npm_client(kind, server.url) as client:
-        await client.act_as(server.admin_key("--read-only"))
+        await client.act_as(server.issue_key("--read-only"))
         assert await client.query("probe:hidden") == "only for insiders"
         for call in (
             client.mutation("notes:add", topic=topic, body="x"),
