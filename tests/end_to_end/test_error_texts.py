@@ -275,6 +275,8 @@ CALLS: list[tuple[str, str, Any, str]] = [
         "deep > maximum nesting 64)",
     ),
     ("query", "calls:rejects", {}, "Uncaught Error: nobody waits for me"),
+    ("query", "calls:imports", {}, "Uncaught TypeError: dynamic module import unsupported"),
+    ("query", "calls:meta", {}, "Uncaught TypeError: import.meta unsupported"),
     ("query", "calls:throwsText", {}, "Uncaught only text"),
 ]
 
@@ -315,6 +317,10 @@ def text_of(answer: dict[str, Any]) -> str:
 def test_a_mistake_in_a_mutation(call: Call, name: str) -> None:
     answer = call("mutation", "mistakes:inMutation", {"name": name})
     assert text_of(answer) == f"Uncaught Error: {IN_MUTATIONS[name]}"
+
+
+def test_import_is_for_actions(call: Call) -> None:
+    assert call("action", "calls:importsInAction", {})["value"] == "late"
 
 
 @pytest.mark.parametrize("name", IN_QUERIES)

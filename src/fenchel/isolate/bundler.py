@@ -15,6 +15,7 @@ import json
 import logging
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -22,12 +23,13 @@ import msgspec
 from fenchel.definitions import decode_module_path
 from fenchel.errors import FenchelError, bad_request, internal_error
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
+from fenchel.isolate.dynamic_imports import DynamicImports
 from fenchel.isolate.repl_wrappers import REPL_WRAPPERS_IMPORT, REPL_WRAPPERS_PATH
 from fenchel.isolate.spawn import BUNDLED_FOLDER, kill_group, limit_process
 
 logger = logging.getLogger(__name__)
 
-_FORMAT_VERSION = b"fenchel-bundle-3"
+_FORMAT_VERSION = b"fenchel-bundle-4"
 _BUNDLE_SECONDS_MAX = 60.0
 _ESBUILD_BYTES_MAX = 4 << 30
 _MESSAGE_CHARACTERS_MAX = 20_000
@@ -49,6 +51,8 @@ _OPTIONS = (
     "--log-level=error",
     "--color=false",
     "--tsconfig-raw={}",
+    # A script has no meta; the runtime's getter says so to whoever asks.
+    "--define:import.meta=__fenchelImportMeta",
     "--preserve-symlinks",
     f"--metafile={_METAFILE}",
     f"--outfile={_OUTPUT}",
@@ -110,10 +114,12 @@ class Bundler:
         self, modules: list[ModuleSource], runnable: tuple[str, ...]
     ) -> tuple[bytes, bytes]:
         known_paths = {m.path for m in modules}
+        imports = DynamicImports(modules)
+        options = (f"--define:{imports.name}=__fenchelImport", *_options_for(modules))
         with tempfile.TemporaryDirectory(prefix="fenchel-bundle-") as name:
             folder = Path(name)
-            await asyncio.to_thread(_write_inputs, folder, modules, runnable)
-            errors = await self._run_esbuild(folder, _options_for(modules))
+            await asyncio.to_thread(_write_inputs, folder, modules, runnable, imports)
+            errors = await self._run_esbuild(folder, options)
             if errors is not None:
                 raise _invalid_modules(errors, known_paths)
             return await asyncio.to_thread(_read_outputs, folder, known_paths)
@@ -154,26 +160,39 @@ def _is_chunk(path: str) -> bool:
     return path.startswith(("_deps/", "actions/_deps/"))
 
 
-def _write_inputs(folder: Path, modules: list[ModuleSource], runnable: tuple[str, ...]) -> None:
+def _write_inputs(
+    folder: Path,
+    modules: list[ModuleSource],
+    runnable: tuple[str, ...],
+    imports: DynamicImports,
+) -> None:
     for module in modules:
         path = folder / module.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        source = module.source
+        source = imports.rewrite(module)
         # esbuild composes the map that the last such comment names; it must not look for another
         # one.
         if module.source_map is not None or "sourceMappingURL=" in source:
             source += f"\n//# sourceMappingURL={path.name}.map\n"
             path.with_name(f"{path.name}.map").write_text(module.source_map or _EMPTY_MAP)
         path.write_text(source)
-    thunks = ",\n".join(
-        f"  {json.dumps(path)}: () => require({json.dumps(f'./{path}')})" for path in runnable
-    )
-    entry = f"globalThis.__fenchelModules = {{\n{thunks}\n}};\n//# sourceMappingURL={_ENTRY}.map\n"
+    entry = f"{_entry_of(runnable, imports.targets)}//# sourceMappingURL={_ENTRY}.map\n"
     (folder / _ENTRY).write_text(entry)
     # A map that maps only what lies behind the end keeps the entry out of the bundle's map, and so
     # out of stack traces; a map without any mapping would be ignored.
     (folder / f"{_ENTRY}.map").write_text(
         json.dumps({**json.loads(_EMPTY_MAP), "sources": [_ENTRY], "mappings": _after(entry)})
+    )
+
+
+def _entry_of(runnable: Iterable[str], imported: Iterable[str]) -> str:
+    thunks = ",\n".join(
+        f"  {json.dumps(path)}: () => require({json.dumps(f'./{path}')})" for path in runnable
+    )
+    imports = ",\n".join(f"  () => import({json.dumps(f'./{path}')})" for path in imported)
+    return (
+        f"globalThis.__fenchelModules = {{\n{thunks}\n}};\n"
+        f"globalThis.__fenchelImports = [\n{imports}\n];\n"
     )
 
 

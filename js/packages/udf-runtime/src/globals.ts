@@ -9,6 +9,7 @@ import { createConvexObject } from "./execution.ts";
 import { NativePromise, defineProperty, thenNative } from "./primordials.ts";
 import { random } from "./random.ts";
 import { asyncContext } from "./state.ts";
+import { installImports } from "./modules.ts";
 import { createDate, replaceDateFormats } from "./time.ts";
 import { isVendorLoading } from "./vendor.ts";
 import type { VendorName } from "./host_interface.ts";
@@ -100,6 +101,7 @@ export function installGlobals(): void {
   define("setInterval", setInterval);
   define("clearTimeout", clearTimer);
   define("clearInterval", clearTimer);
+  installImports();
   defineProperty(Math, "random", { value: random, writable: true, configurable: true });
   defineWebApis();
 }

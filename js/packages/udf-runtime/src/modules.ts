@@ -1,14 +1,18 @@
 /** The user's modules: lazy thunks that the bundle's script left, evaluated at most once each. */
 import { beginModuleLines, endModuleLines } from "./console.ts";
 import { CallError } from "./errors.ts";
+import { defineProperty, NativePromise, NativeTypeError } from "./primordials.ts";
+import { executing } from "./state.ts";
 
 export type Namespace = Readonly<Record<string, unknown>>;
 
 interface BundleGlobal {
   __fenchelModules?: Record<string, () => Namespace>;
+  __fenchelImports?: readonly (() => Promise<Namespace>)[];
 }
 
 let thunks: Record<string, () => Namespace> = {};
+let imports: readonly (() => Promise<Namespace>)[] = [];
 const namespaces = new Map<string, Namespace>();
 
 /** Takes the thunks from the global object, so that user code never sees them. */
@@ -16,7 +20,27 @@ export function takeModules(): void {
   const bundle = globalThis as BundleGlobal;
   if (bundle.__fenchelModules === undefined) return;
   thunks = { ...bundle.__fenchelModules };
+  imports = bundle.__fenchelImports ?? [];
   delete bundle.__fenchelModules;
+  delete bundle.__fenchelImports;
+}
+
+/** What the bundler writes for `import()` of another module, and for `import.meta` (1.3). */
+export function installImports(): void {
+  defineProperty(globalThis, "__fenchelImport", { value: importModule });
+  defineProperty(globalThis, "__fenchelImportMeta", {
+    get() {
+      throw new NativeTypeError("import.meta unsupported");
+    },
+    // Warm realms put a getter of their own in its place.
+    configurable: true,
+  });
+}
+
+function importModule(_: unknown, index: number): Promise<Namespace> {
+  const thunk = executing()?.kind === "action" ? imports[index] : undefined;
+  if (thunk !== undefined) return thunk();
+  return NativePromise.reject(new NativeTypeError("dynamic module import unsupported"));
 }
 
 export function modulePaths(): string[] {

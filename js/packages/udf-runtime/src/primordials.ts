@@ -7,6 +7,7 @@ export const { parse: parseJson, stringify: stringifyJson } = JSON;
 export const NativeDate = Date;
 export const nativeNow = Date.now;
 export const NativeError = Error;
+export const NativeTypeError = TypeError;
 export const NativePromise = Promise;
 export const { apply: reflectApply, construct: reflectConstruct, get: reflectGet } = Reflect;
 export const { defineProperty, getOwnPropertyDescriptor, getOwnPropertyNames } = Object;

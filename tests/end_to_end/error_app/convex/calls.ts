@@ -47,6 +47,10 @@ export const rejects = query({
     return null;
   },
 });
+// The CLI splits its bundle there.
+export const imports = query({ args: {}, handler: async () => (await import("./late")).name });
+export const importsInAction = action({ args: {}, handler: async () => (await import("./late")).name });
+export const meta = query({ args: {}, handler: async () => String((import.meta as any).url) });
 export const throwsText = query({
   args: {},
   handler: async () => {
