@@ -113,6 +113,7 @@ class FakeFunctionRunner:
         self.functions: dict[str, tuple[str, Function]] = {}
         self.runs: dict[str, int] = {}
         self.warmed: list[DeployedCode] = []
+        self.renewals = 0
         self.http_action: Callable[[HttpExchange, Ctx], Awaitable[UdfOutcome]] = _no_http_actions
         self.database: Database | None = None
         self.analysis: dict[str, AnalyzedModule] | JsError = {}
@@ -171,6 +172,9 @@ class FakeFunctionRunner:
 
     async def warm(self, code: DeployedCode) -> None:
         self.warmed.append(code)
+
+    async def renew_lookups(self) -> None:
+        self.renewals += 1
 
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
         return self.analysis

@@ -119,6 +119,18 @@ async def test_the_code_is_warm_before_it_is_deployed(backend: Backend) -> None:
     assert paths_when_warmed == [["app.js"]]
 
 
+async def test_functions_are_looked_up_again_once_the_code_is_deployed(backend: Backend) -> None:
+    paths_when_renewed: list[list[str]] = []
+
+    async def renew_lookups() -> None:
+        paths_when_renewed.append(await deployed_paths(backend))
+
+    backend.runner.renew_lookups = renew_lookups  # type: ignore[method-assign]
+    await push(backend)
+    (paths,) = paths_when_renewed
+    assert "messages.js" in paths
+
+
 async def test_the_deployed_code_is_warm_after_a_restart() -> None:
     persistence = MemoryPersistence()
     async with running_backend(functions(), persistence=persistence, is_started=True) as backend:

@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from fenchel.database import Database, Transaction
-from fenchel.definitions import AnalyzedModule, decode_function_path, encode_analyzed_module
+from fenchel.definitions import (
+    AnalyzedModule,
+    FunctionPath,
+    decode_function_path,
+    encode_analyzed_module,
+)
 from fenchel.documents import Timestamp
 from fenchel.errors import ConflictError
 from fenchel.file_storage import MemoryFileStorage
-from fenchel.function_runner import CodeSource
+from fenchel.function_runner import CodeSource, code_lookup
 from fenchel.function_runner.code_lookup import CodeLookup
 from fenchel.model import set_environment_variable
 from fenchel.model.modules import Module, replace_modules
@@ -85,6 +90,28 @@ async def test_an_answer_is_used_again_until_a_push(database: Database, lookup: 
     assert await lookup.find(database.begin(), PATH) is first
     await push(database, b"2")
     assert await lookup.find(database.begin(), PATH) is not first
+
+
+async def test_after_a_push_the_latest_modules_are_looked_up_ahead(
+    database: Database, lookup: CodeLookup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await push(database, b"1")
+    await lookup.find(database.begin(), decode_function_path("others:f"))
+    await lookup.find(database.begin(), PATH)
+    await push(database, b"2")
+    loaded: list[FunctionPath] = []
+    load = lookup._load
+
+    async def noting_load(ts: Timestamp, path: FunctionPath) -> object:
+        loaded.append(path)
+        return await load(ts, path)
+
+    monkeypatch.setattr(lookup, "_load", noting_load)
+    monkeypatch.setattr(code_lookup, "_RENEWED_MAX", 1)
+    await lookup.renew(database.begin())
+    assert [path.module for path in loaded] == [PATH.module]
+    assert await digest(database, lookup) is not None
+    assert len(loaded) == 1
 
 
 async def test_each_snapshot_has_its_own_code(database: Database, lookup: CodeLookup) -> None:

@@ -53,6 +53,11 @@ def test_arguments_that_were_passed_on_follow_the_request() -> None:
     ]
 
 
+def test_arguments_are_found_side_by_side_and_inside_of_others() -> None:
+    anticipation = learned(turn('[17,17,{"id":17},170,[17]]'), count=17, all={"id": 17})
+    assert anticipation.predict(request(count=2.5, all=None)) == [turn("[2.5,2.5,null,170,[2.5]]")]
+
+
 def test_a_whole_object_can_be_passed_on() -> None:
     anticipation = learned(turn('{"value":{"a":[1]},"table":"t"}'), document={"a": [1]})
     assert anticipation.predict(request(document=None)) == [turn('{"value":null,"table":"t"}')]

@@ -165,6 +165,7 @@ class DeployService:
         response = await run_transaction(
             self._database, self._runtime, work, write_source="_system/finish_push"
         )
+        await self._function_runner.renew_lookups()
         self._pushes.remove(request.start_push.push_token)
         await self._packages.delete_unused()
         return response

@@ -17,6 +17,8 @@ from fenchel.errors import ErrorKind, FenchelError
 from fenchel.function_runner.code_source import CodeSource, DeployedCode
 
 MODULE_COUNT_MAX = 4_096
+# Each takes 0.4 ms.
+_RENEWED_MAX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,13 @@ class CodeLookup:
         self._entries.move_to_end(key)
         transaction.depend_on(entry.reads)
         return entry.found
+
+    async def renew(self, transaction: Transaction) -> None:
+        """Look up at the transaction's snapshot what was asked for last, so that the first callers
+        after a push find it. `transaction` is of no use afterwards.
+        """
+        for component, module in list(self._entries)[-_RENEWED_MAX:]:
+            await self.find(transaction, FunctionPath(component, module, ""))
 
     def _refresh(self, entry: _Entry, ts: Timestamp) -> bool:
         """Whether the entry holds at `ts`."""

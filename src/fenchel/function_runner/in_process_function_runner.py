@@ -123,6 +123,9 @@ class InProcessFunctionRunner:
     async def warm(self, code: DeployedCode) -> None:
         await self._core.warm(code)
 
+    async def renew_lookups(self) -> None:
+        await self._core.renew_lookups()
+
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
         return await self._pool.analyze(await self._bundler.bundle(inputs, is_app=False))
 

@@ -108,6 +108,12 @@ class FunctionRunner(Protocol):
         """Build `code` before it is deployed, so that its first call is as fast as the next."""
         ...
 
+    async def renew_lookups(self) -> None:
+        """After a push: look up the functions that were called last, before their next callers do.
+        Raises: FenchelError if the database has stopped.
+        """
+        ...
+
     async def analyze(self, inputs: BundleInputs) -> dict[str, AnalyzedModule] | JsError:
         """Functions, routes and crons by module path (execution 1.7). Raises: InvalidModules if
         bundling fails.

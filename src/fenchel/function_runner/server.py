@@ -90,6 +90,9 @@ class FunctionRunnerCore:
         """Put the bundle of `code` into the module cache and into the workers."""
         await self._pool.warm(await self._module_cache.get(code))
 
+    async def renew_lookups(self) -> None:
+        await self._code_lookup.renew(self._database.begin())
+
     async def run_udf(
         self,
         request: UdfRequest,

@@ -125,6 +125,11 @@ export class Bundle {
     return new Generation(this.#runtimeSource(), 1).take();
   }
 
+  /** Makes ready for the first execution. */
+  prepareFirst(): void {
+    this.#contexts.prepareFirst();
+  }
+
   /** Prepares one context if fewer are ready than wanted. Returns whether it did. */
   prepareOne(): boolean {
     if (this.#isUnloaded) return false;

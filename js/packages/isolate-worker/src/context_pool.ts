@@ -21,6 +21,15 @@ export class ContextPool {
     return generation.take();
   }
 
+  /** Prepares the first context, in an isolate in which a call was made: who loads has the time. */
+  prepareFirst(): void {
+    const { header, script } = this.#source;
+    if (header.contextsAhead === 0) return;
+    // Without a snapshot the call would evaluate the app's modules.
+    if (script === null) this.#openGeneration().breakIn();
+    this.prepareOne();
+  }
+
   /** Prepares one context if fewer are ready than wanted. Returns whether it did. */
   prepareOne(): boolean {
     const ready = this.#open.reduce((sum, generation) => sum + generation.readyCount, 0);

@@ -18,6 +18,8 @@ import type { RealmSnapshot } from "./snapshot.ts";
 
 /** Executions that may be under way in one isolate: they share its memory limit. */
 const TAKEN_MAX = 8;
+const BREAK_IN_MS_MAX = 50;
+const SEED = "0".repeat(64);
 
 export interface RealmSource {
   header: BundleHeader;
@@ -78,6 +80,22 @@ export class Generation {
   /** Whether an execution may start here. */
   get canTake(): boolean {
     return this.#taken.size < TAKEN_MAX && (this.readyCount > 0 || this.canMake);
+  }
+
+  /**
+   * Calls a function that is not there, in a context that is not used again: what the engine and
+   * the runtime do at the first call in an isolate is done then, and no function of the app has run.
+   */
+  breakIn(): void {
+    const context = this.take();
+    try {
+      context.call(BREAK_IN_MS_MAX, Command.Begin, "query", "", "", SEED, 0, "", "[{}]");
+      context.call(BREAK_IN_MS_MAX, Command.Collect);
+    } catch {
+      // What the modules did to builtins got in the way. The first call may go on in a new isolate.
+      this.retire();
+    }
+    this.release(context);
   }
 
   prepare(): void {

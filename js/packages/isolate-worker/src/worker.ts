@@ -84,7 +84,7 @@ export class Worker {
       const bundle = new Bundle(header, script, sourceMap, snapshot, this.#warmBudget);
       this.#bundles.set(frame.id, bundle);
       // Whoever waits for the bundle, as a deploy does, wants its first execution to wait no more.
-      if (header.isAppBundle) bundle.prepareOne();
+      if (header.isAppBundle) bundle.prepareFirst();
       this.#send(MessageType.Loaded, frame.id, ['{"ok":true}']);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

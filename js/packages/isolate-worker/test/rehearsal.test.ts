@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { bundleApp } from "./app_bundle.ts";
 import { FIXTURE, setUp } from "./setup.ts";
-import { buildSnapshot } from "./worker_process.ts";
+import { WorkerProcess, buildSnapshot } from "./worker_process.ts";
 
 describe("a snapshot that was rehearsed", async () => {
   test("holds code that one without does not", async () => {
@@ -25,5 +25,18 @@ describe("a snapshot that was rehearsed", async () => {
     const { result } = await setUp(true);
     const fresh = { calls: 0, trace: null, patched: false };
     assert.deepEqual(await result("query", "probe:traces"), fresh);
+  });
+});
+
+describe("the first call in a worker, of no function", async () => {
+  test("may not end: the app runs all the same", async () => {
+    const app = await bundleApp(FIXTURE, ["endless_errors.ts"]);
+    const { snapshot } = await buildSnapshot(app, {}, false);
+    assert.ok(snapshot.length > 0);
+    const worker = await WorkerProcess.start();
+    const bundle = await worker.load(app, {}, snapshot);
+    const { header, result } = await worker.run(bundle, "query", "endless_errors:fine");
+    assert.deepEqual([header.kind, result], ["success", "1"]);
+    await worker.stop();
   });
 });
