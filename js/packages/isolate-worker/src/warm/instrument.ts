@@ -51,14 +51,14 @@ const SUFFIX = "\n})(__fenchelGuard)";
 /** Raises Unproven. */
 export function instrument(source: string): WarmScript {
   if (source.includes(MARK)) throw new Unproven(`the text ${MARK}`);
-  const arrows: number[] = [];
-  const ast = parse(source, arrows);
+  const places: Places = { bodies: [], inParentheses: new Set() };
+  const ast = parse(source, places);
   const manager = analyze(ast as never, {
     ecmaVersion: 2022,
     sourceType: "script",
     impliedStrict: true,
   });
-  const writer = new Writer(source, arrows, findHeldBindings(manager));
+  const writer = new Writer(source, places, findHeldBindings(manager));
   writer.visit(ast as AnyNode, []);
   writer.checkComplete();
   const { assigned, webApis, insertions } = writer;
@@ -67,14 +67,25 @@ export function instrument(source: string): WarmScript {
   return { ...script, webApis: [...webApis] };
 }
 
-function parse(source: string, arrows: number[]): acorn.Program {
+/** Offsets of tokens that the syntax tree does not tell. */
+interface Places {
+  /** Where the body of an arrow function begins, which may be a parenthesis; ascending. */
+  bodies: number[];
+  /** What stands behind an opening parenthesis. */
+  inParentheses: Set<number>;
+}
+
+function parse(source: string, { bodies, inParentheses }: Places): acorn.Program {
+  let last = "";
   try {
     return acorn.parse(source, {
       ecmaVersion: 2025,
       sourceType: "script",
       ranges: true,
-      onToken: ({ type, end }) => {
-        if (type.label === "=>") arrows.push(end);
+      onToken: ({ type, start }) => {
+        if (last === "=>") bodies.push(start);
+        if (last === "(") inParentheses.add(start);
+        last = type.label;
       },
     });
   } catch (error) {
@@ -140,20 +151,18 @@ const WEB_APIS: ReadonlySet<string> = new Set(SHARED_WEB_APIS);
 
 class Writer {
   readonly insertions: Insertions;
-  readonly #source: string;
   /** Names of the properties that are assigned somewhere. */
   readonly assigned = new Set<string>();
   readonly webApis = new Set<string>();
-  readonly #arrows: number[];
+  readonly #places: Places;
   readonly #held: Map<Node, Registration[]>;
   readonly #registered = new Set<Node>();
   /** Numbers the private fields that are added. */
   #fields = 0;
 
-  constructor(source: string, arrows: number[], held: Map<Node, Registration[]>) {
+  constructor(source: string, places: Places, held: Map<Node, Registration[]>) {
     this.insertions = new Insertions(source);
-    this.#source = source;
-    this.#arrows = arrows;
+    this.#places = places;
     this.#held = held;
   }
 
@@ -240,47 +249,50 @@ class Writer {
     const isBlock = body.type === "BlockStatement";
     const closeParameters = this.#parameters(node);
     if (isBlock && body.body.length === 0) return closeParameters;
-    const start = isBlock ? afterDirectives(body) : this.#afterArrow(body);
+    const start = isBlock ? afterDirectives(body) : this.#bodyOfArrow(body);
     const end = isBlock ? body.end - 1 : node.end;
     const text = this.#registration(this.#bindingsOf(node), hiddenValues(node));
     const isResumed = node.async || node.generator;
     const began = isResumed ? `if(${IS_IMPORT})${STATE}.began;` : "";
     const ended = isResumed ? `finally{if(${IS_IMPORT})${STATE}.ended}` : "";
     const [head, tail] = isBlock ? [";", ""] : ["{", "}"];
-    this.insertions.open(start, `${head}${began}try{${text}${isBlock ? "" : "return("}`);
+    this.insertions.open(start, `${head}${began}try{${text}${isBlock ? "" : "return "}`);
     return () => {
       closeParameters();
-      this.insertions.close(end, `${isBlock ? "" : ")"}}${CATCH}${ended}${tail}`);
+      this.insertions.close(end, `}${CATCH}${ended}${tail}`);
     };
   }
 
   /** Expressions in the parameter list, around which no `try` can stand. */
   #parameters(node: Function): () => void {
     const expressions = findParameterExpressions(node);
-    // What is a call stays one, and so does what is none: see `tagged`.
-    const [began, ended] = [`[${STATE}.parameterBegan,(`, `),${STATE}.parameterEnded][1]`];
+    // What is a call stays one, and so does what is none: see `tagged`. What is in parentheses stays
+    // so too: the engine compiles functions there at once, with other names for what they hold.
+    const began = `[${STATE}.parameterBegan,`;
     const isCall = ({ type }: AnyNode): boolean => CALLS.has(type);
+    const inParentheses = ({ start }: AnyNode): boolean => this.#places.inParentheses.has(start);
     for (const expression of expressions) {
       const head = isCall(expression) ? `${MARK}ParameterEnded\`\${${began}` : began;
-      this.insertions.open(expression.start, head);
+      this.insertions.open(expression.start, inParentheses(expression) ? `${head}(` : head);
     }
     return () => {
       for (const expression of expressions) {
-        this.insertions.close(expression.end, isCall(expression) ? ")][1]}`" : ended);
+        const tail = isCall(expression) ? "][1]}`" : `,${STATE}.parameterEnded][1]`;
+        this.insertions.close(expression.end, inParentheses(expression) ? `)${tail}` : tail);
       }
     };
   }
 
-  #afterArrow(body: Node): number {
-    let [low, high] = [0, this.#arrows.length];
+  /** Without a parenthesis of the instrumenter around it: see the one before. */
+  #bodyOfArrow(body: Node): number {
+    const { bodies } = this.#places;
+    let [low, high] = [0, bodies.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#arrows[middle] as number) <= body.start) low = middle + 1;
+      if ((bodies[middle] as number) <= body.start) low = middle + 1;
       else high = middle;
     }
-    const end = this.#arrows[low - 1] as number;
-    // Where the engine sees the expression begin, unless a parenthesis stands before it.
-    return this.#source.slice(end, body.start).trim() === "" ? body.start : end;
+    return bodies[low - 1] as number;
   }
 
   // --- Exceptions ---

@@ -287,6 +287,16 @@ export const UNDONE: readonly Program[] = [
     "const show = (...all) => all; try { show(new (class { constructor() { null.x; } })(), (n) => () => n++); } catch (e) { return e.stack; }",
   ),
   program(
+    "the name of a class in an arrow function that another returns",
+    "const show = (...all) => all; const nothing = { j: (x) => x };",
+    "try { show((() => () => [new (class { constructor() { null.x; } })(), nothing.j({ bad: 1 })])()()); } catch (e) { return e.stack; }",
+  ),
+  program(
+    "parentheses in a parameter list and around a body",
+    "const f = (a = (1, [2].at(0)), { b = ((x) => (x, (x)))(3) } = {}) => (a, ([a, b]));",
+    "return f();",
+  ),
+  program(
     "an error that is no resolver, where names are assigned",
     "class E extends Error { constructor(m) { super(m); this.name = 'E'; } }",
     "return [new Error('m'), new E('n')].map((v) => { try { new Promise(v); } catch (e) { return e.message; } });",
