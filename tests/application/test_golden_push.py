@@ -27,7 +27,7 @@ from fenchel.database import Database
 from fenchel.errors import FenchelError
 from fenchel.file_storage import LocalFileStorage, MemoryFileStorage
 from fenchel.function_runner import CodeSource, FunctionRunnerMetrics, InProcessFunctionRunner
-from fenchel.isolate import Bundler, Deployment, SnapshotBuilder, WorkerPool
+from fenchel.isolate import Bundler, Deployment, WorkerPool
 from fenchel.model import VIRTUAL_TABLES, get_job
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings, SystemClock
@@ -79,7 +79,6 @@ async def running_app(folder: Path) -> AsyncIterator[App]:
         database=database,
         pool=WorkerPool(runtime, deployment=Deployment(name="test")),
         bundler=Bundler(),
-        snapshot_builder=SnapshotBuilder(settings.isolate),
         code_source=CodeSource(file_storage, system_environment=URLS.environment_variables),
         runtime=runtime,
         metrics=FunctionRunnerMetrics(),

@@ -31,7 +31,6 @@ from fenchel.isolate import (
     Bundler,
     Deployment,
     ModuleSource,
-    SnapshotBuilder,
     WorkerPool,
 )
 from fenchel.isolate.spawn import BUNDLED_FOLDER
@@ -316,7 +315,6 @@ async def running_app(
         database=database,
         pool=pool,
         bundler=Bundler(),
-        snapshot_builder=SnapshotBuilder(runtime.settings.isolate),
         code_source=CodeSource(
             files, system_environment={"CONVEX_CLOUD_URL": "http://127.0.0.1:3210"}
         ),

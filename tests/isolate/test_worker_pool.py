@@ -15,7 +15,14 @@ import pytest
 from fenchel.database import Database, Transaction
 from fenchel.definitions import FunctionPath, decode_function_path
 from fenchel.errors import FenchelError, internal_error
-from fenchel.isolate import Address, CodeBundle, Deployment, NestedCall, WorkerPool
+from fenchel.isolate import (
+    Address,
+    CodeBundle,
+    Deployment,
+    NestedCall,
+    SnapshotBuilder,
+    WorkerPool,
+)
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import IsolateSettings
@@ -112,12 +119,18 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, body: str, settings: IsolateSettings = SETTINGS
+    folder: Path,
+    body: str,
+    settings: IsolateSettings = SETTINGS,
+    snapshot_builder: SnapshotBuilder | None = None,
 ) -> AsyncIterator[Bench]:
     runtime = Runtime(settings=Settings(isolate=settings))
     database = await Database.open(MemoryPersistence(), runtime)
     pool = WorkerPool(
-        runtime, deployment=Deployment(name="d"), command=command(folder, "ready()\n" + body)
+        runtime,
+        deployment=Deployment(name="d"),
+        command=command(folder, "ready()\n" + body),
+        snapshot_builder=snapshot_builder,
     )
     await pool.start()
     try:
@@ -465,6 +478,28 @@ receive()
         assert (await task).result == FunctionResult("1")
         await closing
         assert b.pool.statistics().workers == 0
+
+
+class NotingBuilder:
+    """In place of the builder that a pool shares with whoever builds snapshots."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def build_warm_script(self, bundle: CodeBundle) -> bytes:
+        self.asked.set()
+        return b""
+
+
+async def test_scripts_for_warm_realms_come_from_the_builder_of_snapshots(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, warm_realms_max=1, warm_after_executions=1)
+    builder: Any = NotingBuilder()
+    body = "outcome(await_execution(), b'1')\nreceive()"
+    async with bench(tmp_path, body, settings, builder) as b, asyncio.timeout(30):
+        bundle = dataclasses.replace(BUNDLE, snapshot=b"s")
+        await b.pool.run_udf(bundle, make_request(), b.database.begin(), b.host)
+        await builder.asked.wait()
+        assert b.pool.snapshot_builder is builder
 
 
 async def test_a_pool_without_workers_is_an_error(tmp_path: Path) -> None:

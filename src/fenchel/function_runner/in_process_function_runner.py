@@ -13,7 +13,6 @@ from fenchel.isolate import (
     BundleInputs,
     Bundler,
     ModuleSource,
-    SnapshotBuilder,
     WorkerPool,
 )
 from fenchel.runtime import Runtime
@@ -33,7 +32,6 @@ class InProcessFunctionRunner:
         database: Database,
         pool: WorkerPool,
         bundler: Bundler,
-        snapshot_builder: SnapshotBuilder,
         code_source: CodeSource,
         runtime: Runtime,
         metrics: FunctionRunnerMetrics,
@@ -45,7 +43,6 @@ class InProcessFunctionRunner:
         self._core = FunctionRunnerCore(
             pool=pool,
             bundler=bundler,
-            snapshot_builder=snapshot_builder,
             code_source=code_source,
             database=database,
             runtime=runtime,

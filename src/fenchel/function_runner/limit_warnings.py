@@ -106,15 +106,20 @@ def usage_warnings(usage: TransactionUsage, *, timestamp_ms: float) -> Iterator[
 
 def _document_warnings(usage: TransactionUsage, timestamp_ms: float) -> Iterator[LogLine]:
     id_text, size_bytes = usage.largest_document
-    if size_bytes > DOCUMENT_BYTES_MAX * _WARNING_RATIO:
-        sizes = f"(actual: {size_bytes} bytes, limit: {DOCUMENT_BYTES_MAX} bytes)."
-        text = f'Large document written with ID "{id_text}" {sizes}'
-        yield _line("DocumentTooLarge", text, timestamp_ms)
+    message = f'Large document written with ID "{id_text}"'
+    yield from _close_to(
+        "DocumentTooLarge", message, size_bytes, DOCUMENT_BYTES_MAX, timestamp_ms=timestamp_ms
+    )
     id_text, nesting = usage.most_nested_document
-    if nesting > DOCUMENT_NESTING_MAX * _WARNING_RATIO:
-        levels = f"(actual: {nesting} levels, limit: {DOCUMENT_NESTING_MAX} levels)."
-        text = f'Deeply nested document written with ID "{id_text}" {levels}'
-        yield _line("TooNested", text, timestamp_ms)
+    message = f'Deeply nested document written with ID "{id_text}"'
+    yield from _close_to(
+        "TooNested",
+        message,
+        nesting,
+        DOCUMENT_NESTING_MAX,
+        unit=" levels",
+        timestamp_ms=timestamp_ms,
+    )
 
 
 def time_warnings(
@@ -148,23 +153,30 @@ def size_warnings(
             ("TooLargeFunctionResult", message, result.value_json, settings.result_bytes_max)
         )
     for code, message, json, bytes_max in sizes:
-        limit = int(bytes_max * _WARNING_RATIO)
-        actual_bytes = value_bytes_if_large(json, limit)
-        if limit < actual_bytes <= bytes_max:
-            text = f"{message} (actual: {actual_bytes} bytes, limit: {bytes_max} bytes)."
-            yield _line(code, text, timestamp_ms)
+        actual_bytes = value_bytes_if_large(json, int(bytes_max * _WARNING_RATIO))
+        yield from _close_to(code, message, actual_bytes, bytes_max, timestamp_ms=timestamp_ms)
 
 
 def response_warnings(
     response_bytes: int, response_bytes_max: int, *, timestamp_ms: float
 ) -> Iterator[LogLine]:
     """A line if the response of an HTTP action is close to the limit, not beyond it."""
-    if response_bytes_max * _WARNING_RATIO < response_bytes <= response_bytes_max:
-        text = (
-            "Large response returned from an HTTP action "
-            f"(actual: {response_bytes} bytes, limit: {response_bytes_max} bytes)."
-        )
-        yield _line("HttpResponseTooLarge", text, timestamp_ms)
+    message = "Large response returned from an HTTP action"
+    yield from _close_to(
+        "HttpResponseTooLarge",
+        message,
+        response_bytes,
+        response_bytes_max,
+        timestamp_ms=timestamp_ms,
+    )
+
+
+def _close_to(
+    code: str, message: str, actual: int, limit: int, *, timestamp_ms: float, unit: str = " bytes"
+) -> Iterator[LogLine]:
+    if limit * _WARNING_RATIO < actual <= limit:
+        text = f"{message} (actual: {actual}{unit}, limit: {limit}{unit})."
+        yield _line(code, text, timestamp_ms)
 
 
 def _line(code: str, text: str, timestamp_ms: float) -> LogLine:

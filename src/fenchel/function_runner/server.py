@@ -35,7 +35,6 @@ from fenchel.isolate import (
     ModuleSource,
     NestedCall,
     NestedKind,
-    SnapshotBuilder,
     WorkerPool,
 )
 from fenchel.runtime import Runtime
@@ -65,7 +64,6 @@ class FunctionRunnerCore:
         *,
         pool: WorkerPool,
         bundler: Bundler,
-        snapshot_builder: SnapshotBuilder,
         code_source: CodeSource,
         database: Database,
         runtime: Runtime,
@@ -73,7 +71,6 @@ class FunctionRunnerCore:
     ) -> None:
         self._pool = pool
         self._bundler = bundler
-        self._snapshot_builder = snapshot_builder
         self._database = database
         self._settings = runtime.settings.isolate
         self._clock = runtime.clock
@@ -307,7 +304,7 @@ class FunctionRunnerCore:
 
     async def _build_bundle(self, code: DeployedCode) -> CodeBundle:
         bundle = await self._bundler.bundle(await self.code_source.fetch_inputs(code))
-        return dataclasses.replace(bundle, snapshot=await self._snapshot_builder.build(bundle))
+        return dataclasses.replace(bundle, snapshot=await self._pool.snapshot_builder.build(bundle))
 
 
 class _NestingHost:

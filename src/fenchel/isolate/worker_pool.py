@@ -77,7 +77,7 @@ class WorkerPool:
     ends it.
 
     After `close` began, new work is refused with an overload error; running work may finish until
-    its deadline.
+    its deadline. `snapshot_builder` is the only one: whatever is built waits for its turn there.
     """
 
     def __init__(
@@ -86,8 +86,10 @@ class WorkerPool:
         *,
         deployment: Deployment,
         command: tuple[str, ...] | None = None,
+        snapshot_builder: SnapshotBuilder | None = None,
     ) -> None:
         self._settings = runtime.settings.isolate
+        self.snapshot_builder = snapshot_builder or SnapshotBuilder(self._settings)
         self._clock = runtime.clock
         self._deployment = deployment
         command = command or worker_command(self._settings)
@@ -119,7 +121,7 @@ class WorkerPool:
         self._long_functions = LongFunctions()
         self._fresh_functions = FreshFunctions()
         self._warm_scripts = WarmScripts(
-            self._settings, self._clock, SnapshotBuilder(self._settings).build_warm_script
+            self._settings, self._clock, self.snapshot_builder.build_warm_script
         )
         self._evaluations = asyncio.Semaphore(_EVALUATIONS_MAX)
         self._watchdogs: tuple[asyncio.Task[None], ...] = ()

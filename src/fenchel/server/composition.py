@@ -334,11 +334,14 @@ def _function_runner(
     }
     return InProcessFunctionRunner(
         database=database,
-        pool=WorkerPool(_in_real_time(runtime), deployment=Deployment(name=options.instance.name)),
-        bundler=Bundler(),
-        snapshot_builder=SnapshotBuilder(
-            runtime.settings.isolate, cache=_snapshot_cache(options, runtime)
+        pool=WorkerPool(
+            _in_real_time(runtime),
+            deployment=Deployment(name=options.instance.name),
+            snapshot_builder=SnapshotBuilder(
+                runtime.settings.isolate, cache=_snapshot_cache(options, runtime)
+            ),
         ),
+        bundler=Bundler(),
         code_source=CodeSource(file_storage, system_environment=system_environment),
         runtime=runtime,
         metrics=metrics,
