@@ -145,11 +145,11 @@ async def test_every_snapshot_between_two_writes_uses_one_copy(
     new = await cache.get(IndexKey(INDEX, Timestamp(20)), Timestamp(21))
     assert persistence.page_count == 2 * pages_of_one_load
     assert len(new.keys) == 1_251
-    assert sample(metrics, "fenchel_in_memory_index_get_total", hit="true") == 1
-    assert sample(metrics, "fenchel_in_memory_index_get_total", hit="false") == 2
-    assert sample(metrics, "fenchel_in_memory_index_load_seconds_count") == 2
+    assert sample(metrics, "fenchel_memory_index_cache_get_total", hit="true") == 1
+    assert sample(metrics, "fenchel_memory_index_cache_get_total", hit="false") == 2
+    assert sample(metrics, "fenchel_memory_index_cache_load_seconds_count") == 2
     cache.check_invariants()
-    held = sample(metrics, "fenchel_in_memory_index_bytes")
+    held = sample(metrics, "fenchel_memory_index_cache_bytes")
     assert held is not None
     assert held > 2_500 * 100
 

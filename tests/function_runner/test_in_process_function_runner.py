@@ -321,6 +321,6 @@ async def test_metrics_count_what_ran(app: App) -> None:
     )
     assert count is not None
     assert count >= 1
-    workers = app.metrics.registry.get_sample_value("fenchel_isolate_workers")
+    workers = app.metrics.registry.get_sample_value("fenchel_isolate_pool_allocated")
     assert workers is not None
     assert workers >= 1

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.warm_scripts import WarmScripts
 from fenchel.runtime import SystemClock
 from fenchel.runtime.settings import IsolateSettings
+from tests.isolate.requests import make_request
+from tests.isolate.test_worker_pool import BUNDLE, SETTINGS, bench
 
 AFTER = 3
 
@@ -99,3 +103,25 @@ async def test_only_those_used_last_are_kept() -> None:
     for number in range(32):
         await world.use(bundle(str(number)))
     assert await world.use(bundle("first")) is None
+
+
+class NotingBuilder:
+    """In place of the builder that a pool shares with whoever builds snapshots."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def build_warm_script(self, bundle: CodeBundle) -> bytes:
+        self.asked.set()
+        return b""
+
+
+async def test_scripts_for_warm_realms_come_from_the_builder_of_snapshots(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, warm_realms_max=1, warm_after_executions=1)
+    builder: Any = NotingBuilder()
+    body = "outcome(await_execution(), b'1')\nreceive()"
+    async with bench(tmp_path, body, settings, builder) as b, asyncio.timeout(30):
+        bundle = replace(BUNDLE, snapshot=b"s")
+        await b.pool.run_udf(bundle, make_request(), b.database.begin(), b.host)
+        await builder.asked.wait()
+        assert b.pool.snapshot_builder is builder

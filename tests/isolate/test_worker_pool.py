@@ -480,28 +480,6 @@ receive()
         assert b.pool.statistics().workers == 0
 
 
-class NotingBuilder:
-    """In place of the builder that a pool shares with whoever builds snapshots."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-
-    async def build_warm_script(self, bundle: CodeBundle) -> bytes:
-        self.asked.set()
-        return b""
-
-
-async def test_scripts_for_warm_realms_come_from_the_builder_of_snapshots(tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, warm_realms_max=1, warm_after_executions=1)
-    builder: Any = NotingBuilder()
-    body = "outcome(await_execution(), b'1')\nreceive()"
-    async with bench(tmp_path, body, settings, builder) as b, asyncio.timeout(30):
-        bundle = dataclasses.replace(BUNDLE, snapshot=b"s")
-        await b.pool.run_udf(bundle, make_request(), b.database.begin(), b.host)
-        await builder.asked.wait()
-        assert b.pool.snapshot_builder is builder
-
-
 async def test_a_pool_without_workers_is_an_error(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, worker_start_seconds_max=0.3)
     pool = WorkerPool(

@@ -59,30 +59,33 @@ class FunctionRunnerMetrics:
             registry=registry,
         )
         self._in_memory_indexes = Counter(
-            "fenchel_in_memory_index_get_total",
+            "fenchel_memory_index_cache_get_total",
             "Look-ups of system indexes at old snapshots",
             ["hit"],
             registry=registry,
         )
         self.in_memory_index_load_seconds = prometheus_client.Histogram(
-            "fenchel_in_memory_index_load_seconds",
+            "fenchel_memory_index_cache_load_seconds",
             "Time to load one system index at an old snapshot",
             buckets=_SECONDS,
             registry=registry,
         )
         self._in_memory_index_bytes = Gauge(
-            "fenchel_in_memory_index_bytes",
+            "fenchel_memory_index_cache_bytes",
             "Size of the system indexes kept for old snapshots",
             registry=registry,
         )
         self._running = Gauge(
-            "fenchel_isolate_running", "Executions that hold a worker", ["lane"], registry=registry
+            "fenchel_isolate_pool_running",
+            "Executions that hold a worker",
+            ["pool"],
+            registry=registry,
         )
         self._waiting = Gauge(
-            "fenchel_isolate_waiting", "Executions that wait for a worker", registry=registry
+            "fenchel_isolate_pool_waiting", "Executions that wait for a worker", registry=registry
         )
         self._workers = Gauge(
-            "fenchel_isolate_workers", "Living worker processes", registry=registry
+            "fenchel_isolate_pool_allocated", "Living worker processes", registry=registry
         )
 
     def record_outcome(self, udf_type: UdfType, outcome: UdfOutcome, seconds: float) -> None:
