@@ -35,11 +35,11 @@ async def test_a_growing_map_that_has_the_time_runs_out_of_memory() -> None:
         assert value_of(await app.query("messages:list")) == []
 
 
-async def test_a_worker_lives_through_many_pushes() -> None:
-    settings = Settings(isolate=IsolateSettings(worker_count=1))
+async def test_a_worker_lives_through_more_pushes_than_it_keeps() -> None:
+    settings = Settings(isolate=IsolateSettings(worker_count=1, bundles_per_worker_max=2))
     async with running_app(Runtime(settings=settings)) as app:
         (worker,) = app.pool._transactions._workers
-        for number in range(10):
+        for number in range(4):
             await app.set_variable("NUMBER", str(number))
             assert value_of(await app.query("messages:list")) == []
         assert app.pool._transactions._workers == [worker]

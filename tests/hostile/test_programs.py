@@ -26,6 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def arena() -> AsyncIterator[Arena]:
     async with running_arena(IMPATIENT) as running:
+        await running.remember_memory()
         yield running
 
 
@@ -95,6 +96,10 @@ async def test_memory(arena: Arena, program: Program) -> None:
     ended = await arena.run(program)
     assert isinstance(ended, UdfOutcome), ended
     await arena.check_unharmed()
+
+
+async def test_the_next_one_was_answered_soon(arena: Arena) -> None:
+    arena.check_answers_were_soon()
 
 
 async def test_memory_comes_back(arena: Arena) -> None:
