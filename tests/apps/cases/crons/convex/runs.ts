@@ -17,9 +17,21 @@ export const clear = mutation({
   },
 });
 
-export const names = query({
-  args: {},
-  handler: async (ctx) => (await ctx.db.query("runs").collect()).map((run) => run.name),
+/** Of one schedule alone: which others come due depends on the time of day of the test. */
+export const count = query({
+  args: { name: v.string() },
+  handler: async (ctx, { name }) => {
+    const runs = await ctx.db.query("runs").collect();
+    return runs.filter((run) => run.name === name).length;
+  },
+});
+
+export const haveAllRun = query({
+  args: { names: v.array(v.string()) },
+  handler: async (ctx, { names }) => {
+    const runs = await ctx.db.query("runs").collect();
+    return names.every((name) => runs.some((run) => run.name === name));
+  },
 });
 
 export const kinds = query({
