@@ -125,3 +125,24 @@ async def test_an_action_that_computes_does_not_hold_up_later_ones() -> None:
             await app.query("messages:list")
         greeting = await app.action("messages:greet", {"name": "y"})
         assert isinstance(greeting.result, FunctionResult)
+
+
+async def test_an_action_known_for_long_turns_does_not_hold_up_those_that_have_begun() -> None:
+    """It gets a worker apart, although there was but one."""
+    settings = Settings(isolate=IsolateSettings(worker_count=1))
+    async with running_app(Runtime(settings=settings)) as app:
+        first_run = await start_endless(app, "hostile:computeForever")
+        while not app.pool._long_actions._found:
+            await app.query("messages:list")
+        first_run.cancel()
+        await asyncio.gather(first_run, return_exceptions=True)
+        while any(worker.is_stalled for worker in app.pool._supply.workers()):
+            await app.query("messages:list")
+        begun = await start_endless(app, "hostile:waitForMessage")
+        endless = await start_endless(app, "hostile:computeForever")
+        while not any(worker.is_stalled for worker in app.pool._supply.workers()):
+            await app.query("messages:list")
+        await app.mutation("messages:send", {"author": "ada", "body": "go"})
+        assert value_of(await begun) == 1
+        endless.cancel()
+        await asyncio.gather(endless, return_exceptions=True)

@@ -26,3 +26,12 @@ def test_only_the_latest_are_kept() -> None:
     for number in range(1_001):
         functions.note(str(number), LOOP, 1.0)
     assert (functions.has("0", LOOP), functions.has("1", LOOP)) == (False, True)
+
+
+def test_an_execution_that_goes_on_may_only_become_known() -> None:
+    functions = LongFunctions()
+    functions.note_running("k", LOOP, 0.05)
+    assert not functions.has("k", LOOP)
+    functions.note_running("k", LOOP, 0.2)
+    functions.note_running("k", LOOP, 0.05)
+    assert functions.has("k", LOOP)

@@ -30,6 +30,7 @@ class PretendedWorker:
         self.supply = supply
         self.name = name
         self.reservation_count = 0
+        self.long_count = 0
         self.is_reserved_alone = False
         self.is_stalled = False
         self.idle_since = 0.0
@@ -397,6 +398,78 @@ class TestCrowds:
             assert not patient.done()
             await stack.aclose()
             assert await patient == 2
+
+
+LONG = Reservation(bundle_key="b", is_long=True)
+PATIENT_CROWD = dataclasses.replace(CROWD, wait_seconds_max=60.0)
+
+
+class TestLongTurnsInCrowds:
+    """What has begun there cannot move: functions known for long turns are kept apart."""
+
+    async def test_they_and_others_share_no_worker_while_there_may_be_one_more(self) -> None:
+        lane, supply = await lane_of(2, crowd=PATIENT_CROWD)
+        async with AsyncExitStack() as stack:
+            assert await reserve(lane, stack, LONG) == 0
+            assert [await reserve(lane, stack) for _ in range(2)] == [1, 1]
+            assert len(supply.taken) == 2
+            assert await reserve(lane, stack) == 2
+            assert len(supply.taken) == 3
+
+    async def test_one_more_worker_takes_those_that_come_to_busy_ones(self) -> None:
+        lane, _ = await lane_of(1, crowd=PATIENT_CROWD)
+        async with AsyncExitStack() as stack:
+            assert await reserve(lane, stack) == 0
+            assert [await reserve(lane, stack, LONG) for _ in range(2)] == [1, 1]
+            assert await reserve(lane, stack) == 0
+
+    async def test_when_all_workers_are_taken_they_share(self) -> None:
+        lane, supply = await lane_of(2, crowd=PATIENT_CROWD, relief_workers_max=0)
+        async with AsyncExitStack() as stack:
+            assert [await reserve(lane, stack, LONG) for _ in range(2)] == [0, 1]
+            assert [await reserve(lane, stack) for _ in range(2)] == [0, 1]
+            assert len(supply.taken) == 2
+
+    async def test_those_that_others_wait_for_are_kept_apart_too(self) -> None:
+        lane, _ = await lane_of(1, crowd=PATIENT_CROWD)
+        async with AsyncExitStack() as stack:
+            assert await reserve(lane, stack, LONG) == 0
+            assert await reserve(lane, stack, NESTED) == 1
+
+    async def test_the_worker_more_ends_some_time_after_the_last_of_them(self) -> None:
+        lane, supply = await lane_of(1, crowd=PATIENT_CROWD)
+        async with AsyncExitStack() as stack:
+            await reserve(lane, stack, LONG)
+            async with AsyncExitStack() as short:
+                await reserve(lane, short)
+            await settle()
+            lane.relieve(100.0)
+            lane.retire_idle(100.0)
+            assert len(supply.alive) == 2
+        lane.relieve(100.0 + LIMITS.relief_seconds)
+        lane.retire_idle(100.0 + LIMITS.relief_seconds)
+        assert len(supply.alive) == 1
+
+    async def test_a_worker_that_does_not_come_keeps_nobody_waiting_for_long(self) -> None:
+        lane, supply = await lane_of(1, crowd=PATIENT_CROWD)
+
+        async def never_take(on_death: Callable[[Worker], None]) -> Worker:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+        async with AsyncExitStack() as stack:
+            await reserve(lane, stack, LONG)
+            supply.take = never_take  # type: ignore[method-assign]
+            await settle()
+            lane.relieve(100.0)
+            waiting = asyncio.create_task(reserve(lane, stack))
+            await settle()
+            lane.relieve(100.5)
+            await settle()
+            assert not waiting.done()
+            lane.relieve(101.0)
+            assert await waiting == 0
+        await lane.close()
 
 
 async def test_closing_refuses_those_who_wait() -> None:

@@ -75,10 +75,16 @@ class ActionCall:
 
 class ActionRun:
     """One action and the log lines heard so far. Life: `run_on` a worker, on another one only if
-    nothing was heard of it before; `close` ends it.
+    nothing was heard of it before; `close` ends it. `note_turn` is told while a turn holds others
+    up for how long it has computed.
     """
 
-    def __init__(self, call: ActionCall, settings: IsolateSettings) -> None:
+    def __init__(
+        self, call: ActionCall, settings: IsolateSettings, note_turn: Callable[[float], None]
+    ) -> None:
+        # Of those that held others up, in seconds of processor time.
+        self.longest_turn_seconds = 0.0
+        self._note_turn = note_turn
         self._call = call
         self._settings = settings
         self._syscalls = _ActionSyscalls(call)
@@ -108,12 +114,21 @@ class ActionRun:
         """End what the action began and did not finish."""
         self._syscalls.close()
 
+    def _on_long_turn(self, seconds: float) -> None:
+        self.longest_turn_seconds = max(self.longest_turn_seconds, seconds)
+        self._note_turn(seconds)
+
     async def _run_on(self, worker: Worker, *, is_movable: bool) -> UdfOutcome:
         seconds_max = self._settings.action_seconds_max
         request, http = self._call.request, self._syscalls.http
         header = execute_header(request, "httpAction" if http else "action", seconds_max)
         execution = await worker.execute(
-            self._call.bundle, header, self._args_json, self._syscalls, is_movable=is_movable
+            self._call.bundle,
+            header,
+            self._args_json,
+            self._syscalls,
+            is_movable=is_movable,
+            on_long_turn=self._on_long_turn,
         )
         try:
             outcome = await self._converse(worker, execution)

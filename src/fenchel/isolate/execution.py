@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -84,6 +85,7 @@ class Execution:
         "is_action",
         "is_done",
         "is_movable",
+        "on_long_turn",
         "outstanding",
         "silence_seconds_max",
         "was_sole",
@@ -97,8 +99,11 @@ class Execution:
         is_movable: bool,
         silence_seconds_max: float,
         now: float,
+        on_long_turn: Callable[[float], None] | None = None,
     ) -> None:
         self.id = id
+        # Told again and again for how long a turn of it has computed that holds the others up.
+        self.on_long_turn = on_long_turn
         # Whether it may begin anew elsewhere: an action only until something is heard of it.
         self.is_movable = is_movable
         self.is_action = is_action

@@ -20,6 +20,11 @@ class LongFunctions:
     def has(self, bundle_key: str, path: FunctionPath) -> bool:
         return bool(self._found) and (bundle_key, path) in self._found
 
+    def note_running(self, bundle_key: str, path: FunctionPath, user_seconds: float) -> None:
+        """How long an execution that goes on has computed: enough already, or nothing is known."""
+        if user_seconds >= _LONG_SECONDS:
+            self.note(bundle_key, path, user_seconds)
+
     def note(self, bundle_key: str, path: FunctionPath, user_seconds: float) -> None:
         """How long an execution computed."""
         if user_seconds >= _LONG_SECONDS:

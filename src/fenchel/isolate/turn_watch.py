@@ -20,6 +20,8 @@ class TurnWatch:
         # At the last look: when the worker was heard last, and whose turn it was.
         self.last_sign = 0.0
         self.turn_id = 0
+        # What that turn was seen to use.
+        self.turn_seconds = 0.0
         self._begun_cpu = self._last_cpu = 0.0
         self._used_at = 0.0
 
@@ -37,4 +39,5 @@ class TurnWatch:
         elif now - self._used_at >= _REST_SECONDS:
             self._begun_cpu = cpu_seconds
         self._last_cpu = cpu_seconds
-        self.is_stalled = cpu_seconds - self._begun_cpu >= seconds_max
+        self.turn_seconds = cpu_seconds - self._begun_cpu
+        self.is_stalled = self.turn_seconds >= seconds_max

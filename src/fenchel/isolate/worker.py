@@ -92,6 +92,8 @@ class Worker:
         self, settings: IsolateSettings, clock: Clock, on_death: Callable[[Worker], None]
     ) -> None:
         self.reservation_count = 0
+        # Of these, the ones for functions that are known for long turns.
+        self.long_count = 0
         self.is_reserved_alone = False
         self._turn_watch = TurnWatch()
         # True when another should take its place: see `watch`.
@@ -153,9 +155,11 @@ class Worker:
         answered: Sequence[AnsweredCall] = (),
         *,
         is_movable: bool = False,
+        on_long_turn: Callable[[float], None] | None = None,
     ) -> Execution:
         """Announce an execution; the caller must `release` it. `header.bundle` is filled in here.
         `answered`: calls that it will probably make. `is_movable`: its caller can begin anew.
+        `on_long_turn`: told seconds of processor time while a turn of it holds the others up.
 
         Raises: WorkerLost, FenchelError if the bundle cannot be loaded.
         """
@@ -170,6 +174,7 @@ class Worker:
             silence_seconds_max=header.patience * header.user_timeout_ms / 1000
             + settings.hang_grace_seconds,
             now=self._clock.monotonic(),
+            on_long_turn=on_long_turn,
         )
         self._next_execution += 1
         self._executions[execution.id] = (execution, sync_calls)
@@ -354,6 +359,8 @@ class Worker:
             for id, (execution, _) in self._executions.items():
                 if id != turn_id:
                     execution.move_away()
+                elif execution.on_long_turn is not None:
+                    execution.on_long_turn(self._turn_watch.turn_seconds)
 
     # Death
 

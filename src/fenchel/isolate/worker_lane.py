@@ -19,6 +19,9 @@ from fenchel.runtime.settings import IsolateSettings
 
 logger = logging.getLogger(__name__)
 
+# Who would have to share its worker waits so long for another one: several times what it takes.
+_START_SECONDS_MAX = 1.0
+
 TOO_MANY_REQUESTS = (
     "Too many concurrent requests in a short period of time. Spread out your requests out over "
     "time or throttle them to avoid errors."
@@ -72,7 +75,9 @@ class WorkerLane:
     own, and one worker less than all may run them: the others always have one.
 
     A lane with a `crowd` has so many places, whatever the number of workers that it begins with:
-    further ones are started while all are full.
+    further ones are started while all are full. What runs there cannot move once it has begun, so
+    functions that are known for long turns share no worker with others, unless all that the lane
+    may have are taken: it starts one more, and waits for it.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class WorkerLane:
         # Workers wanted without relief: between the minimum and `worker_count`.
         self._base_count = idle_count_min
         self._stalled_at = float("-inf")
+        # The last look at the workers, and the last at which none was being started.
+        self._looked_at = self._unstarted_at = 0.0
         self._supply = supply
         self._settings = settings
         self._workers: list[Worker] = []
@@ -122,10 +129,13 @@ class WorkerLane:
         """Start workers beside those that are held up, for callers that wait. Call it after each
         look at the workers.
         """
-        if any(worker.is_stalled for worker in self._workers):
+        if any(worker.is_stalled or self._is_long(worker) for worker in self._workers):
             self._stalled_at = now
+        self._looked_at = now
+        if not self._starts:
+            self._unstarted_at = now
         if self._waiters or self._long_waiters:
-            self._start_missing()
+            self._start_missing(self._waiters.first.wish if self._waiters else None)
             self._serve_waiters()
 
     def retire_idle(self, now: float) -> None:
@@ -197,7 +207,7 @@ class WorkerLane:
     async def acquire(self, wish: Reservation) -> Worker:
         """As `reserve`, for those who `release` it themselves."""
         self._grow(wish)
-        self._start_missing()
+        self._start_missing(wish)
         queue = self._queue_of(wish)
         if not queue or wish.is_nested:
             worker = self._pick(wish)
@@ -217,7 +227,8 @@ class WorkerLane:
         self._end_retired(worker)
 
     def _queue_of(self, wish: Reservation) -> FairQueue[_Waiter]:
-        return self._long_waiters if wish.is_long and not wish.is_nested else self._waiters
+        has_own = wish.is_long and not wish.is_nested and self._crowd is None
+        return self._long_waiters if has_own else self._waiters
 
     def _make_room(self, queue: FairQueue[_Waiter], wish: Reservation) -> None:
         """Raises: ExecuteFullError for the newcomer, if nobody else has more in a full queue."""
@@ -289,21 +300,34 @@ class WorkerLane:
         if wish.is_nested and self._crowd is None:
             fitting = [w for w in self._workers if not (w.is_reserved_alone or w.is_stalled)]
             fitting = fitting or self._workers
-        elif wish.is_long and self._long_count >= self._long_count_max:
+        elif wish.is_long and self._crowd is None and self._long_count >= self._long_count_max:
             return None
         elif wish.is_alone:
             fitting = [w for w in self._workers if w.reservation_count == 0]
         else:
-            count_max = self._settings.executions_per_worker_max
-            fitting = [
-                w
-                for w in self._workers
-                if w.reservation_count < count_max and not w.is_reserved_alone and not w.is_stalled
-            ]
+            fitting = [w for w in self._workers if self._has_place(w)]
+        if self._crowd is not None:
+            apart = [worker for worker in fitting if _keeps_apart(worker, wish)]
+            if self._starts and not apart and self._is_start_young:
+                return None  # It is served when the new worker is there.
+            fitting = apart or fitting
         key = wish.bundle_key
         return min(
             fitting, key=lambda w: (w.reservation_count, not w.has_loaded(key)), default=None
         )
+
+    def _has_place(self, worker: Worker) -> bool:
+        count_max = self._settings.executions_per_worker_max
+        is_full = worker.reservation_count >= count_max or worker.is_reserved_alone
+        return not is_full and not worker.is_stalled
+
+    @property
+    def _is_start_young(self) -> bool:
+        return self._looked_at - self._unstarted_at < _START_SECONDS_MAX
+
+    def _is_long(self, worker: Worker) -> bool:
+        """Whether others had better not come to this worker, which runs what they cannot leave."""
+        return self._crowd is not None and worker.long_count > 0
 
     def _is_crowded_for(self, wish: Reservation) -> bool:
         crowd = self._crowd
@@ -321,14 +345,27 @@ class WorkerLane:
         if count > self._base_count * self._settings.executions_per_worker_max:
             self._base_count += 1
 
-    def _start_missing(self) -> None:
+    def _start_missing(self, wish: Reservation | None = None) -> None:
+        """Start the workers that are wanted, and one more if `wish` has to be kept apart."""
         is_smaller = self._base_count < self._worker_count
         if is_smaller and not any(worker.reservation_count == 0 for worker in self._workers):
             self._base_count += 1
         # Who has just got a worker comes here before the task that started it is discarded.
         start_count = sum(not task.done() for task in self._starts)
-        for _ in range(self._wanted_count - len(self._workers) - start_count):
+        count = len(self._workers) + start_count
+        if start_count == 0 and count >= self._wanted_count and self._lacks_worker(wish):
             self._start(self._add_worker())
+        for _ in range(self._wanted_count - count):
+            self._start(self._add_worker())
+
+    def _lacks_worker(self, wish: Reservation | None) -> bool:
+        """Whether it would have to share a worker with others although there may be one more."""
+        if wish is None or self._crowd is None or self._is_crowded_for(wish):
+            return False
+        if len(self._workers) >= self._base_count + self._settings.relief_workers_max:
+            return False
+        fitting = [worker for worker in self._workers if self._has_place(worker)]
+        return bool(fitting) and not any(_keeps_apart(worker, wish) for worker in fitting)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"isolate-lane-{self._name}")
@@ -360,6 +397,7 @@ class WorkerLane:
         worker.reservation_count += 1
         worker.is_reserved_alone = worker.is_reserved_alone or wish.is_alone
         self._long_count += wish.is_long
+        worker.long_count += wish.is_long
         self._independent_count += not wish.is_nested
         return worker
 
@@ -367,7 +405,13 @@ class WorkerLane:
         worker.reservation_count -= 1
         worker.is_reserved_alone = worker.is_reserved_alone and worker.reservation_count > 0
         self._long_count -= wish.is_long
+        worker.long_count -= wish.is_long
         self._independent_count -= not wish.is_nested
+
+
+def _keeps_apart(worker: Worker, wish: Reservation) -> bool:
+    """Whether all that runs there is as long, or as short, as what is wished for."""
+    return worker.long_count == (worker.reservation_count if wish.is_long else 0)
 
 
 def _full() -> FenchelError:

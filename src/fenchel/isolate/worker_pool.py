@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -119,6 +120,8 @@ class WorkerPool:
         self._egress = Egress(runtime.settings.egress)
         self._anticipations = Anticipations()
         self._long_functions = LongFunctions()
+        # By the longest turn: the sum of many short ones holds nobody up.
+        self._long_actions = LongFunctions()
         self._fresh_functions = FreshFunctions()
         self._warm_scripts = WarmScripts(
             self._settings, self._clock, self.snapshot_builder.build_warm_script
@@ -343,12 +346,14 @@ class WorkerPool:
         )
         self._begin(is_new=request.context.is_root)
         try:
-            return await self._run_action(ActionRun(call, self._settings), call)
+            return await self._run_action(call)
         finally:
             self._end()
 
-    async def _run_action(self, run: ActionRun, call: ActionCall) -> UdfOutcome:
+    async def _run_action(self, call: ActionCall) -> UdfOutcome:
         """It begins anew only where nothing of it was heard."""
+        function = call.bundle.key, call.request.path
+        run = ActionRun(call, self._settings, partial(self._long_actions.note_running, *function))
         attempt = Attempt()
         try:
             while True:
@@ -356,6 +361,8 @@ class WorkerPool:
                     bundle_key=call.bundle.key,
                     is_nested=not call.request.context.is_root,
                     is_again=attempt.number > 1,
+                    # The routes of all HTTP actions are one function.
+                    is_long=call.exchange is None and self._long_actions.has(*function),
                     client=call.request.client,
                     is_patient=isinstance(call.request.identity, System),
                 )
@@ -368,6 +375,7 @@ class WorkerPool:
                             raise internal_error(message) from lost
                         attempt = attempt.after(lost)
         finally:
+            self._long_actions.note(*function, run.longest_turn_seconds)
             run.close()
 
     # Pushed code

@@ -34,6 +34,16 @@ export const computeForever = action({
   },
 });
 
+export const waitForMessage = action({
+  args: {},
+  handler: async (ctx) => {
+    console.log("waiting");
+    let rows: any[] = [];
+    while (rows.length === 0) rows = await ctx.runQuery("messages:list" as any, {});
+    return rows.length;
+  },
+});
+
 export const unknownSyscall = query({
   args: {},
   handler: async () => await (globalThis as any).Convex.asyncSyscall("1.0/nonsense", "{}"),
