@@ -11,7 +11,6 @@ import pytest
 from tests.end_to_end.npm_client import NpmClientError, npm_client
 
 if TYPE_CHECKING:
-    from tests.end_to_end.conftest import StartServer
     from tests.end_to_end.fenchel_server import ConvexApp, FenchelServer
 
 Kind = Literal["http", "websocket"]
@@ -167,26 +166,6 @@ async def test_conflicting_mutations_are_run_again_until_each_counted_all_before
         ]
         numbers = [await answer.next() for answer in sent]
         assert sorted(numbers) == [float(number) for number in range(20)]
-
-
-async def test_a_client_reconnects_after_a_restart_and_no_mutation_is_applied_twice(
-    start_server: StartServer, app: ConvexApp, topic: str
-) -> None:
-    server = start_server()
-    app.moved_to(server).deploy()
-    async with npm_client("websocket", server.url) as client:
-        updates = client.subscribe("notes:list", topic=topic)
-        assert await updates.next() == []
-        await client.mutation("notes:add", topic=topic, body="before")
-        assert await updates.next() == ["before"]
-        assert server.stop() == 0
-        sent = client.start("mutation", "notes:add", topic=topic, body="during")
-        server.start()
-        await sent.next()
-        await client.mutation("notes:add", topic=topic, body="after")
-        seen = await updates.until(["before", "during", "after"])
-        assert all(len(set(bodies)) == len(bodies) for bodies in seen)
-    server.stop()
 
 
 @both_kinds
