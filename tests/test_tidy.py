@@ -85,7 +85,12 @@ def room_of(path: Path) -> str:
 def python_trees(folder: Path) -> Iterator[tuple[Path, ast.Module]]:
     for path in tracked_files():
         if path.suffix == ".py" and path.is_relative_to(folder):
-            yield path, ast.parse(path.read_text())
+            yield path, parsed(path)
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def calls_in(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -189,7 +189,7 @@ class ConvexApp:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=180,
         )
 
     def deploy(self) -> None:
