@@ -249,7 +249,7 @@ class Backend:
 
     async def wait_until(self, condition: Callable[[Transaction], Awaitable[bool]]) -> None:
         """Return when `condition` holds in a snapshot; looks again after each commit."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 tx = self.database.begin()
                 if await condition(tx):

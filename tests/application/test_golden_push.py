@@ -234,7 +234,7 @@ async def test_a_push_invalidates_what_ran_with_the_old_code(app: App) -> None:
     invalidated = asyncio.Event()
     app.application.subscribe(before.token, lambda _: invalidated.set())
     await app.push(with_source(golden_push(), "settings.js", '"none"', '"plain"'))
-    await asyncio.wait_for(invalidated.wait(), 10)
+    await asyncio.wait_for(invalidated.wait(), 30)
     assert await app.query("settings:color") == "plain"
 
 

@@ -191,7 +191,7 @@ async def test_a_run_that_nobody_waits_for_is_cancelled() -> None:
 
 async def test_all_who_wait_for_a_run_that_takes_too_long_are_told() -> None:
     settings = Settings()
-    isolate = replace(settings.isolate, user_time_seconds_max=0.02, system_time_seconds_max=0.02)
+    isolate = replace(settings.isolate, user_time_seconds_max=0.2, system_time_seconds_max=0.2)
     runner = FakeFunctionRunner()
     gate = Gate(runner)
     runtime = Runtime(settings=replace(settings, isolate=isolate))

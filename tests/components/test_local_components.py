@@ -42,7 +42,7 @@ def entry(account: str, amount: float = 1.0) -> dict[str, Any]:
 def upload(client: ConvexClient, content: bytes) -> str:
     """The id of a file in the component `first`."""
     upload_url = client.mutation("ledgers:uploadUrl")
-    with urllib.request.urlopen(upload_url, data=content, timeout=10) as response:
+    with urllib.request.urlopen(upload_url, data=content, timeout=60) as response:
         id: str = json.load(response)["storageId"]
     return id
 
@@ -126,7 +126,7 @@ def test_instances_have_files_of_their_own(client: ConvexClient) -> None:
     id = upload(client, b"kept in first")
     url, elsewhere = client.query("ledgers:fileUrls", {"id": id})
     assert elsewhere is None
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         assert response.read() == b"kept in first"
     assert client.query("ledgers:countFiles") == [before[0], before[1] + 1.0, before[2]]
 
@@ -165,7 +165,7 @@ def test_an_export_restores_components(
     assert "Component first/archive" in done.stderr, done.stderr
     assert run(app, "--component", "first/archive", "samples:count") == 1
     url = client.query("ledgers:fileUrls", {"id": id})[0]
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         assert response.read() == b"kept in first"
     assert app.convex(*export, str(second)).returncode == 0
     assert documents_of(second) == documents_of(first)
@@ -197,7 +197,7 @@ def documents_of(archive: Path) -> dict[str, bytes]:
 def test_tokens_name_their_component_and_everybody_can_verify_them(
     app: ConvexApp, client: ConvexClient
 ) -> None:
-    with urllib.request.urlopen(f"{app.url}/.well-known/jwks.json", timeout=10) as response:
+    with urllib.request.urlopen(f"{app.url}/.well-known/jwks.json", timeout=60) as response:
         keys = KeySet.import_key_set(json.load(response))
     own, inner = [
         jwt.decode(token, keys, algorithms=["ES256"]).claims
@@ -216,7 +216,7 @@ def http(url: str, data: object = None, **headers: str) -> tuple[int, str]:
     body = None if data is None else json.dumps(data).encode()
     request = urllib.request.Request(url, data=body, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

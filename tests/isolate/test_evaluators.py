@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -23,13 +24,27 @@ export const f = Object.assign(() => 1, {
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pool() -> AsyncIterator[WorkerPool]:
-    settings = IsolateSettings(worker_count=1, analyze_seconds_max=1.0, evaluation_seconds_max=0.2)
+@asynccontextmanager
+async def running_pool(settings: IsolateSettings) -> AsyncIterator[WorkerPool]:
     made = WorkerPool(Runtime(settings=Settings(isolate=settings)), deployment=Deployment(name="d"))
     await made.start()
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[WorkerPool]:
+    """Its limits are met by no harmless code, however busy the machine is."""
+    patient = IsolateSettings(worker_count=1, analyze_seconds_max=60, evaluation_seconds_max=60)
+    async with running_pool(patient) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def impatient() -> AsyncIterator[WorkerPool]:
+    settings = IsolateSettings(worker_count=1, analyze_seconds_max=1.0, evaluation_seconds_max=0.2)
+    async with running_pool(settings) as running:
+        yield running
 
 
 async def bundle(path: str, source: str, **environment: str) -> CodeBundle:
@@ -81,10 +96,10 @@ async def test_the_trace_of_a_module_that_throws_shows_pushed_code_only(pool: Wo
 
 
 @pytest.mark.parametrize("source", ["for (;;);", "const a = []; for (;;) a.push(new Array(1e6));"])
-async def test_a_module_that_does_not_end_is_an_error(pool: WorkerPool, source: str) -> None:
-    result = await pool.analyze(await bundle("m.js", source))
+async def test_a_module_that_does_not_end_is_an_error(impatient: WorkerPool, source: str) -> None:
+    result = await impatient.analyze(await bundle("m.js", source))
     assert isinstance(result, JsError)
-    assert isinstance(await pool.analyze(await bundle("m.js", FUNCTION)), dict)
+    assert isinstance(await impatient.analyze(await bundle("m.js", FUNCTION)), dict)
 
 
 async def test_schema_auth_config_and_definition_come_as_json(pool: WorkerPool) -> None:
@@ -108,7 +123,7 @@ async def test_a_missing_default_export_is_an_error(pool: WorkerPool) -> None:
     assert "must have a default export" in result.message
 
 
-async def test_a_schema_that_computes_for_long_is_stopped(pool: WorkerPool) -> None:
-    outcome = await pool.evaluate_schema(await bundle("schema.js", "for (;;);"))
+async def test_a_schema_that_computes_for_long_is_stopped(impatient: WorkerPool) -> None:
+    outcome = await impatient.evaluate_schema(await bundle("schema.js", "for (;;);"))
     assert isinstance(outcome, JsError)
     assert "Function execution timed out (maximum duration: 0.2s)" in outcome.message

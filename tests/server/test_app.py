@@ -86,7 +86,7 @@ class TestLimits:
 
             edge.application.before = wait
             first = asyncio.create_task(edge.post("/api/query", json=QUERY))
-            await asyncio.wait_for(entered.wait(), 5)
+            await asyncio.wait_for(entered.wait(), 30)
             status, body = await edge.post("/api/query", json=QUERY)
             assert (status, body["code"]) == (503, "TooManyConcurrentRequests")
             gate.set()
@@ -139,7 +139,7 @@ class TestDraining:
 
         edge.application.before = wait
         first = asyncio.create_task(edge.post("/api/query", json=QUERY))
-        await asyncio.wait_for(entered.wait(), 5)
+        await asyncio.wait_for(entered.wait(), 30)
         drain = asyncio.create_task(edge.api.drain(seconds_max=5))
         await asyncio.sleep(0)
         assert (await edge.post("/api/query", json=QUERY))[0] == 503
@@ -160,7 +160,7 @@ class TestDraining:
 
         edge.application.before = wait
         first = asyncio.create_task(edge.post("/api/query", json=QUERY))
-        await asyncio.wait_for(entered.wait(), 5)
+        await asyncio.wait_for(entered.wait(), 30)
         await edge.api.drain(seconds_max=0.01)
         assert "drain deadline" in caplog.text
         gate.set()
@@ -170,7 +170,7 @@ class TestDraining:
         poll = asyncio.create_task(
             edge.get("/api/stream_function_logs", params={"cursor": "-1"}, headers=ADMIN)
         )
-        await asyncio.wait_for(edge.application.function_log.is_waiting.wait(), 5)
+        await asyncio.wait_for(edge.application.function_log.is_waiting.wait(), 30)
         edge.shutdown.begin()
         status, _ = await poll
         assert status == 503

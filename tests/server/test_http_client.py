@@ -18,7 +18,7 @@ from fenchel.udf import HeaderPairs, HttpClient, HttpResponseHead
 from tests.server.fakes import Edge, open_edge
 
 CHUNK = bytes(1 << 16)
-# How long clients may be silent here.
+# How long clients may be silent where a test is about that.
 SILENCE_SECONDS = 0.2
 
 
@@ -34,13 +34,15 @@ class Exchange:
         return int(self.edge.url.rpartition(":")[2])
 
     async def failure(self) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return (await self.error).code
 
 
 @asynccontextmanager
-async def exchange(run: Callable[[HttpClient], Awaitable[None]]) -> AsyncIterator[Exchange]:
-    settings = replace(ServerSettings(), http_action_silence_seconds_max=SILENCE_SECONDS)
+async def exchange(
+    run: Callable[[HttpClient], Awaitable[None]], *, silence_seconds: float = 30.0
+) -> AsyncIterator[Exchange]:
+    settings = replace(ServerSettings(), http_action_silence_seconds_max=silence_seconds)
     async with open_edge(runtime=Runtime(settings=Settings(server=settings))) as edge:
         opened = Exchange(edge, asyncio.get_running_loop().create_future())
 
@@ -75,7 +77,7 @@ async def send_endlessly(client: HttpClient) -> None:
 
 
 async def test_a_client_that_stops_sending_is_told_so() -> None:
-    async with exchange(read_all) as opened:
+    async with exchange(read_all, silence_seconds=SILENCE_SECONDS) as opened:
         reader, writer = await asyncio.open_connection("127.0.0.1", opened.port)
         writer.write(b"POST /http/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
         assert await opened.failure() == "RequestTimeout"
@@ -93,7 +95,7 @@ async def test_a_client_that_leaves_while_it_sends() -> None:
 
 
 async def test_a_client_that_reads_nothing_is_cut_off() -> None:
-    async with exchange(send_endlessly) as opened:
+    async with exchange(send_endlessly, silence_seconds=SILENCE_SECONDS) as opened:
         _, writer = await asyncio.open_connection("127.0.0.1", opened.port, limit=1)
         writer.write(b"GET /http/x HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await opened.failure() == "ClientDisconnect"
@@ -205,7 +207,7 @@ async def test_a_client_that_never_ends_its_headers_is_cut_off(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         with suppress(ConnectionResetError):
-            assert await asyncio.wait_for(reader.read(), 10) == b""
+            assert await asyncio.wait_for(reader.read(), 30) == b""
         writer.close()
 
 

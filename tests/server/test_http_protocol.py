@@ -33,7 +33,7 @@ class Wire:
 
     async def read(self) -> tuple[Head, Any]:
         """Headers by lower-case name, with the status line as "", and the decoded body."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             status, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             head = {"": status}
             for line in filter(None, lines):

@@ -108,7 +108,7 @@ class Client:
 
     async def ending(self) -> Ending | None:
         assert self.running is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.running
 
 

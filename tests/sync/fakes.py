@@ -23,7 +23,7 @@ from fenchel.sync import Authenticate, SocketClosed
 
 JsonObject = dict[str, Any]
 
-WAIT_SECONDS_MAX = 5.0
+WAIT_SECONDS_MAX = 30.0
 
 
 def token(ts: int) -> Token:

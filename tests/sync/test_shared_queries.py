@@ -244,7 +244,7 @@ class TestFailures:
             assert not cancelled.is_set()
             client.socket.leave()
             await client.ending()
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 30)
 
     async def test_who_asks_in_the_moment_of_cancelling_gets_a_new_run(
         self, clients: list[Client]

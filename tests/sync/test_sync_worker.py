@@ -260,7 +260,7 @@ class TestActions:
             await client.ending()
             assert len(client.actions) == 1
             gate.set()
-            await asyncio.wait_for(finished.wait(), 5)
+            await asyncio.wait_for(finished.wait(), 30)
             await let_run()
             assert len(client.actions) == 0
 

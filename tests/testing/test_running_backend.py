@@ -59,7 +59,7 @@ async def test_a_socket_subscribes_to_a_system_query_of_the_real_application() -
         await socket.send_json(modify | {"modifications": [tables_query(0), ADD | {"queryId": 1}]})
         changes: dict[int, Any] = {}
         while len(changes) < 2:
-            transition = await socket.receive_json(timeout=10)
+            transition = await socket.receive_json(timeout=30)
             changes |= {change["queryId"]: change for change in transition["modifications"]}
     assert changes[0]["value"]["page"] == []
     assert changes[1]["type"] == "QueryFailed"
