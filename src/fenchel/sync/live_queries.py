@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 
 from fenchel.application import FunctionCall, FunctionCaller
 from fenchel.auth import Identity, cache_key, check_not_expired, is_admin
@@ -68,7 +67,7 @@ class LiveQueries:
         self._watches: dict[int, SharedWatch] = {}
         self._restart_count = 0
         self._identity: Identity | None = None
-        self._identity_key = ""
+        self.identity_key = ""
 
     def close(self) -> None:
         self._drop_plan()
@@ -103,7 +102,7 @@ class LiveQueries:
         check_not_expired(plan.identity, self._runtime.clock.now_ns())
         if plan.identity is not self._identity:
             self._identity = plan.identity
-            self._identity_key = f"{type(plan.identity).__name__} {cache_key(plan.identity)}"
+            self.identity_key = f"{type(plan.identity).__name__} {cache_key(plan.identity)}"
         self._plan = plan
         self._todo = list(reversed(plan.work))
         self._ask()
@@ -112,11 +111,17 @@ class LiveQueries:
         """Ask for as many answers as one connection may wait for at once. Known ones are not waited
         for, but the rest has to wait for another turn: other connections want theirs.
         """
+        plan = self._plan
+        assert plan is not None
         for _ in range(self._parallelism - len(self._requests)):
             if not self._todo:
                 return
             work = self._todo.pop()
             watch = self._watches.get(work.query_id) if work.watch is not None else None
+            known = None if watch is None else watch.result_at(plan.end.ts)
+            if known is not None:
+                self._answers[work.query_id] = known
+                continue
             key = self._shared.resolve(self._own_key(work)) if watch is None else watch.key
             self._request(work, key)
         if self._todo and len(self._requests) < self._parallelism:
@@ -125,13 +130,7 @@ class LiveQueries:
     def _request(self, work: QueryWork, key: QueryKey) -> None:
         plan = self._plan
         assert plan is not None
-        asked = self._shared.request(
-            key,
-            plan.end.ts,
-            owner=self._owner,
-            identity_key=self._identity_key,
-            make_call=partial(self._call, work, plan.identity),
-        )
+        asked = self._shared.request(key, plan.end.ts, owner=self._owner, viewer=self)
         if isinstance(asked, SharedResult):
             self._answers[work.query_id] = asked
         else:
@@ -195,7 +194,7 @@ class LiveQueries:
 
     def _watch(self, query_id: int, result: SharedResult) -> QueryAnswer:
         former = self._watches.get(query_id)
-        watch = self._shared.watch(result, self._invalidate, former=former)
+        watch = self._shared.watch(result, self, former=former)
         self._watches[query_id] = watch
         return QueryAnswer(
             modification=result.modification,
@@ -211,9 +210,10 @@ class LiveQueries:
 
     def _retry(self) -> None:
         self._retry_timer = None
-        self._invalidate()
+        self.invalidate()
 
-    def _invalidate(self) -> None:
+    def invalidate(self) -> None:
+        """Something that a query has read may have changed."""
         self._state.invalidate()
         self._on_change()
 
@@ -226,15 +226,16 @@ class LiveQueries:
             args_json=bytes(add.args).decode(),
             journal=work.journal,
             is_admin=self._identity is not None and is_admin(self._identity),
-            identity_key=self._identity_key,
+            identity_key=self.identity_key,
         )
 
-    def _call(self, work: QueryWork, identity: Identity) -> FunctionCall:
+    def make_call(self, key: QueryKey) -> FunctionCall:
+        assert self._identity is not None, "who views has begun a transition"
         return FunctionCall(
-            path=work.add.udf_path,
-            component=work.add.component_path or "",
-            args_json=bytes(work.add.args).decode(),
-            identity=identity,
+            path=key.path,
+            component=key.component,
+            args_json=key.args_json,
+            identity=self._identity,
             caller=FunctionCaller.SYNC_WORKER,
             request_id=random_request_id(self._runtime),
             client_ip=self._client.client_ip,

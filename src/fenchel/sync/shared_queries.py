@@ -1,10 +1,11 @@
 """The live queries of all connections: who may see the same result shares one run and one
 subscription.
 
-    commit ─▶ subscription of a shared query ─▶ its watches ─▶ connections to advance, in turns
+    commit ─▶ subscription of a shared query ─▶ its renewal ─▶ its watches ─▶ connections, in turns
     connection ─▶ request(key, ts) ─▶ a run, joined by everybody who asks for the same ─▶ answers
 
 Nothing here waits per client: a task exists for each run, and one callback advances connections.
+Whoever watches together is told when the new result is there, so that each takes one step.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -66,6 +66,18 @@ class Connection(Protocol):
         ...
 
 
+class Viewer(Protocol):
+    """On whose behalf a query runs, and who is told that its newest known result has changed or no
+    longer holds."""
+
+    @property
+    def identity_key(self) -> str: ...
+
+    def make_call(self, key: QueryKey) -> FunctionCall: ...
+
+    def invalidate(self) -> None: ...
+
+
 class Request:
     """One wish for an answer. `answer` starts None and is set once, before the owner is advanced.
 
@@ -110,11 +122,11 @@ class _Flight:
 class SharedWatch:
     """One connection's interest in a shared query; see `Watch` of the state machine."""
 
-    __slots__ = ("_on_change", "_query")
+    __slots__ = ("_query", "viewer")
 
-    def __init__(self, query: _SharedQuery, on_change: Callable[[], None]) -> None:
+    def __init__(self, query: _SharedQuery, viewer: Viewer) -> None:
         self._query = query
-        self._on_change = on_change
+        self.viewer = viewer
 
     @property
     def is_valid(self) -> bool:
@@ -131,22 +143,41 @@ class SharedWatch:
     def is_of(self, query: _SharedQuery) -> bool:
         return self._query is query
 
+    def shows(self, result: SharedResult) -> bool:
+        return self._query.result is result
+
+    def result_at(self, ts: Timestamp) -> SharedResult | None:
+        """The newest known result if it is at hand and holds at `ts`."""
+        return self._query.result_at(ts)
+
     def close(self) -> None:
         """Stop watching. A second call does nothing."""
         self._query.remove(self)
 
-    def tell(self) -> None:
-        self._on_change()
-
 
 class _SharedQuery:
-    """The newest known result of a query that somebody watches, without its value.
+    """The newest known result of a query that somebody watches.
 
     Invariant: it has watches, and is in the table of its owner, from the first `add` to the last
-    `remove`. `subscription` is None for a request that is refused whatever the database holds.
+    `remove`. It is advanced when its renewal is there, and again when all who were told had a turn.
+
+    subscription  None for a request that is refused whatever the database holds.
+    result        start: None; set by a renewal; None again as soon as all have had their turn, for
+                  values may be large, or when `ts` passes it.
+    renewal       start: None; set while the query runs again for all who watch it.
     """
 
-    __slots__ = ("_owner", "fingerprint", "key", "subscription", "ts", "watches")
+    __slots__ = (
+        "_owner",
+        "fingerprint",
+        "is_due",
+        "key",
+        "renewal",
+        "result",
+        "subscription",
+        "ts",
+        "watches",
+    )
 
     def __init__(self, owner: SharedQueries, key: QueryKey) -> None:
         self.key = key
@@ -154,14 +185,21 @@ class _SharedQuery:
         self.fingerprint = b""
         self.subscription: Subscription | None = None
         self.watches: dict[SharedWatch, None] = {}
+        self.result: SharedResult | None = None
+        self.renewal: Request | None = None
+        self.is_due = False
         self._owner = owner
 
     @property
     def is_valid(self) -> bool:
         return self.subscription is None or self.subscription.is_valid
 
-    def add(self, on_change: Callable[[], None]) -> SharedWatch:
-        watch = SharedWatch(self, on_change)
+    def result_at(self, ts: Timestamp) -> SharedResult | None:
+        """The result if it is at hand and holds at `ts`, which nothing published is newer than."""
+        return self.result if ts >= self.ts and self.is_valid else None
+
+    def add(self, viewer: Viewer) -> SharedWatch:
+        watch = SharedWatch(self, viewer)
         self.watches[watch] = None
         return watch
 
@@ -169,11 +207,24 @@ class _SharedQuery:
         if self.watches.pop(watch, watch) is None and not self.watches:
             if self.subscription is not None:
                 self.subscription.close()
+            if self.renewal is not None:
+                self.renewal.cancel()
+                self.renewal = None
             self._owner.forget(self)
 
     def on_invalidate(self, _subscription: Subscription) -> None:
+        self._owner.renew(self)
+
+    def advance(self) -> None:
+        answer = None if self.renewal is None else self.renewal.answer
+        self.result = None
+        if answer is not None:
+            self.renewal = None
+            self._owner.finish_renewal(self, answer)
+
+    def tell(self) -> None:
         for watch in self.watches:
-            watch.tell()
+            watch.viewer.invalidate()
 
 
 class SharedQueries:
@@ -189,7 +240,8 @@ class SharedQueries:
         self._queries: dict[QueryKey, _SharedQuery] = {}
         self._flights: dict[tuple[QueryKey, Timestamp], _Flight] = {}
         self._tasks = BackgroundTasks()
-        self._running = asyncio.Semaphore(runtime.settings.sync.shared_query_parallelism)
+        self._parallelism = runtime.settings.sync.shared_query_parallelism
+        self._running = asyncio.Semaphore(self._parallelism)
         self._turn_seconds_max = runtime.settings.sync.turn_seconds_max
         self._due: deque[Connection] = deque()
         # What was found for one connection is good for the others of its turn.
@@ -237,19 +289,19 @@ class SharedQueries:
         ts: Timestamp,
         *,
         owner: Connection,
-        identity_key: str,
-        make_call: Callable[[], FunctionCall],
+        viewer: Viewer,
     ) -> SharedResult | Request:
         """The result at exactly `ts` if it is known; else `owner` is advanced when it is there.
 
         `key` may be without the identity if the result is believed not to depend on it.
         """
+        identity_key = viewer.identity_key
         flight = self._flights.get((key, ts))
         if flight is None or not flight.is_open:
             known = self._known.get((key, ts))
             if known is not None and _is_for(known, identity_key):
                 return known
-            call = make_call()
+            call = viewer.make_call(key)
             known = self._find(key, ts, call, identity_key)
             if known is not None:
                 self._known[key, ts] = known
@@ -308,6 +360,40 @@ class SharedQueries:
             return _refused(key, call, error, identity_key)
         return _answered(key, run, identity_key)
 
+    # Renewals
+
+    def renew(self, query: _SharedQuery) -> None:
+        """Run a query again that no longer holds, and tell its watches when that is done.
+
+        A single one is told at once, for it would not take fewer steps; and all while many queries
+        run: a client with thousands of them must not get ahead of others.
+        """
+        if query.renewal is not None:
+            return
+        if len(query.watches) < 2 or len(self._flights) >= self._parallelism:
+            query.tell()
+            return
+        viewer = next(iter(query.watches)).viewer
+        asked = self.request(query.key, self._backend.latest_ts(), owner=query, viewer=viewer)
+        if isinstance(asked, Request):
+            query.renewal = asked
+        else:
+            self.finish_renewal(query, asked)
+
+    def finish_renewal(
+        self, query: _SharedQuery, answer: SharedResult | _NotShared | BaseException
+    ) -> None:
+        """Tell all watches; a result that replaces the last one is at hand until they had their
+        turn. Otherwise, after a failure too, each asks for itself."""
+        if isinstance(answer, SharedResult) and answer.key == query.key:
+            try:
+                if self._replace(query, answer):
+                    query.result = answer
+            except FenchelError as error:
+                logger.info("a live query is not watched code=%s", error.code)
+        query.tell()
+        self.schedule(query)
+
     # Watches
 
     def resolve(self, key: QueryKey) -> QueryKey:
@@ -316,27 +402,36 @@ class SharedQueries:
         return shared_key if shared_key in self._queries else key
 
     def watch(
-        self, result: SharedResult, on_change: Callable[[], None], *, former: SharedWatch | None
+        self, result: SharedResult, viewer: Viewer, *, former: SharedWatch | None
     ) -> SharedWatch:
-        """From now on `on_change` is called when the newest known result no longer holds.
+        """From now on the viewer is told when the newest known result no longer holds.
 
         A result that is newer than what is known replaces it. `former` is the watch that this one
         takes the place of, in general the same. Raises: SubscriptionsWorkerFullError.
         """
+        if former is not None and former.shows(result):
+            return former
         query = self._queries.get(result.key)
         if query is None:
             query = _SharedQuery(self, result.key)
             self._take(query, result)
             self._queries[result.key] = query
-        elif result.token is not None and result.token.ts > query.ts:
-            self._take(query, result)
+        else:
+            self._replace(query, result)
         if former is None:
-            return query.add(on_change)
+            return query.add(viewer)
         if former.is_of(query):
             return former
-        watch = query.add(on_change)
+        watch = query.add(viewer)
         former.close()
         return watch
+
+    def _replace(self, query: _SharedQuery, result: SharedResult) -> bool:
+        """Take a result that is newer than what is known; False if it is not."""
+        is_newer = result.token is not None and result.token.ts > query.ts
+        if is_newer:
+            self._take(query, result)
+        return is_newer
 
     def _take(self, query: _SharedQuery, result: SharedResult) -> None:
         if result.token is not None:
@@ -346,6 +441,7 @@ class SharedQueries:
             query.subscription = subscription
             query.ts = result.token.ts
         query.fingerprint = result.fingerprint
+        query.result = None
 
     def forget(self, query: _SharedQuery) -> None:
         """Nobody watches it any more."""
