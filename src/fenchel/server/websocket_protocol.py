@@ -17,6 +17,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import State
 
 FRAME_BYTES_MAX = 8 << 20
+# The last message up to this length is kept as a frame: many clients in a row are told the same.
+SHARED_BYTES_MAX = 64 << 10
 # Where the application finds the writer: among the extensions of an ASGI scope.
 MESSAGE_WRITER = "fenchel.message_writer"
 
@@ -35,8 +37,26 @@ class MessageWriter(Protocol):
         ...
 
 
+class _Frames:
+    """Whole messages as frames; the very same text again is the same frame, without a copy."""
+
+    def __init__(self) -> None:
+        self._text: bytes | None = None
+        self._frame = b""
+
+    def make(self, text: bytes) -> bytes:
+        if text is self._text:
+            return self._frame
+        frame = _frame_head(_FIN | _TEXT, len(text)) + text
+        if len(text) <= SHARED_BYTES_MAX:
+            self._text, self._frame = text, frame
+        return frame
+
+
 class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
     """A `MessageWriter`. No extension is negotiated, so a frame is its head and its payload."""
+
+    _frames = _Frames()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -53,7 +73,7 @@ class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         length = len(text)
         if length <= FRAME_BYTES_MAX:
-            self.transport.write(_frame_head(_FIN | _TEXT, length) + text)
+            self.transport.write(self._frames.make(text))
             return
         for start in range(0, length, FRAME_BYTES_MAX):
             piece = text[start : start + FRAME_BYTES_MAX]

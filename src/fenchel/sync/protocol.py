@@ -116,17 +116,11 @@ class QueryRemoved(msgspec.Struct, tag="QueryRemoved", rename="camel", frozen=Tr
 
 
 class Transition(msgspec.Struct, tag="Transition", rename="camel", frozen=True, kw_only=True):
-    """`modifications` are encoded already: most are the same for many clients.
-
-    `client_clock_skew` in ms and `server_ts` in ns are sent together or not at all: null would make
-    npm print a warning each time.
-    """
+    """`modifications` are encoded already: most are the same for many clients."""
 
     start_version: StateVersion
     end_version: StateVersion
     modifications: tuple[msgspec.Raw, ...]
-    client_clock_skew: int | msgspec.UnsetType = msgspec.UNSET
-    server_ts: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class TransitionChunk(
@@ -197,6 +191,30 @@ def decode_client_message(text: str) -> ClientMessage:
 
 def encode_server_message(message: ServerMessage) -> bytes:
     return _ENCODER.encode(message)
+
+
+class TransitionEncoder:
+    """Encodes what many clients are told in a row once; keeps the last text until `clear`."""
+
+    def __init__(self) -> None:
+        self._transition: Transition | None = None
+        self._text = b""
+
+    def encode(self, transition: Transition) -> bytes:
+        if transition != self._transition:
+            self._text = encode_server_message(transition)
+            self._transition = transition
+        return self._text
+
+    def clear(self) -> None:
+        self._transition, self._text = None, b""
+
+
+def add_clocks(transition_text: bytes, *, client_clock_skew_ms: int, server_ts_ns: int) -> bytes:
+    """An encoded Transition with what tells the client how long it was on its way. Both or none:
+    null would make npm print a warning each time (3.5)."""
+    clocks = b',"clientClockSkew":%d,"serverTs":%d}' % (client_clock_skew_ms, server_ts_ns)
+    return b"".join((memoryview(transition_text)[:-1], clocks))
 
 
 class EncodedModification:

@@ -24,7 +24,7 @@ from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.sync.backend import FunctionBackend
 from fenchel.sync.client_results import encode_result, failed_result
 from fenchel.sync.function_calls import QUERY_REFUSALS, QUERY_RETRIES_MAX, run_with_retries
-from fenchel.sync.protocol import EncodedModification
+from fenchel.sync.protocol import EncodedModification, TransitionEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +231,7 @@ class SharedQueries:
     """`close` ends all runs; connections must be gone by then.
 
     Runs are keyed by query and timestamp, so that a connection gets all its queries at one.
-    `_known` is empty between turns.
+    `_known` and `transitions` are empty between turns.
     """
 
     def __init__(self, *, backend: FunctionBackend, runtime: Runtime) -> None:
@@ -244,7 +244,8 @@ class SharedQueries:
         self._running = asyncio.Semaphore(self._parallelism)
         self._turn_seconds_max = runtime.settings.sync.turn_seconds_max
         self._due: deque[Connection] = deque()
-        # What was found for one connection is good for the others of its turn.
+        # What was found or encoded for one connection is good for the others of its turn.
+        self.transitions = TransitionEncoder()
         self._known: dict[tuple[QueryKey, Timestamp], SharedResult] = {}
         self._is_turn_scheduled = False
 
@@ -277,6 +278,7 @@ class SharedQueries:
                 connection.advance()
         finally:
             self._known.clear()
+            self.transitions.clear()
             self._is_turn_scheduled = bool(due)
             if due:
                 asyncio.get_running_loop().call_soon(self._take_turn)

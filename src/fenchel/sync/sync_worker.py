@@ -49,6 +49,7 @@ from fenchel.sync.protocol import (
     Ping,
     ServerMessage,
     Transition,
+    add_clocks,
     decode_client_message,
     encode_chunks,
     encode_server_message,
@@ -324,12 +325,11 @@ class SyncWorker:
         self._wake()
 
     def _write_transition(self, transition: Transition) -> None:
+        text = self._shared.transitions.encode(transition)
         skew = self._state.client_clock_skew_ms
         if skew is not None:
-            transition = msgspec.structs.replace(
-                transition, client_clock_skew=skew, server_ts=self._runtime.clock.now_ns()
-            )
-        text = encode_server_message(transition)
+            now_ns = self._runtime.clock.now_ns()
+            text = add_clocks(text, client_clock_skew_ms=skew, server_ts_ns=now_ns)
         chunk_bytes_max = self._settings.transition_chunk_bytes
         if len(text) <= chunk_bytes_max or not self._client.takes_chunks:
             self._write_text(text)
