@@ -13,11 +13,11 @@ from fenchel.runtime import Runtime
 from fenchel.sync.backend import ClientInfo, FunctionBackend
 from fenchel.sync.function_calls import random_request_id
 from fenchel.sync.protocol import Transition
-from fenchel.sync.shared_queries import (
+from fenchel.sync.shared_queries import SharedQueries
+from fenchel.sync.shared_query import (
     Connection,
     QueryKey,
     Request,
-    SharedQueries,
     SharedResult,
     SharedWatch,
 )
@@ -229,8 +229,14 @@ class LiveQueries:
             identity_key=self.identity_key,
         )
 
+    def may_ask(self, key: QueryKey) -> bool:
+        """Between two identities the watches are still those of the former one."""
+        identity = self._identity
+        assert identity is not None, "who views has begun a transition"
+        return key.is_admin == is_admin(identity) and key.identity_key in (None, self.identity_key)
+
     def make_call(self, key: QueryKey) -> FunctionCall:
-        assert self._identity is not None, "who views has begun a transition"
+        assert self._identity is not None
         return FunctionCall(
             path=key.path,
             component=key.component,

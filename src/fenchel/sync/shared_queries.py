@@ -13,218 +13,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 from fenchel.application import FunctionCall, QueryRun
-from fenchel.database import Subscription, Token
 from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.sync.backend import FunctionBackend
 from fenchel.sync.client_results import encode_result, failed_result
 from fenchel.sync.function_calls import QUERY_REFUSALS, QUERY_RETRIES_MAX, run_with_retries
-from fenchel.sync.protocol import EncodedModification, TransitionEncoder
+from fenchel.sync.protocol import TransitionEncoder
+from fenchel.sync.shared_query import (
+    NOT_SHARED,
+    Answer,
+    Connection,
+    Flight,
+    QueryKey,
+    Request,
+    SharedQuery,
+    SharedResult,
+    SharedWatch,
+    Viewer,
+)
 
 logger = logging.getLogger(__name__)
-
-
-class QueryKey(NamedTuple):
-    """What a result depends on besides the database.
-
-    `identity_key` is None in keys of results that did not look at the caller.
-    """
-
-    path: str
-    component: str
-    args_json: str
-    journal: str | None
-    is_admin: bool
-    identity_key: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedResult:
-    """What a run gave to all who asked for it. `key` is what the next run will be asked with.
-
-    `token` is None if the request itself was refused: the same request always will be.
-    """
-
-    key: QueryKey
-    modification: EncodedModification
-    fingerprint: bytes
-    token: Token | None
-
-
-class Connection(Protocol):
-    """What is advanced in turns. `is_due` starts False and belongs to `SharedQueries`."""
-
-    is_due: bool
-
-    def advance(self) -> None:
-        """Do what can be done without waiting. Handles its own failures."""
-        ...
-
-
-class Viewer(Protocol):
-    """On whose behalf a query runs, and who is told that its newest known result has changed or no
-    longer holds."""
-
-    @property
-    def identity_key(self) -> str: ...
-
-    def make_call(self, key: QueryKey) -> FunctionCall: ...
-
-    def invalidate(self) -> None: ...
-
-
-class Request:
-    """One wish for an answer. `answer` starts None and is set once, before the owner is advanced.
-
-    None instead of a result means: the run depends on the caller after all, ask for your own.
-    """
-
-    __slots__ = ("_flight", "answer", "identity_key", "owner")
-
-    def __init__(self, owner: Connection, identity_key: str, flight: _Flight) -> None:
-        self.owner = owner
-        self.identity_key = identity_key
-        self.answer: SharedResult | _NotShared | BaseException | None = None
-        self._flight = flight
-
-    def cancel(self) -> None:
-        """The answer is not wanted any more; the last one to leave ends the run."""
-        flight = self._flight
-        flight.requests.pop(self, None)
-        if flight.is_open and not flight.requests:
-            flight.is_open = False
-            assert flight.task is not None
-            flight.task.cancel()
-
-
-class _NotShared:
-    """The result belongs to the caller on whose behalf it ran."""
-
-
-NOT_SHARED = _NotShared()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Flight:
-    """A run in progress. `task` is set as soon as the flight exists. `is_open` becomes False when
-    it ends, or is cancelled because nobody wants it: nobody may join it then."""
-
-    is_open: bool = True
-    requests: dict[Request, None] = field(default_factory=dict)
-    task: asyncio.Task[None] | None = None
-
-
-class SharedWatch:
-    """One connection's interest in a shared query; see `Watch` of the state machine."""
-
-    __slots__ = ("_query", "viewer")
-
-    def __init__(self, query: _SharedQuery, viewer: Viewer) -> None:
-        self._query = query
-        self.viewer = viewer
-
-    @property
-    def is_valid(self) -> bool:
-        return self._query.is_valid
-
-    @property
-    def fingerprint(self) -> bytes:
-        return self._query.fingerprint
-
-    @property
-    def key(self) -> QueryKey:
-        return self._query.key
-
-    def is_of(self, query: _SharedQuery) -> bool:
-        return self._query is query
-
-    def shows(self, result: SharedResult) -> bool:
-        return self._query.result is result
-
-    def result_at(self, ts: Timestamp) -> SharedResult | None:
-        """The newest known result if it is at hand and holds at `ts`."""
-        return self._query.result_at(ts)
-
-    def close(self) -> None:
-        """Stop watching. A second call does nothing."""
-        self._query.remove(self)
-
-
-class _SharedQuery:
-    """The newest known result of a query that somebody watches.
-
-    Invariant: it has watches, and is in the table of its owner, from the first `add` to the last
-    `remove`. It is advanced when its renewal is there, and again when all who were told had a turn.
-
-    subscription  None for a request that is refused whatever the database holds.
-    result        start: None; set by a renewal; None again as soon as all have had their turn, for
-                  values may be large, or when `ts` passes it.
-    renewal       start: None; set while the query runs again for all who watch it.
-    """
-
-    __slots__ = (
-        "_owner",
-        "fingerprint",
-        "is_due",
-        "key",
-        "renewal",
-        "result",
-        "subscription",
-        "ts",
-        "watches",
-    )
-
-    def __init__(self, owner: SharedQueries, key: QueryKey) -> None:
-        self.key = key
-        self.ts = Timestamp(-1)
-        self.fingerprint = b""
-        self.subscription: Subscription | None = None
-        self.watches: dict[SharedWatch, None] = {}
-        self.result: SharedResult | None = None
-        self.renewal: Request | None = None
-        self.is_due = False
-        self._owner = owner
-
-    @property
-    def is_valid(self) -> bool:
-        return self.subscription is None or self.subscription.is_valid
-
-    def result_at(self, ts: Timestamp) -> SharedResult | None:
-        """The result if it is at hand and holds at `ts`, which nothing published is newer than."""
-        return self.result if ts >= self.ts and self.is_valid else None
-
-    def add(self, viewer: Viewer) -> SharedWatch:
-        watch = SharedWatch(self, viewer)
-        self.watches[watch] = None
-        return watch
-
-    def remove(self, watch: SharedWatch) -> None:
-        if self.watches.pop(watch, watch) is None and not self.watches:
-            if self.subscription is not None:
-                self.subscription.close()
-            if self.renewal is not None:
-                self.renewal.cancel()
-                self.renewal = None
-            self._owner.forget(self)
-
-    def on_invalidate(self, _subscription: Subscription) -> None:
-        self._owner.renew(self)
-
-    def advance(self) -> None:
-        answer = None if self.renewal is None else self.renewal.answer
-        self.result = None
-        if answer is not None:
-            self.renewal = None
-            self._owner.finish_renewal(self, answer)
-
-    def tell(self) -> None:
-        for watch in self.watches:
-            watch.viewer.invalidate()
 
 
 class SharedQueries:
@@ -237,8 +48,8 @@ class SharedQueries:
     def __init__(self, *, backend: FunctionBackend, runtime: Runtime) -> None:
         self._backend = backend
         self._runtime = runtime
-        self._queries: dict[QueryKey, _SharedQuery] = {}
-        self._flights: dict[tuple[QueryKey, Timestamp], _Flight] = {}
+        self._queries: dict[QueryKey, SharedQuery] = {}
+        self._flights: dict[tuple[QueryKey, Timestamp], Flight] = {}
         self._tasks = BackgroundTasks()
         self._parallelism = runtime.settings.sync.shared_query_parallelism
         self._running = asyncio.Semaphore(self._parallelism)
@@ -308,7 +119,7 @@ class SharedQueries:
             if known is not None:
                 self._known[key, ts] = known
                 return known
-            flight = self._flights[key, ts] = _Flight()
+            flight = self._flights[key, ts] = Flight()
             work = self._run(key, ts, flight, call, identity_key)
             flight.task = self._tasks.spawn(f"live query {key.path}", work)
             flight.task.add_done_callback(lambda _: self._land(key, ts, flight))
@@ -326,12 +137,12 @@ class SharedQueries:
             return None  # The run will find out what is wrong.
         return None if run is None else _answered(key, run, identity_key)
 
-    def _land(self, key: QueryKey, ts: Timestamp, flight: _Flight) -> None:
+    def _land(self, key: QueryKey, ts: Timestamp, flight: Flight) -> None:
         if self._flights.get((key, ts)) is flight:
             del self._flights[key, ts]
 
     async def _run(
-        self, key: QueryKey, ts: Timestamp, flight: _Flight, call: FunctionCall, identity_key: str
+        self, key: QueryKey, ts: Timestamp, flight: Flight, call: FunctionCall, identity_key: str
     ) -> None:
         result: SharedResult | BaseException
         try:
@@ -364,7 +175,7 @@ class SharedQueries:
 
     # Renewals
 
-    def renew(self, query: _SharedQuery) -> None:
+    def renew(self, query: SharedQuery) -> None:
         """Run a query again that no longer holds, and tell its watches when that is done.
 
         A single one is told at once, for it would not take fewer steps; and all while many queries
@@ -372,19 +183,18 @@ class SharedQueries:
         """
         if query.renewal is not None:
             return
-        if len(query.watches) < 2 or len(self._flights) >= self._parallelism:
+        viewer = next(iter(query.watches)).viewer
+        is_alone, is_full = len(query.watches) == 1, len(self._flights) >= self._parallelism
+        if is_alone or is_full or not viewer.may_ask(query.key):
             query.tell()
             return
-        viewer = next(iter(query.watches)).viewer
         asked = self.request(query.key, self._backend.latest_ts(), owner=query, viewer=viewer)
         if isinstance(asked, Request):
             query.renewal = asked
         else:
             self.finish_renewal(query, asked)
 
-    def finish_renewal(
-        self, query: _SharedQuery, answer: SharedResult | _NotShared | BaseException
-    ) -> None:
+    def finish_renewal(self, query: SharedQuery, answer: Answer) -> None:
         """Tell all watches; a result that replaces the last one is at hand until they had their
         turn. Otherwise, after a failure too, each asks for itself."""
         if isinstance(answer, SharedResult) and answer.key == query.key:
@@ -415,7 +225,7 @@ class SharedQueries:
             return former
         query = self._queries.get(result.key)
         if query is None:
-            query = _SharedQuery(self, result.key)
+            query = SharedQuery(self, result.key)
             self._take(query, result)
             self._queries[result.key] = query
         else:
@@ -428,14 +238,14 @@ class SharedQueries:
         former.close()
         return watch
 
-    def _replace(self, query: _SharedQuery, result: SharedResult) -> bool:
+    def _replace(self, query: SharedQuery, result: SharedResult) -> bool:
         """Take a result that is newer than what is known; False if it is not."""
         is_newer = result.token is not None and result.token.ts > query.ts
         if is_newer:
             self._take(query, result)
         return is_newer
 
-    def _take(self, query: _SharedQuery, result: SharedResult) -> None:
+    def _take(self, query: SharedQuery, result: SharedResult) -> None:
         if result.token is not None:
             subscription = self._backend.subscribe(result.token, query.on_invalidate)
             if query.subscription is not None:
@@ -445,7 +255,7 @@ class SharedQueries:
         query.fingerprint = result.fingerprint
         query.result = None
 
-    def forget(self, query: _SharedQuery) -> None:
+    def forget(self, query: SharedQuery) -> None:
         """Nobody watches it any more."""
         del self._queries[query.key]
 
