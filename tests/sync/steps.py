@@ -40,6 +40,9 @@ class FakeWatch:
     fingerprint: bytes
     is_valid: bool = True
 
+    def is_latest(self, fingerprint: bytes | None) -> bool:
+        return self.is_valid and self.fingerprint == fingerprint
+
 
 def answer(value: Any = "v") -> QueryAnswer:
     update = QueryUpdated(

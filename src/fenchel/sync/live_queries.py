@@ -181,13 +181,12 @@ class LiveQueries:
         for query_id in plan.removed:
             if query_id not in answers:
                 self._close_watch(query_id)
-        postponed = frozenset(self._postponed)
-        if postponed and self._retry_timer is None:
+        if self._postponed and self._retry_timer is None:
             loop = asyncio.get_running_loop()
             self._retry_timer = loop.call_later(POSTPONED_SECONDS, self._retry)
+        transition = self._state.finish_transition(answers, postponed=self._postponed)
         self._drop_plan()
         self._restart_count = 0
-        transition = self._state.finish_transition(answers, postponed=postponed)
         if self._state.is_transition_due:
             self._on_change()
         return transition

@@ -136,13 +136,9 @@ class SharedWatch:
         self._query = query
         self.viewer = viewer
 
-    @property
-    def is_valid(self) -> bool:
-        return self._query.is_valid
-
-    @property
-    def fingerprint(self) -> bytes:
-        return self._query.fingerprint
+    def is_latest(self, fingerprint: bytes | None) -> bool:
+        query = self._query
+        return query.fingerprint == fingerprint and query.is_valid
 
     @property
     def key(self) -> QueryKey:
@@ -155,8 +151,9 @@ class SharedWatch:
         return self._query.result is result
 
     def result_at(self, ts: Timestamp) -> SharedResult | None:
-        """The newest known result if it is at hand and holds at `ts`."""
-        return self._query.result_at(ts)
+        """The newest known result if it is at hand and holds at `ts`, the latest timestamp."""
+        query = self._query
+        return query.result if query.result and ts >= query.ts and query.is_valid else None
 
     def close(self) -> None:
         """Stop watching. A second call does nothing."""
@@ -201,10 +198,6 @@ class SharedQuery:
     @property
     def is_valid(self) -> bool:
         return self.subscription is None or self.subscription.is_valid
-
-    def result_at(self, ts: Timestamp) -> SharedResult | None:
-        """The result if it is at hand and holds at `ts`, which nothing published is newer than."""
-        return self.result if ts >= self.ts and self.is_valid else None
 
     def add(self, viewer: Viewer) -> SharedWatch:
         watch = SharedWatch(self, viewer)

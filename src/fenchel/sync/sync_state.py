@@ -57,13 +57,9 @@ def _encode_version(query_set: int, identity: int, ts: Timestamp) -> StateVersio
 class Watch(Protocol):
     """Somebody who notices when the newest known result of a query no longer holds."""
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether `fingerprint` is that of the result at the latest timestamp."""
+    def is_latest(self, fingerprint: bytes | None) -> bool:
+        """Whether it is that of the result at the latest timestamp."""
         ...
-
-    @property
-    def fingerprint(self) -> bytes: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,10 +80,10 @@ class LiveQuery:
     def is_current(self) -> bool:
         """Whether the client has the result at the latest timestamp, or will with this plan."""
         watch = self.watch
-        return watch is not None and watch.is_valid and watch.fingerprint == self.fingerprint
+        return watch is not None and watch.is_latest(self.fingerprint)
 
 
-class QueryWork(msgspec.Struct, frozen=True, kw_only=True):
+class QueryWork(msgspec.Struct, frozen=True):
     """One query of a transition that needs an answer at the end ts."""
 
     query_id: int
@@ -264,7 +260,8 @@ class SyncState:
         """Fold everything received into one step and say which queries need an answer."""
         assert self.is_transition_due, "one transition at a time, and none before a response"
         self.is_dirty = False
-        self._apply_pending()
+        if self._pending:
+            self._apply_pending()
         ts = max(latest_ts, self.sent.ts)
         assert ts >= self._response_ts
         self._plan = TransitionPlan(
@@ -273,9 +270,11 @@ class SyncState:
             identity=self.identity,
             removed=tuple(self._removed),
             work=tuple(
-                _work(query_id, query)
-                for query_id, query in self._queries.items()
-                if not query.is_current
+                [
+                    QueryWork(query_id, query.add, query.journal, query.watch)
+                    for query_id, query in self._queries.items()
+                    if not query.is_current
+                ]
             ),
             answers_request=self._owes_transition,
         )
@@ -313,13 +312,16 @@ class SyncState:
         """
         plan = self._plan
         assert plan is not None
-        assert answers.keys() | postponed == {work.query_id for work in plan.work}
+        assert len(answers) + len(postponed) == len(plan.work)
         self._plan = None
         self._removed.clear()
         modifications = [encode_removal(query_id) for query_id in plan.removed]
         is_current_identity = plan.end.identity == self._identity_received
-        for query_id, answer in answers.items():
-            query = self._queries[query_id]
+        for work in plan.work:
+            query_id = work.query_id
+            if query_id in postponed:
+                continue
+            query, answer = self._queries[query_id], answers[query_id]
             if answer.fingerprint != query.fingerprint:
                 modifications.append(answer.modification.for_query(query_id))
             query.fingerprint = answer.fingerprint
@@ -357,10 +359,6 @@ class SyncState:
         if self._plan is not None:
             assert self._plan.start == self.sent
             assert self._plan.end.ts >= self.sent.ts
-
-
-def _work(query_id: int, query: LiveQuery) -> QueryWork:
-    return QueryWork(query_id=query_id, add=query.add, journal=query.journal, watch=query.watch)
 
 
 def _has_news(plan: TransitionPlan) -> bool:
