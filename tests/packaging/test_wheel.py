@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,13 +52,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of a new environment that holds the wheel and its locked requirements."""
+    """The bin folder of a new environment that holds the wheel and what it says that it needs, in
+    the locked versions.
+    """
     environment = tmp_path_factory.mktemp("environment")
+    locked = re.findall(r"^[\w.-]+==\S+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    constraints = environment / "constraints.txt"
+    constraints.write_text("\n".join(locked))
     run(sys.executable, "-m", "venv", environment)
     pip = (environment / "bin/python", "-m", "pip", "install", "--quiet")
-    requirements = ("--requirement", ROOT / "requirements.txt")
-    run(*pip, "--disable-pip-version-check", "--only-binary", ":all:", *requirements)
-    run(*pip, "--disable-pip-version-check", "--no-deps", wheel)
+    options = ("--disable-pip-version-check", "--only-binary", ":all:", "--constraint", constraints)
+    run(*pip, *options, wheel)
     return environment / "bin"
 
 
