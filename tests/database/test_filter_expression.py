@@ -58,6 +58,22 @@ def test_dividing_by_zero_follows_ieee754() -> None:
 
 
 @pytest.mark.parametrize(
+    ("op", "left", "right"),
+    [
+        ("$div", -0.0, 0.0),
+        ("$mod", math.inf, 2.0),
+        ("$sub", math.inf, math.inf),
+        ("$mul", math.inf, 0.0),
+        ("$add", -math.nan, 1.0),
+    ],
+)
+def test_what_is_no_number_comes_behind_all_numbers(op: str, left: float, right: float) -> None:
+    result = {op: [{"$field": "left"}, {"$field": "right"}]}
+    keeps = compile_filter({"$gt": [result, {"$field": "most"}]})
+    assert keeps({"left": left, "right": right, "most": math.inf})
+
+
+@pytest.mark.parametrize(
     ("expression", "message"),
     [
         (

@@ -126,6 +126,12 @@ def _calculate(name: str, left: Operand, right: Operand) -> Value:
 
 
 def _calculate_float(name: str, left: float, right: float) -> float:
+    """Never a negative NaN, which would come before all numbers: processors differ there."""
+    result = _calculate_ieee(name, left, right)
+    return math.nan if math.isnan(result) else result
+
+
+def _calculate_ieee(name: str, left: float, right: float) -> float:
     match name:
         case "$add":
             return left + right

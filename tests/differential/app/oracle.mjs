@@ -40,7 +40,8 @@ function arithmetic(op, operands) {
   }
   const result = op === "neg" ? -first : NUMBERS[op](...operands);
   if (isInt && BigInt.asIntN(64, result) !== result) throw new Error("out of range for Int64");
-  return result;
+  // The sign of a calculated NaN, by which values are ordered, changes when V8 optimises the code.
+  return Number.isNaN(result) && op !== "neg" ? NaN : result;
 }
 
 function asBoolean(value) {
