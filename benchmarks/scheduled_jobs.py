@@ -73,7 +73,7 @@ async def measure(plan: EnginePlan) -> list[Measurement]:
             await stack.enter_async_context(opened)
             for opened in (
                 _fenchel("fenchel", count),
-                _fenchel("fenchel-warm", count, "--warm-realms", "2"),
+                _fenchel("fenchel-fresh", count, "--warm-realms", "0"),
                 _huey(count),
             )
         ]

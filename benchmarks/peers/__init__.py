@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 
 from benchmarks.peers.convex_test import open_convex_test
-from benchmarks.peers.fenchel import open_fenchel, open_warm_fenchel
+from benchmarks.peers.fenchel import open_fenchel, open_fresh_fenchel
 from benchmarks.peers.http_peer import HttpPeer
 from benchmarks.peers.node_packages import install_packages
 from benchmarks.peers.node_sqlite import open_node_sqlite
@@ -25,7 +25,7 @@ FENCHEL = "fenchel"
 REFERENCE_PEER = "workerd"
 OPENERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Sequence[Peer]]]] = {
     FENCHEL: open_fenchel,
-    "fenchel-warm": open_warm_fenchel,
+    "fenchel-fresh": open_fresh_fenchel,
     "workerd": open_workerd,
     "node-sqlite": open_node_sqlite,
     "convex-test": open_convex_test,

@@ -1,7 +1,8 @@
 """Fenchel as a user runs it: `fenchel serve`, and the app deployed by the official CLI.
 
 One server gives two peers: the functions with fresh state per call, and the same functions in a
-module that exports `experimental_reuseContext = true`. Another one runs them in warm realms.
+module that exports `experimental_reuseContext = true`. Another one makes a context for each call,
+where the first has warm realms.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmarks.peers.server_process import free_port, run_server
 
 DEPLOY_DEADLINE_SECONDS = 120
 KEYS_DEADLINE_SECONDS = 30
-MODULES = {"fenchel": "messages", "fenchel-reuse": "reused", "fenchel-warm": "messages"}
+MODULES = {"fenchel": "messages", "fenchel-reuse": "reused", "fenchel-fresh": "messages"}
 INSTANCE_NAME = "benchmark"
 INSTANCE_SECRET = "0" * 64
 
@@ -31,9 +32,9 @@ def open_fenchel(folder: Path) -> AbstractAsyncContextManager[list[HttpPeer]]:
     return _open(folder, names=("fenchel", "fenchel-reuse"), options=())
 
 
-def open_warm_fenchel(folder: Path) -> AbstractAsyncContextManager[list[HttpPeer]]:
-    """The same with warm realms: as isolated as fresh contexts, but opt-in."""
-    return _open(folder, names=("fenchel-warm",), options=("--warm-realms", "2"))
+def open_fresh_fenchel(folder: Path) -> AbstractAsyncContextManager[list[HttpPeer]]:
+    """The same without warm realms: a fresh context for each call."""
+    return _open(folder, names=("fenchel-fresh",), options=("--warm-realms", "0"))
 
 
 @asynccontextmanager

@@ -100,7 +100,7 @@ def main() -> None:
     show_default=str(IsolateSettings().warm_realms_max),
     type=click.IntRange(0, 16),
     help="Realms per worker that run many queries and mutations, each as if it were fresh: several "
-    "times faster; decision 0027 names what may differ. 0: a fresh context for each.",
+    "times faster. 0: a fresh context for each.",
 )
 @click.option(
     "--set",

@@ -132,7 +132,7 @@ class IsolateSettings:
     contexts_ahead: Annotated[int, Meta(ge=0, le=100)] = 3
     # Realms per worker that run many queries and mutations, each as if it were fresh
     # (decision 0027); 0 makes a fresh context for each execution. Each takes an isolate.
-    warm_realms_max: Annotated[int, Meta(ge=0, le=16)] = 0
+    warm_realms_max: Annotated[int, Meta(ge=0, le=16)] = 2
     # Memory of these together: the heaps of their isolates.
     warm_realm_bytes_max: Annotated[int, Meta(ge=MEBIBYTE, le=4_096 * MEBIBYTE)] = 96 * MEBIBYTE
     # Executions within a minute that make an app worth them: each takes processor time to make, and
