@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from fenchel.database import Transaction
 from fenchel.isolate.anticipation import Anticipation, Turn
 from fenchel.isolate.messages import Syscall
-from fenchel.udf import FunctionResult, UdfOutcome, UdfRequest, UdfType
+from fenchel.udf import FunctionResult, RealmKind, UdfOutcome, UdfRequest, UdfType
 from tests.function_runner.harness import App
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,11 +57,19 @@ class Fixed:
 
 
 def observed(outcome: UdfOutcome, tx: Transaction) -> dict[str, Any]:
-    """Everything that a caller can see of a run, but for times of its own and random ids."""
+    """Everything that a caller can see of a run, but for times of its own, the realm and random
+    ids.
+    """
     usage = tx.usage
     lines = tuple(replace(line, timestamp_ms=0.0) for line in outcome.log_lines)
+    of_the_run = {
+        "user_seconds": 0.0,
+        "memory_bytes": 0,
+        "realm": RealmKind.FRESH,
+        "why_fresh": None,
+    }
     return {
-        "outcome": replace(outcome, log_lines=lines, user_seconds=0.0, memory_bytes=0),
+        "outcome": replace(outcome, log_lines=lines, **of_the_run),
         "reads": {index: list(intervals) for index, intervals in tx.reads.items()},
         "read": (usage.documents_read, usage.bytes_read, usage.intervals_read),
         "written": (usage.documents_written, usage.bytes_written),

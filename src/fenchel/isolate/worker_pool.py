@@ -247,10 +247,11 @@ class WorkerPool:
     async def _run_once(
         self, call: TransactionCall, attempt: Attempt, *, is_nested: bool
     ) -> UdfOutcome:
-        """One attempt; what it wrote, and what it counted as read, is gone if its worker dies."""
+        """One attempt; what it wrote and read is gone if its worker dies, or if its realm gives it
+        up.
+        """
         is_mutation = call.request.udf_type is UdfType.MUTATION
-        usage = call.transaction.usage
-        read = usage.mark_reads()
+        mark = call.transaction.mark_reads()
         why_fresh = self._fresh_functions.find(call.bundle.key, call.request.path)
         anticipation = (
             None if is_nested else self._anticipations.find(call.bundle.key, call.request)
@@ -285,7 +286,7 @@ class WorkerPool:
                     self._note_long(call, self._settings.user_time_seconds_max)
                 if error.cause is LossCause.REALM:
                     self._fresh_functions.note(call.bundle.key, call.request.path, error.fault)
-                usage.restore_reads(read)
+                call.transaction.restore_reads(mark)
             raise
         finally:
             self._transactions.release(worker, wish)
