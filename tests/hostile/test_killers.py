@@ -34,6 +34,7 @@ async def arena() -> AsyncIterator[Arena]:
 @pytest.mark.parametrize("program", programs_of("killers"), ids=str)
 async def test_killers(arena: Arena, program: Program, caplog: pytest.LogCaptureFixture) -> None:
     """Who needs longer than the time limit to use the memory up is stopped by that."""
+    await arena.outlive_the_abused()
     caplog.set_level(logging.INFO, logger="fenchel.isolate.worker_process")
     ended = await arena.run(program)
     assert isinstance(ended, UdfOutcome), ended
