@@ -47,3 +47,9 @@ def test_everything_else_stays(source: str) -> None:
 
 def test_the_name_stands_nowhere_else() -> None:
     assert rewrite("import('./m.js'); _im000 + _im001")[0].startswith("_im002(0,0")
+
+
+def test_a_row_of_comments_is_read_once() -> None:
+    """In all the ways in which it could be cut, it would take for ever."""
+    source = f"import({'/**/' * 1_000}elsewhere)"
+    assert rewrite(source) == (source, [])

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from fenchel.isolate.code_bundle import ModuleSource
 
-# As esbuild prints it: a text with nothing in it to be computed, maybe below comments for bundlers.
+# As esbuild prints it: a text with nothing in it to be computed, maybe below comments for bundlers,
+# each of which is taken in one way only: a row of them must not be tried in all ways.
 _IMPORT = re.compile(
-    r"""(?<![\w$.#])import\((?P<comments>(?:\s|/\*.*?\*/)*)"""
+    r"""(?<![\w$.#])import\((?P<comments>(?:\s|/\*.*?\*/)*+)"""
     r"""(?P<specifier>(?P<quote>["'])(?P<path>\.{1,2}/[^"'\\\n]+)(?P=quote))(?=\s*\))""",
     re.DOTALL,
 )
