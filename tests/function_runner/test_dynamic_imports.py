@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from fenchel.isolate import ModuleSource
-from fenchel.udf import FunctionResult, JsError, UdfOutcome
 from tests.function_runner.harness import running_app
+from tests.function_runner.test_in_process_function_runner import error_of, value_of
 
 MAIN = """
 const registered = (kind, invoke) => (run) => Object.assign(() => {}, {
@@ -39,16 +37,6 @@ MODULES = (
     ),
 )
 REFUSED = "TypeError: dynamic module import unsupported"
-
-
-def value_of(outcome: UdfOutcome) -> object:
-    assert isinstance(outcome.result, FunctionResult), outcome.result
-    return json.loads(outcome.result.value_json)
-
-
-def error_of(outcome: UdfOutcome) -> JsError:
-    assert isinstance(outcome.result, JsError), outcome.result
-    return outcome.result
 
 
 async def test_import_is_for_actions_and_its_meta_for_nobody() -> None:

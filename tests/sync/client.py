@@ -160,3 +160,9 @@ async def let_run() -> None:
     """Let everything that is ready run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def see(clients: list[Client], value: object) -> None:
+    for client in clients:
+        while values(await client.transition()).get(0) != value:
+            pass

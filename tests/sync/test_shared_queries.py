@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
-
-import pytest
 
 from fenchel.application import FunctionCall, QueryRun
 from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError, overloaded
 from fenchel.runtime.settings import SyncSettings
-from tests.sync.client import Client, end_ts, let_run, open_client, values
+from tests.sync.client import Client, end_ts, let_run, open_client, see, values
 from tests.sync.fakes import query_run
-
-
-@pytest.fixture
-async def clients() -> AsyncIterator[list[Client]]:
-    """Five clients of one server, whose queries paginate nothing."""
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(open_client())
-        first.backend.journal = None
-        others = [await stack.enter_async_context(open_client(shares_with=first)) for _ in range(4)]
-        yield [first, *others]
-
-
-async def see(clients: list[Client], value: object) -> None:
-    for client in clients:
-        while values(await client.transition()).get(0) != value:
-            pass
 
 
 class TestSharing:

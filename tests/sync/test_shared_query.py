@@ -4,8 +4,6 @@ there."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -16,23 +14,7 @@ from fenchel.documents import Timestamp
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime.settings import SyncSettings
 from fenchel.sync.sync_state import SyncState, TransitionPlan
-from tests.sync.client import Client, end_ts, let_run, open_client, values
-
-
-@pytest.fixture
-async def clients() -> AsyncIterator[list[Client]]:
-    """Five clients of one server, whose queries paginate nothing."""
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(open_client())
-        first.backend.journal = None
-        others = [await stack.enter_async_context(open_client(shares_with=first)) for _ in range(4)]
-        yield [first, *others]
-
-
-async def see(clients: list[Client], value: object) -> None:
-    for client in clients:
-        while values(await client.transition()).get(0) != value:
-            pass
+from tests.sync.client import Client, end_ts, let_run, open_client, see, values
 
 
 async def test_each_takes_one_step_for_a_commit(
