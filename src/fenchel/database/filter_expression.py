@@ -142,7 +142,7 @@ def _calculate_ieee(name: str, left: float, right: float) -> float:
         case "$div":
             return _divide(left, right)
         case _:
-            if right == 0 or math.isinf(left) or math.isnan(left) or math.isnan(right):
+            if right == 0 or math.isinf(left):
                 return math.nan
             return math.fmod(left, right)
 
