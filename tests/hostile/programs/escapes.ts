@@ -167,6 +167,36 @@ export const overflowInsideHostCall = program(() =>
     return deeper();
   }),
 );
+/** From the end of the stack up to where calls get through; what they throw is looked at later. */
+export const hostCallsAtEveryDepth = program(() => {
+  const thrown: Error[] = [];
+  let answered = 0;
+  let wrong: string | null = null;
+  const deeper = (): unknown => {
+    try {
+      return deeper();
+    } catch (end) {
+      if (answered === 200) throw end;
+      try {
+        const answer = convex.syscall(
+          "1.0/db/normalizeId",
+          '{"table":"t","idString":"x"}',
+        );
+        if (answer !== '{"id":null}') wrong = answer;
+        answered += 1;
+      } catch (error) {
+        thrown.push(error as Error);
+      }
+      throw end;
+    }
+  };
+  attemptRead(deeper);
+  const texts = thrown.map(({ message, stack }) => `${message} ${stack}`);
+  const odd = texts.find((text) => /worker|node:|channel/.test(text));
+  return (
+    wrong ?? odd ?? (answered === 200 ? "nothing" : `${answered} answered`)
+  );
+});
 export const overflowInsideConsole = program(() =>
   attempt(() => {
     const deeper = (): unknown => {

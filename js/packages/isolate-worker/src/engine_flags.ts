@@ -16,3 +16,12 @@ const FLAGS = [
 export function setEngineFlags(): void {
   for (const flag of FLAGS) v8.setFlagsFromString(flag);
 }
+
+/**
+ * Limits the stack of isolates that are made from here on. This thread's own has its limit already; it
+ * must be deeper, or a call to the host that comes from the end of the app's stack fails anywhere in
+ * the host's code, even between a question to the backend and its answer.
+ */
+export function limitAppStack(kibibytes: number): void {
+  v8.setFlagsFromString(`--stack-size=${kibibytes}`);
+}

@@ -7,7 +7,7 @@
  * disposed once the generation is retired and both are empty.
  */
 import { Command } from "../../udf-runtime/src/host_interface.ts";
-import type { HostFunction, VendorName } from "../../udf-runtime/src/host_interface.ts";
+import type { HostAnswer, HostFunction, VendorName } from "../../udf-runtime/src/host_interface.ts";
 import { Isolate } from "./isolated_vm.ts";
 import type { Script } from "./isolated_vm.ts";
 import { configuration } from "./protocol.ts";
@@ -146,6 +146,15 @@ export class Generation {
   }
 
   readonly #onHostCall: HostFunction = (contextNumber, op, argsJson, ...bytes) => {
+    try {
+      return this.#answer(contextNumber, op, argsJson, bytes);
+    } catch (error) {
+      // Thrown through to the realm it would bring its stack along, which is the worker's.
+      return errorAnswer(error instanceof Error ? error.message : String(error));
+    }
+  };
+
+  #answer(contextNumber: number, op: string, argsJson: string, bytes: ArrayBuffer[]): HostAnswer {
     const context = this.#taken.get(contextNumber);
     if (op === "fenchel/vendor" && context !== undefined) {
       context.giveVendor(argsJson as VendorName);
@@ -153,8 +162,12 @@ export class Generation {
     }
     const handler = context?.onHostCall;
     if (handler === undefined || handler === null) {
-      return `0${JSON.stringify({ message: `${op} unsupported outside of an execution` })}`;
+      return errorAnswer(`${op} unsupported outside of an execution`);
     }
     return handler(op, argsJson, ...bytes);
-  };
+  }
+}
+
+function errorAnswer(message: string): string {
+  return `0${JSON.stringify({ message })}`;
 }

@@ -2,7 +2,7 @@
  * Entry of the worker process: sockets, and context preparation while nothing else is to be done.
  */
 import net from "node:net";
-import { setEngineFlags } from "./engine_flags.ts";
+import { limitAppStack, setEngineFlags } from "./engine_flags.ts";
 import { FrameDecoder, encodeFrame } from "./frames.ts";
 import type { Frame } from "./frames.ts";
 import { MessageType, PROTOCOL_VERSION } from "./protocol.ts";
@@ -16,6 +16,7 @@ const SYNC_FD = 4;
 const MARKER_FD = 5;
 
 setEngineFlags();
+limitAppStack(Number(process.argv[2]));
 
 const socket = new net.Socket({ fd: ASYNC_FD, readable: true, writable: true });
 const decoder = new FrameDecoder();

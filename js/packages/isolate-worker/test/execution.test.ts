@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { CallAhead } from "../src/protocol.ts";
-import { BOTH_WAYS, setUp } from "./setup.ts";
-import { IMPORT_MS, NOW_MS, SEED } from "./worker_process.ts";
+import { bundleApp } from "./app_bundle.ts";
+import { BOTH_WAYS, FIXTURE, setUp } from "./setup.ts";
+import { IMPORT_MS, NOW_MS, SEED, WorkerProcess } from "./worker_process.ts";
 import type { Answerer } from "./worker_process.ts";
 
 const row = (id: string): string => `{"_creationTime":1.5,"_id":"${id}"}`;
@@ -311,4 +312,13 @@ describe("context reuse", async () => {
     const { header } = await run("query", "reused:list", { channel: "c" }, () => `1\n${row("k1")}`);
     assert.deepEqual([header.realm, header.consumed, header.logLines], ["reused", [[0, 1, 1]], []]);
   });
+});
+
+test("a worker ends rather than take the answer to another call", async () => {
+  const worker = await WorkerProcess.start();
+  const bundle = await worker.load(await bundleApp(FIXTURE, ["probe.ts"]));
+  worker.syncAnswerer = () => '{"id":"k1"}';
+  worker.syncResultId = (askedId) => askedId + 1;
+  await assert.rejects(worker.run(bundle, "query", "probe:normalize"), /The worker died/);
+  assert.equal(worker.child.exitCode, 1);
 });

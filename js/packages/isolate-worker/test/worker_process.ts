@@ -24,7 +24,9 @@ export const WORKER_FLAGS = [
   "--no-node-snapshot",
   "--max-semi-space-size=16",
   "--min-semi-space-size=16",
+  "--stack-size=2560",
 ];
+const APP_STACK_KIBIBYTES = "2048";
 export const SEED = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 export const NOW_MS = 1_700_000_000_000;
 export const IMPORT_MS = 1_600_000_000_000;
@@ -92,13 +94,15 @@ export class WorkerProcess {
   readonly #running = new Map<number, Running>();
   readonly #waiting = new Map<number, (frame: Frame) => void>();
   syncAnswerer: Answerer = (op) => ({ message: `Unknown operation ${op}` });
+  /** Which call an answer says it belongs to, given the one that was asked. */
+  syncResultId = (askedId: number): number => askedId;
   #nextId = 1;
 
   private constructor() {
     const marker = openMarker();
     this.child = spawn(
       process.execPath,
-      [...WORKER_FLAGS, path.join(BUNDLED, "isolate-worker.cjs")],
+      [...WORKER_FLAGS, path.join(BUNDLED, "isolate-worker.cjs"), APP_STACK_KIBIBYTES],
       {
         stdio: [
           "ignore",
@@ -263,7 +267,7 @@ export class WorkerProcess {
         const answer = this.syncAnswerer(op ?? "", JSON.parse(args ?? "null"));
         const isError = typeof answer !== "string";
         const fields = isError ? ["0", JSON.stringify(answer)] : ["1", answer];
-        socket.write(encodeFrame(MessageType.SyncResult, frame.id, fields));
+        socket.write(encodeFrame(MessageType.SyncResult, this.syncResultId(frame.id), fields));
       }
     });
   }
