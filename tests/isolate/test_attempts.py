@@ -128,3 +128,17 @@ def test_when_time_is_up_the_last_loss_decides_what_is_told() -> None:
     ):
         with pytest.raises(FenchelError, match=code):
             pool._give_up(WorkerLost("no place", cause))
+
+
+async def test_a_starved_evaluation_runs_again_with_more_time_by_the_clock(tmp_path: Path) -> None:
+    body = f"""{COUNT_STARTS}
+while True:
+    type, id, fields = receive()
+    if type == 1:
+        send(66, id, {{"ok": True}})
+    elif type == 3:
+        kind = "starved" if count_start() == 1 else "success"
+        outcome(id, str(json.loads(fields[0])["patience"]).encode(), kind=kind)
+"""
+    async with bench(tmp_path, body) as b:
+        assert await b.pool.evaluate_schema(BUNDLE) == "4"

@@ -17,7 +17,7 @@ from fenchel.errors import internal_error
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.cron_specs import decode_crons
 from fenchel.isolate.messages import ExecuteHeader, ExecutionKind, Outcome
-from fenchel.isolate.outcomes import decode_result
+from fenchel.isolate.outcomes import check_not_starved, decode_result
 from fenchel.isolate.worker import Worker
 from fenchel.runtime.settings import IsolateSettings
 from fenchel.udf import JsError
@@ -37,13 +37,16 @@ _modules = msgspec.json.Decoder(dict[str, _Module])
 
 
 async def analyze(
-    worker: Worker, bundle: CodeBundle, settings: IsolateSettings
+    worker: Worker, bundle: CodeBundle, settings: IsolateSettings, patience: int
 ) -> dict[str, AnalyzedModule] | JsError:
     """Each runnable module's functions, routes and crons.
 
+    `patience` as in `Attempt`.
+
     Raises: WorkerLost; FenchelError, for the system or a cron that makes no sense.
     """
-    text = await _run(worker, bundle, "analyze", "", settings.analyze_seconds_max, settings)
+    limit = settings.analyze_seconds_max
+    text = await _run(worker, bundle, "analyze", "", limit, settings, patience)
     if isinstance(text, JsError):
         return text
     try:
@@ -54,11 +57,19 @@ async def analyze(
 
 
 async def evaluate(
-    worker: Worker, bundle: CodeBundle, kind: ExecutionKind, settings: IsolateSettings
+    worker: Worker,
+    bundle: CodeBundle,
+    kind: ExecutionKind,
+    settings: IsolateSettings,
+    patience: int,
 ) -> str | JsError:
-    """JSON text of what the bundle's only module exports."""
+    """JSON text of what the bundle's only module exports. `patience` as in `Attempt`.
+
+    Raises: WorkerLost.
+    """
     (module,) = bundle.modules
-    return await _run(worker, bundle, kind, module, settings.evaluation_seconds_max, settings)
+    limit = settings.evaluation_seconds_max
+    return await _run(worker, bundle, kind, module, limit, settings, patience)
 
 
 def _decode_module(module: _Module) -> AnalyzedModule:
@@ -87,6 +98,7 @@ async def _run(
     module: str,
     seconds_max: float,
     settings: IsolateSettings,
+    patience: int,
 ) -> str | JsError:
     header = ExecuteHeader(
         kind=kind,
@@ -98,6 +110,7 @@ async def _run(
         execution_id="",
         is_fresh=True,
         user_timeout_ms=int(seconds_max * 1000),
+        patience=patience,
     )
     execution = await worker.execute(bundle, header, "[]", _NoSyscalls())
     try:
@@ -107,6 +120,7 @@ async def _run(
     if not isinstance(event, Outcome):
         worker.process.kill("an evaluation made system calls")
         raise internal_error("an isolate worker broke the protocol")
+    check_not_starved(event)
     return decode_result(
         event, user_seconds_max=seconds_max, heap_mebibytes_max=settings.heap_mebibytes_max
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from fenchel.errors import FenchelError, internal_error
+from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.messages import Outcome, WorkerError, WorkerLogLine
 from fenchel.udf import FunctionResult, JsError, JsFrame, LogLevel, LogLine
 from fenchel.values import canonical_json, decode_json
@@ -41,6 +42,12 @@ def never_resolves_error() -> JsError:
 
 def system_timeout_error() -> JsError:
     return JsError(message="Your request timed out performing too many system operations.")
+
+
+def check_not_starved(outcome: Outcome) -> None:
+    """What the clock stopped before it had its processor time runs again. Raises: WorkerLost."""
+    if outcome.header.kind == "starved":
+        raise WorkerLost("it got too little processor time", LossCause.STARVED)
 
 
 def decode_result(

@@ -22,6 +22,7 @@ from fenchel.isolate.messages import (
 )
 from fenchel.isolate.metadata import Deployment
 from fenchel.isolate.outcomes import (
+    check_not_starved,
     decode_log_line,
     decode_result,
     function_result,
@@ -211,8 +212,7 @@ def _check_not_lost(execution: Execution, outcome: Outcome) -> None:
         fault = outcome.header.error.message if outcome.header.error else "no reason"
         reason = f"its realm was not fresh enough: {fault}"
         raise WorkerLost(reason, LossCause.REALM, fault=fault)
-    if kind == "starved":
-        raise WorkerLost("it got too little processor time", LossCause.STARVED)
+    check_not_starved(outcome)
     if kind == "system" or (kind == "memory" and not execution.was_sole):
         raise WorkerLost("its isolate ran out of memory", LossCause.ISOLATE)
 

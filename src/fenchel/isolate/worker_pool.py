@@ -399,23 +399,25 @@ class WorkerPool:
 
     async def _evaluate(self, bundle: CodeBundle, kind: ExecutionKind) -> str | JsError:
         return await self._with_own_worker(
-            lambda worker, loaded, settings: evaluators.evaluate(worker, loaded, kind, settings),
+            lambda worker, loaded, settings, patience: evaluators.evaluate(
+                worker, loaded, kind, settings, patience
+            ),
             bundle,
         )
 
     async def _with_own_worker(
         self,
-        run: Callable[[Worker, CodeBundle, IsolateSettings], Awaitable[_T]],
+        run: Callable[[Worker, CodeBundle, IsolateSettings, int], Awaitable[_T]],
         bundle: CodeBundle,
     ) -> _T | JsError:
         """Run on a process that nothing else uses, and end it: what was pushed is not yet trusted
         to be sane.
         """
 
-        async def attempt(_: Attempt) -> _T | JsError:
+        async def attempt(attempt: Attempt) -> _T | JsError:
             worker = await self._supply.take(lambda _: None)
             try:
-                return await run(worker, bundle, self._settings)
+                return await run(worker, bundle, self._settings, attempt.patience)
             finally:
                 worker.process.kill("its evaluation has ended")
 

@@ -12,6 +12,7 @@ import { describeRejection } from "./execution.ts";
 import type { ExecuteHeader, OutcomeHeader, OutcomeKind } from "./protocol.ts";
 import { IsolateLost, TurnTimeout } from "./realm_context.ts";
 import type { RealmContext } from "./realm_context.ts";
+import { isStarved, threadMs } from "./user_time.ts";
 
 export interface EvaluationResult {
   header: OutcomeHeader;
@@ -19,7 +20,8 @@ export interface EvaluationResult {
 }
 
 export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationResult {
-  const start = performance.now();
+  const { userTimeoutMs } = header;
+  const start = threadMs();
   const end = (
     kind: OutcomeKind,
     rest: Partial<OutcomeHeader>,
@@ -32,7 +34,7 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
       observedRandomness: false,
       envRead: [],
       consumed: [],
-      userMs: performance.now() - start,
+      userMs: threadMs() - start,
       heapBytes: 0,
       realm: "fresh",
       answeredAhead: 0,
@@ -44,14 +46,17 @@ export function runEvaluator(bundle: Bundle, header: ExecuteHeader): EvaluationR
   try {
     context = bundle.takeUnevaluated();
     context.onHostCall = (op, argsJson, ...bytes) => answer(bundle, op, argsJson, bytes);
-    const text = context.call(header.userTimeoutMs, Command.Evaluate, header.kind, header.module);
+    const clockMs = userTimeoutMs * header.patience;
+    const text = context.call(clockMs, Command.Evaluate, header.kind, header.module);
     const evaluation = JSON.parse(text ?? "") as Evaluation;
     const { envRead } = evaluation;
     if (!evaluation.ok) return end("error", { error: evaluation.error, envRead }, "");
     const { json } = evaluation;
     return end("success", { envRead }, header.kind === "analyze" ? locate(bundle, json) : json);
   } catch (error) {
-    if (error instanceof TurnTimeout) return end("timeout", {}, "");
+    if (error instanceof TurnTimeout) {
+      return end(isStarved(threadMs() - start, userTimeoutMs) ? "starved" : "timeout", {}, "");
+    }
     if (error instanceof IsolateLost) return end("memory", {}, "");
     return end("error", { error: describeRejection(error) }, "");
   } finally {

@@ -23,6 +23,7 @@ import type { CallArgument, HostCallHandler } from "./realm_context.ts";
 import type { SyncChannel } from "./sync_channel.ts";
 import type { TurnMarker } from "./turn_marker.ts";
 import { DamagedRealm, readTurnOutput } from "./turn_output.ts";
+import { isStarved, threadMs } from "./user_time.ts";
 
 /** Sends one frame of this execution to the backend. */
 export type Send = (type: number, fields: readonly (string | Buffer)[]) => void;
@@ -39,9 +40,6 @@ export interface Wiring {
 
 /** Time for the realm to hand over its logs after user code was stopped. */
 const FAIL_TIMEOUT_MS = 100;
-
-/** Who was stopped by the clock with less than this share of its processor time was starved. */
-const STARVED_SHARE = 0.8;
 
 const DAMAGED: JsError = {
   message:
@@ -284,7 +282,7 @@ export class Execution {
   }
 
   get #isStarved(): boolean {
-    return !this.#isAction && this.#userMs < STARVED_SHARE * this.header.userTimeoutMs;
+    return !this.#isAction && isStarved(this.#userMs, this.header.userTimeoutMs);
   }
 
   /** Ends the execution, keeping the log lines and reads that the realm has recorded so far. */
@@ -387,12 +385,6 @@ function firstOf(bytes: readonly ArrayBuffer[]): ArrayBuffer {
   const [first] = bytes;
   if (first === undefined) throw new Error("A call that carries bytes came without");
   return first;
-}
-
-/** Processor time of this thread: what others take from the machine is not the function's. */
-function threadMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }
 
 /** An unhandled rejection as the engine copied it out of the realm. */

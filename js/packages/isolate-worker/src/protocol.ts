@@ -77,9 +77,9 @@ export interface ExecuteHeader {
   unixMs: number;
   requestId: string;
   executionId: string;
-  /** Processor time of queries and mutations, time by the clock of the others. */
+  /** Time by the clock of actions, processor time of the others. */
   userTimeoutMs: number;
-  /** How many times as much time by the clock a turn of a query or mutation may take. */
+  /** How many times as much time by the clock a turn may take that is limited by processor time. */
   patience: number;
   /** Runs in a fresh context whatever else is allowed. */
   isFresh: boolean;
