@@ -20,6 +20,8 @@ from fenchel.persistence import (
     postgres_lease,
     postgres_persistence,
 )
+from fenchel.persistence.postgres_address import PostgresAddress
+from fenchel.persistence.postgres_lease import PostgresLease
 from fenchel.runtime import Runtime, SystemClock
 from tests.end_to_end.fenchel_server import free_port
 from tests.persistence.test_persistence import INDEX, batch, document, names
@@ -116,6 +118,34 @@ async def someone_waits(connection: asyncpg.Connection) -> None:
     async with asyncio.timeout(30):
         while await connection.fetchval(query) == 0:
             pass
+
+
+class LateConnection:
+    """Answers questions with what the lease's row held before a retaking that has ended since."""
+
+    def __init__(self, lease: PostgresLease) -> None:
+        self.answers: asyncio.Queue[int] = asyncio.Queue()
+        self._lease = lease
+        self._hear: Callable[..., None] = print
+        self.answers.put_nowait(lease.epoch)
+
+    async def open(self) -> LateConnection:
+        return self
+
+    async def add_listener(self, _channel: str, hear: Callable[..., None]) -> None:
+        self._hear = hear
+
+    async def fetchval(self, statement: str, *arguments: Any, timeout: float) -> int:
+        if arguments:
+            return int(arguments[1])
+        answer = await self.answers.get()
+        await self._lease.retake(self)
+        self.answers.task_done()
+        self._hear()
+        return answer
+
+    def terminate(self) -> None:
+        """Nothing is open."""
 
 
 async def refusal(url: str) -> FenchelError:
@@ -258,6 +288,17 @@ class TestLease:
             async with asyncio.timeout(20):
                 assert (await database.wait_failed()).code == "LeaseLost"
 
+    async def test_an_answer_from_before_a_retaking_takes_nothing_away(self) -> None:
+        """After a restart of Postgres the watch asks while a commit in doubt takes a new epoch."""
+        lease = PostgresLease(PostgresAddress("postgres://host/app"), SystemClock(), epoch=7)
+        connection = LateConnection(lease)
+        watch = asyncio.create_task(lease.watch(connection.open))
+        await connection.answers.join()
+        assert not lease.lost.is_set()
+        connection.answers.put_nowait(8)
+        await watch
+        assert lease.lost.is_set()
+
 
 class TestAServerThatGoesAway:
     async def test_reads_and_later_writes_go_on_after_a_restart(
@@ -338,8 +379,8 @@ class TestAServerThatGoesAway:
     async def test_a_longer_outage_refuses_commits_and_nothing_else(
         self, url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(postgres_persistence, "_RECONNECT_SECONDS_MAX", 0.3)
         async with opened_database(url) as database:
+            monkeypatch.setattr(postgres_persistence, "_RECONNECT_SECONDS_MAX", 0.3)
             postgres_server.kill()
             await until(database.persistence._writer.is_closed)  # type: ignore[attr-defined]
             tx = database.begin()
@@ -352,7 +393,9 @@ class TestAServerThatGoesAway:
             with pytest.raises(FenchelError) as caught:
                 await database.persistence.load_latest_ts()
             assert caught.value.code == "DatabaseUnreachable"
+            monkeypatch.undo()
             postgres_server.start()
+            await until(lambda: not refused(database))
             tx = database.begin()
             await tx.user().insert("messages", {})
             await database.commit(tx)
@@ -361,12 +404,12 @@ class TestAServerThatGoesAway:
     async def test_readers_are_refused_while_nobody_knows_whose_the_data_is(
         self, url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(postgres_lease, "_SILENCE_SECONDS_MAX", 0.5)
         monkeypatch.setattr(postgres_lease, "_ASK_PAUSE_SECONDS", 0.1)
         async with opened_database(url) as database:
             tx = database.begin()
             token = database.token(tx)
             postgres_server.kill()
+            monkeypatch.setattr(postgres_lease, "_SILENCE_SECONDS_MAX", 0.5)
             await until(lambda: refused(database))
             with pytest.raises(FenchelError) as caught:
                 database.refresh(token, database.latest_ts())

@@ -27,7 +27,8 @@ _ASK_PAUSE_SECONDS: Final = 2.0
 _ASK_SECONDS_MAX: Final = 5.0
 # Without an answer for so long readers are refused: another server may have taken over.
 _SILENCE_SECONDS_MAX: Final = 10.0
-# Others count up by one, so no two servers ever have the same epoch.
+# Others count up by one, so no two servers ever have the same epoch, and one server's have all the
+# same remainder.
 _RETAKE_STEP: Final = 1 << 32
 
 
@@ -114,7 +115,7 @@ class PostgresLease:
         while True:
             self._news.clear()
             epoch = await connection.fetchval(layout.LOAD_EPOCH, timeout=_ASK_SECONDS_MAX)
-            if epoch not in (self.epoch, self.epoch + _RETAKE_STEP):
+            if not self._is_own(epoch):
                 self._lose()
                 return
             self._confirmed_seconds = self._clock.monotonic()
@@ -123,6 +124,10 @@ class PostgresLease:
                     await self._news.wait()
             except TimeoutError:
                 continue
+
+    def _is_own(self, epoch: int) -> bool:
+        """Also one that `retake` has passed since: the answer may be older than the retaking."""
+        return (epoch - self.epoch) % _RETAKE_STEP == 0
 
     def _hear(self, *_: object) -> None:
         """Somebody has taken the lease, maybe long ago: look."""
