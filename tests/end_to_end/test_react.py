@@ -20,7 +20,7 @@ ISSUER = "https://accounts.test"
 APPLICATION = "react"
 KEY = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
 FORGERS_KEY = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
-SCENARIO_SECONDS_MAX = 90
+SCENARIO_SECONDS_MAX = 180
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +60,21 @@ def tokens() -> dict[str, Any]:
         "ada": token("Ada"),
         "grace": token("Grace"),
         "forged": token("Mallory", key=FORGERS_KEY),
-        # The client confirms the first by asking for a second, and asks again 10 s before one ends.
+        # The client confirms the first by asking for a second, and asks again 10 s before one ends,
+        # which it learns from how long one is valid. None ends before the browser has started.
         "short": [
-            token("Ada, first", seconds=13),
-            token("Ada, second", seconds=13),
+            token("Ada, first", valid_seconds=13),
+            token("Ada, second", valid_seconds=13),
             token("Ada, last"),
         ],
     }
 
 
-def token(name: str, *, seconds: float = 3600, key: ECKey = KEY) -> str:
+def token(name: str, *, valid_seconds: int = 3600, key: ECKey = KEY) -> str:
+    """Ends in an hour, and says that it was valid for so long by then."""
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": APPLICATION, "sub": name, "name": name}
-    times = {"iat": now, "exp": now + seconds}
+    times = {"iat": now + 3600 - valid_seconds, "exp": now + 3600}
     return sign(claims | times, key, algorithm="ES256", key_id="ec")
 
 

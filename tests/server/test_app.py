@@ -140,7 +140,7 @@ class TestDraining:
         edge.application.before = wait
         first = asyncio.create_task(edge.post("/api/query", json=QUERY))
         await asyncio.wait_for(entered.wait(), 30)
-        drain = asyncio.create_task(edge.api.drain(seconds_max=5))
+        drain = asyncio.create_task(edge.api.drain(seconds_max=30))
         await asyncio.sleep(0)
         assert (await edge.post("/api/query", json=QUERY))[0] == 503
         assert not drain.done()

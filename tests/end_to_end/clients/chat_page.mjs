@@ -3,7 +3,7 @@
 import { launchBrowser } from "./browser.mjs";
 
 const [url, screenshot] = process.argv.slice(2);
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 90_000;
 const errors = [];
 const browser = await launchBrowser();
 

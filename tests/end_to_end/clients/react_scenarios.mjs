@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { launchBrowser } from "./browser.mjs";
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 90_000;
 const backend = process.argv[2];
 const tokens = JSON.parse(await text(process.stdin));
 const errors = [];
