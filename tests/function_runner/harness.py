@@ -30,6 +30,7 @@ from fenchel.isolate import (
     BundleInputs,
     Bundler,
     Deployment,
+    IsolateMetrics,
     ModuleSource,
     WorkerPool,
 )
@@ -309,8 +310,12 @@ async def running_app(
     runtime = runtime or Runtime()
     database = await Database.open(MemoryPersistence(), runtime)
     files = MemoryFileStorage()
-    pool = WorkerPool(runtime, deployment=Deployment(name="test-deployment"))
     metrics = FunctionRunnerMetrics()
+    pool = WorkerPool(
+        runtime,
+        deployment=Deployment(name="test-deployment"),
+        metrics=IsolateMetrics(metrics.registry),
+    )
     runner = InProcessFunctionRunner(
         database=database,
         pool=pool,

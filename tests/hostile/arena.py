@@ -121,7 +121,7 @@ class Arena:
     async def outlive_the_abused(self) -> None:
         """Until workers that were abused are replaced: nobody in them is blamed for their death."""
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            while any(worker._was_abused for worker in self.app.pool._supply.workers()):
+            while any(worker._abuse for worker in self.app.pool._supply.workers()):
                 await self.warm_up()
 
     async def warm_up(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from fenchel.errors import FenchelError
 from fenchel.isolate.messages import Outcome, OutcomeHeader, WorkerError
 from fenchel.isolate.outcomes import decode_result
-from fenchel.udf import JsError
+from fenchel.udf import JsError, StopCause
 
 
 def decode(header: OutcomeHeader, result: bytes = b"") -> str | JsError:
@@ -25,18 +25,24 @@ def test_success_is_the_text_that_was_returned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    ("kind", "message", "stop"),
     [
-        ("timeout", "Function execution timed out (maximum duration: 1s)"),
+        (
+            "timeout",
+            "Function execution timed out (maximum duration: 1s)",
+            StopCause.USER_TIMEOUT,
+        ),
         (
             "memory",
             "JavaScript execution ran out of memory (maximum memory usage: 64 MB)",
+            StopCause.OUT_OF_MEMORY,
         ),
-        ("neverResolves", "Returned promise will never resolve"),
+        ("neverResolves", "Returned promise will never resolve", StopCause.NEVER_RESOLVES),
     ],
 )
-def test_each_way_to_fail_has_its_text(kind: str, message: str) -> None:
-    assert decode(OutcomeHeader(kind=kind)) == JsError(message=message)  # type: ignore[arg-type]
+def test_each_way_to_fail_has_its_text_and_cause(kind: str, message: str, stop: StopCause) -> None:
+    error = JsError(message=message, stop=stop)
+    assert decode(OutcomeHeader(kind=kind)) == error  # type: ignore[arg-type]
 
 
 def test_an_http_action_says_how_much_it_had_read() -> None:

@@ -9,18 +9,22 @@ from contextlib import AsyncExitStack
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 
 from fenchel.errors import ErrorKind, FenchelError
+from fenchel.isolate.metrics import IsolateMetrics, WorkerEnd
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_lane import Crowd, Reservation, WorkerLane
 from fenchel.isolate.worker_supply import WorkerSupply
+from fenchel.runtime import SystemClock
 from fenchel.runtime.settings import IsolateSettings
 
-ANY = Reservation(bundle_key="b")
-ALONE = Reservation(bundle_key="b", is_alone=True)
-AGAIN = Reservation(bundle_key="b", is_again=True)
+ANY = Reservation(bundle_key="b", udf_type="Query")
+ALONE = replace(ANY, is_alone=True)
+AGAIN = replace(ANY, is_again=True)
 LIMITS = IsolateSettings(executions_per_worker_max=2, relief_workers_max=1)
-NESTED = Reservation(bundle_key="b", is_nested=True)
+NESTED = replace(ANY, is_nested=True)
 
 
 class PretendedWorker:
@@ -34,6 +38,8 @@ class PretendedWorker:
         self.is_reserved_alone = False
         self.is_stalled = False
         self.idle_since = 0.0
+        self.end_reason: WorkerEnd | None = None
+        self.worn_by: WorkerEnd | None = None
         self.process = self
         self.loaded = loaded
 
@@ -44,11 +50,22 @@ class PretendedWorker:
         return bundle_key == self.loaded
 
 
+class SetClock(SystemClock):
+    """Stands at `seconds`."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
 class PretendedSupply:
     def __init__(self) -> None:
         self.taken: list[PretendedWorker] = []
         self.alive: list[PretendedWorker] = []
         self.on_death: Callable[[Worker], None] | None = None
+        self.registry = CollectorRegistry()
+        self.clock = SetClock()
 
     async def take(self, on_death: Callable[[Worker], None]) -> Worker:
         self.on_death = on_death
@@ -73,11 +90,26 @@ async def lane_of(
         count,
         cast(WorkerSupply, supply),
         limits,
+        IsolateMetrics(supply.registry),
+        supply.clock,
         idle_count_min=idle_count_min,
         crowd=crowd,
     )
     await lane.start()
     return lane, supply
+
+
+def waited(supply: PretendedSupply) -> tuple[float | None, float | None]:
+    """How many queries began, and how long they had waited in all."""
+    name = "fenchel_udf_queue_seconds"
+    labels = {"udf_type": "Query"}
+    read = supply.registry.get_sample_value
+    return read(f"{name}_count", labels), read(f"{name}_sum", labels)
+
+
+def outstanding(supply: PretendedSupply, state: str) -> float | None:
+    labels = {"state": state, "udf_type": "Query"}
+    return supply.registry.get_sample_value("fenchel_outstanding_functions", labels)
 
 
 async def reserve(lane: WorkerLane, stack: AsyncExitStack, wish: Reservation = ANY) -> int:
@@ -104,6 +136,44 @@ async def test_among_equals_the_one_that_has_the_bundle_is_chosen() -> None:
     supply.taken[1].loaded = "b"
     async with AsyncExitStack() as stack:
         assert await reserve(lane, stack) == 1
+
+
+async def test_the_wait_is_measured_and_who_waits_is_counted() -> None:
+    lane, supply = await lane_of(1, executions_per_worker_max=1)
+    async with AsyncExitStack() as late:
+        async with AsyncExitStack() as first:
+            await reserve(lane, first)
+            assert waited(supply) == (1, 0.0)
+            waiting = asyncio.create_task(reserve(lane, late), name="second")
+            await settle()
+            assert (outstanding(supply, "running"), outstanding(supply, "queued")) == (1, 1)
+            supply.clock.seconds = 3.0
+        await waiting
+        assert waited(supply) == (2, 3.0)
+        assert (outstanding(supply, "running"), outstanding(supply, "queued")) == (1, 0)
+    assert outstanding(supply, "running") == 0
+
+
+async def test_who_is_refused_has_not_waited() -> None:
+    lane, supply = await lane_of(1, executions_per_worker_max=1, queue_count_max=0)
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        with pytest.raises(FenchelError):
+            await reserve(lane, stack)
+    assert waited(supply) == (1, 0.0)
+    assert outstanding(supply, "queued") is None
+
+
+async def test_who_gives_up_is_not_outstanding_any_more() -> None:
+    lane, supply = await lane_of(1, executions_per_worker_max=1)
+    async with AsyncExitStack() as stack:
+        await reserve(lane, stack)
+        waiting = asyncio.create_task(reserve(lane, stack), name="second")
+        await settle()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert (outstanding(supply, "running"), outstanding(supply, "queued")) == (1, 0)
+    assert waited(supply) == (1, 0.0)
 
 
 async def test_beyond_the_limit_callers_wait_in_order() -> None:
@@ -228,6 +298,8 @@ async def test_workers_without_work_end_and_come_back() -> None:
         lane.retire_idle(now)
         await settle()
     assert len(supply.alive) == 1
+    ended = [worker for worker in supply.taken if worker not in supply.alive]
+    assert {worker.end_reason for worker in ended} == {WorkerEnd.IDLE_TIMEOUT}
     async with AsyncExitStack() as stack:
         assert await reserve(lane, stack) == supply.alive[0].name
         await reserve(lane, stack)
@@ -248,7 +320,7 @@ async def test_clients_are_served_in_turn() -> None:
     order: list[str] = []
 
     async def caller(client: str) -> None:
-        async with lane.reserve(Reservation(bundle_key="b", client=client)):
+        async with lane.reserve(replace(ANY, client=client)):
             order.append(client)
 
     async with AsyncExitStack() as stack:
@@ -264,7 +336,7 @@ async def test_clients_are_served_in_turn() -> None:
 
 async def test_in_a_full_queue_the_client_that_has_most_is_refused() -> None:
     lane, _ = await lane_of(1, queue_count_max=2)
-    greedy, modest = (Reservation(bundle_key="b", client=name) for name in ("greedy", "modest"))
+    greedy, modest = (replace(ANY, client=name) for name in ("greedy", "modest"))
     async with AsyncExitStack() as stack:
         await reserve(lane, stack)
         await reserve(lane, stack)
@@ -328,7 +400,7 @@ async def test_a_dead_worker_is_replaced_and_waiters_go_on() -> None:
 
 async def test_functions_known_for_long_turns_never_get_all_workers() -> None:
     lane, supply = await lane_of(2, relief_workers_max=0)
-    long = Reservation(bundle_key="b", is_long=True)
+    long = replace(ANY, is_long=True)
     async with AsyncExitStack() as stack:
         async with AsyncExitStack() as first:
             assert await reserve(lane, first, long) == 0
@@ -390,9 +462,7 @@ class TestCrowds:
         async with AsyncExitStack() as late, AsyncExitStack() as stack:
             for _ in range(5):
                 await reserve(lane, stack)
-            patient = asyncio.create_task(
-                reserve(lane, late, Reservation(bundle_key="b", is_patient=True))
-            )
+            patient = asyncio.create_task(reserve(lane, late, replace(ANY, is_patient=True)))
             with pytest.raises(FenchelError, match="TooManyConcurrentRequests"):
                 await reserve(lane, stack)
             assert not patient.done()
@@ -400,7 +470,7 @@ class TestCrowds:
             assert await patient == 2
 
 
-LONG = Reservation(bundle_key="b", is_long=True)
+LONG = replace(ANY, is_long=True)
 PATIENT_CROWD = dataclasses.replace(CROWD, wait_seconds_max=60.0)
 
 

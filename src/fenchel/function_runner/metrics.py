@@ -7,15 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.function_runner.realm_counts import RealmCounts
 from fenchel.isolate import PoolStatistics
-from fenchel.runtime import Histogram
-from fenchel.udf import JsError, UdfOutcome, UdfType
+from fenchel.runtime import Counter, Histogram
+from fenchel.udf import FunctionResult, UdfOutcome, UdfRequest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+_BYTES = tuple(float(4**power << 8) for power in range(9))
+_HEAP_BYTES = tuple(float(mebibytes << 20) for mebibytes in (2, 4, 8, 16, 32, 64, 96))
 
 
 class FunctionRunnerMetrics:
@@ -38,31 +40,67 @@ class FunctionRunnerMetrics:
             _SECONDS,
             registry,
         )
+        self._argument_bytes = Histogram(
+            "fenchel_udf_argument_bytes",
+            "Size of the arguments of one execution, as JSON text",
+            ("udf_type",),
+            _BYTES,
+            registry,
+        )
+        self._result_bytes = Histogram(
+            "fenchel_udf_result_bytes",
+            "Size of the result of one execution that succeeded, as JSON text",
+            ("udf_type",),
+            _BYTES,
+            registry,
+        )
+        self._heap_bytes = Histogram(
+            "fenchel_udf_heap_bytes",
+            "Memory of the isolate at the end of one execution",
+            ("udf_type",),
+            _HEAP_BYTES,
+            registry,
+        )
+        self._stops = Counter(
+            "fenchel_udf_stopped",
+            "Executions that were ended for their time, their memory or a promise that cannot "
+            "resolve",
+            ("udf_type", "reason"),
+            registry,
+        )
         self.realms = RealmCounts()
         registry.register(self.realms)
         self._rejected = Counter(
-            "fenchel_udf_rejected_before_execution_total",
+            "fenchel_udf_rejected_before_execution",
             "Executions refused by validation or overload",
-            ["reason"],
+            ("reason",),
+            registry,
+        )
+        self._module_cache = Counter(
+            "fenchel_module_cache_get", "Look-ups of code bundles", ("hit",), registry
+        )
+        self._module_cache_bytes = Gauge(
+            "fenchel_module_cache_bytes",
+            "Size of the code bundles in the cache, with their snapshots",
             registry=registry,
         )
-        module_cache = Counter(
-            "fenchel_module_cache_get_total", "Look-ups of code bundles", ["hit"], registry=registry
-        )
-        # Finding a labelled child costs more than counting with it.
-        self._module_cache_hits = module_cache.labels("true")
-        self._module_cache_misses = module_cache.labels("false")
         self.module_load_seconds = prometheus_client.Histogram(
             "fenchel_module_load_seconds",
             "Time to fetch, bundle and snapshot one package",
             buckets=_SECONDS,
             registry=registry,
         )
-        self._in_memory_indexes = Counter(
-            "fenchel_memory_index_cache_get_total",
-            "Look-ups of system indexes at old snapshots",
-            ["hit"],
+        self.snapshot_build_seconds = prometheus_client.Histogram(
+            "fenchel_snapshot_build_seconds",
+            "Time to make or find the snapshot of one package, a part of module_load",
+            buckets=_SECONDS,
             registry=registry,
+        )
+        self._in_memory_indexes = Counter(
+            "fenchel_memory_index_cache_get",
+            "Look-ups of system indexes at old snapshots",
+            ("hit",),
+            registry,
         )
         self.in_memory_index_load_seconds = prometheus_client.Histogram(
             "fenchel_memory_index_cache_load_seconds",
@@ -81,20 +119,39 @@ class FunctionRunnerMetrics:
             ["pool"],
             registry=registry,
         )
+        self._running_max = Gauge(
+            "fenchel_isolate_pool_max",
+            "Executions that can hold a worker at once",
+            ["pool"],
+            registry=registry,
+        )
         self._waiting = Gauge(
             "fenchel_isolate_pool_waiting", "Executions that wait for a worker", registry=registry
         )
         self._workers = Gauge(
             "fenchel_isolate_pool_allocated", "Living worker processes", registry=registry
         )
+        self._worker_bytes = Gauge(
+            "fenchel_isolate_pool_resident_bytes", "Memory of all workers", registry=registry
+        )
 
-    def record_outcome(self, udf_type: UdfType, outcome: UdfOutcome, seconds: float) -> None:
-        status = "error" if isinstance(outcome.result, JsError) else "success"
-        self._execute_seconds.observe((udf_type.value, status), seconds)
-        self._user_seconds.observe((udf_type.value,), outcome.user_seconds)
+    def record_outcome(self, request: UdfRequest, outcome: UdfOutcome, seconds: float) -> None:
+        udf_type = request.udf_type.value
+        of_type = (udf_type,)
+        result = outcome.result
+        if isinstance(result, FunctionResult):
+            self._execute_seconds.observe((udf_type, "success"), seconds)
+            self._result_bytes.observe(of_type, len(result.value_json))
+        else:
+            self._execute_seconds.observe((udf_type, "error"), seconds)
+            if result.stop is not None:
+                self._stops.count((udf_type, result.stop.value))
+        self._user_seconds.observe(of_type, outcome.user_seconds)
+        self._argument_bytes.observe(of_type, len(request.args_json))
+        self._heap_bytes.observe(of_type, outcome.memory_bytes)
 
     def record_rejection(self, reason: str) -> None:
-        self._rejected.labels(reason).inc()
+        self._rejected.count((reason,))
 
     def record_failure(self, error: FenchelError) -> None:
         """Count it if it is a refusal: an error that says that the function never started."""
@@ -102,10 +159,14 @@ class FunctionRunnerMetrics:
             self.record_rejection(error.code)
 
     def record_module_cache(self, *, is_hit: bool) -> None:
-        (self._module_cache_hits if is_hit else self._module_cache_misses).inc()
+        self._module_cache.count(("true" if is_hit else "false",))
 
     def record_in_memory_index(self, *, is_hit: bool) -> None:
-        self._in_memory_indexes.labels(str(is_hit).lower()).inc()
+        self._in_memory_indexes.count(("true" if is_hit else "false",))
+
+    def watch_module_cache(self, read_bytes: Callable[[], int]) -> None:
+        """Read the cache's size whenever the metrics are collected."""
+        self._module_cache_bytes.set_function(read_bytes)
 
     def watch_in_memory_indexes(self, read_bytes: Callable[[], int]) -> None:
         """Read the cache's size whenever the metrics are collected."""
@@ -118,4 +179,9 @@ class FunctionRunnerMetrics:
         )
         self._running.labels("actions").set_function(lambda: read_statistics().running_actions)
         self._waiting.set_function(lambda: read_statistics().waiting)
+        self._running_max.labels("transactions").set_function(
+            lambda: read_statistics().transactions_max
+        )
+        self._running_max.labels("actions").set_function(lambda: read_statistics().actions_max)
         self._workers.set_function(lambda: read_statistics().workers)
+        self._worker_bytes.set_function(lambda: read_statistics().resident_bytes)

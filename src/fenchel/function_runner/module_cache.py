@@ -33,6 +33,7 @@ class ModuleCache:
         self._cache: LoadingCache[str, CodeBundle] = LoadingCache(
             name="module-load", bytes_max=bytes_max
         )
+        metrics.watch_module_cache(lambda: self.size_bytes)
 
     @property
     def size_bytes(self) -> int:

@@ -187,7 +187,7 @@ class FunctionRunnerCore:
             timestamp_ms=self._clock.now_ns() / 1e6,
         )
         outcome = _with_warnings(request, outcome, warnings)
-        self._metrics.record_outcome(request.udf_type, outcome, self._clock.monotonic() - start)
+        self._metrics.record_outcome(request, outcome, self._clock.monotonic() - start)
         return outcome
 
     async def run_nested(
@@ -282,7 +282,7 @@ class FunctionRunnerCore:
             warnings = self._warnings(request, outcome, transaction)
             outcome = _with_warnings(request, outcome, warnings)
         seconds = self._clock.monotonic() - start
-        self._metrics.record_outcome(request.udf_type, outcome, seconds)
+        self._metrics.record_outcome(request, outcome, seconds)
         self._metrics.realms.record(request, outcome)
         return outcome
 
@@ -304,7 +304,9 @@ class FunctionRunnerCore:
 
     async def _build_bundle(self, code: DeployedCode) -> CodeBundle:
         bundle = await self._bundler.bundle(await self.code_source.fetch_inputs(code))
-        return dataclasses.replace(bundle, snapshot=await self._pool.snapshot_builder.build(bundle))
+        with self._metrics.snapshot_build_seconds.time():
+            snapshot = await self._pool.snapshot_builder.build(bundle)
+        return dataclasses.replace(bundle, snapshot=snapshot)
 
 
 class _NestingHost:

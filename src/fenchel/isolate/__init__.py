@@ -7,11 +7,12 @@ from fenchel.isolate.bundler import Bundler
 from fenchel.isolate.code_bundle import BundleInputs, CodeBundle, ModuleSource
 from fenchel.isolate.host import FunctionNames, NestedCall, NestedKind, UdfHost
 from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.metrics import IsolateMetrics, PoolStatistics
 from fenchel.isolate.repl_wrappers import load_repl_wrappers
 from fenchel.isolate.sandbox import Sandbox, local_sandbox
 from fenchel.isolate.snapshot_builder import SnapshotBuilder
 from fenchel.isolate.snapshot_cache import SnapshotCache
-from fenchel.isolate.worker_pool import PoolStatistics, WorkerPool
+from fenchel.isolate.worker_pool import WorkerPool
 
 __all__ = [
     "Address",
@@ -20,6 +21,7 @@ __all__ = [
     "CodeBundle",
     "Deployment",
     "FunctionNames",
+    "IsolateMetrics",
     "ModuleSource",
     "NestedCall",
     "NestedKind",

@@ -9,7 +9,7 @@ from typing import assert_never
 from fenchel.errors import FenchelError, internal_error
 from fenchel.isolate.execution import LossCause, WorkerLost
 from fenchel.isolate.messages import Outcome, WorkerError, WorkerLogLine
-from fenchel.udf import FunctionResult, JsError, JsFrame, LogLevel, LogLine
+from fenchel.udf import FunctionResult, JsError, JsFrame, LogLevel, LogLine, StopCause
 from fenchel.values import canonical_json, decode_json
 
 # The runtime's own part of the heap limit; the rest is the user's (execution 4.3).
@@ -18,7 +18,10 @@ _MESSAGE_CHARACTERS_MAX = 65_536
 
 
 def timeout_error(seconds_max: float) -> JsError:
-    return JsError(message=f"Function execution timed out (maximum duration: {seconds_max:g}s)")
+    return JsError(
+        message=f"Function execution timed out (maximum duration: {seconds_max:g}s)",
+        stop=StopCause.USER_TIMEOUT,
+    )
 
 
 def memory_error(
@@ -33,15 +36,19 @@ def memory_error(
         message="JavaScript execution ran out of memory "
         f"(maximum memory usage: {user_mebibytes} MB){stream}",
         frames=() if function is None else (JsFrame(text=f"at {function}"),),
+        stop=StopCause.OUT_OF_MEMORY,
     )
 
 
 def never_resolves_error() -> JsError:
-    return JsError(message="Returned promise will never resolve")
+    return JsError(message="Returned promise will never resolve", stop=StopCause.NEVER_RESOLVES)
 
 
 def system_timeout_error() -> JsError:
-    return JsError(message="Your request timed out performing too many system operations.")
+    return JsError(
+        message="Your request timed out performing too many system operations.",
+        stop=StopCause.SYSTEM_TIMEOUT,
+    )
 
 
 def check_not_starved(outcome: Outcome) -> None:

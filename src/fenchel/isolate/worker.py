@@ -31,6 +31,7 @@ from fenchel.isolate.messages import (
     encode_result_meta,
     load_header,
 )
+from fenchel.isolate.metrics import IsolateMetrics, WorkerEnd
 from fenchel.isolate.spawn import read_cpu_seconds, read_resident_bytes
 from fenchel.isolate.turn_watch import TurnWatch
 from fenchel.isolate.worker_process import ProcessEnd, WorkerProcess
@@ -56,7 +57,13 @@ _CANCELLED_MAX = 4_096
 _STRAY_BYTES_MAX = 256 << 20
 _STRAY_FRAME_BYTES = 4_096
 # What ended so has left memory to V8 and the C library that they do not give back.
-_ABUSES = frozenset({"timeout", "memory"})
+_ABUSES = {"timeout": WorkerEnd.USER_TIMEOUT, "memory": WorkerEnd.OUT_OF_MEMORY}
+_ENDS_BY_LOSS = {
+    LossCause.HUNG: WorkerEnd.USER_TIMEOUT,
+    LossCause.MEMORY: WorkerEnd.OUT_OF_MEMORY,
+    LossCause.CRASHED: WorkerEnd.CRASHED,
+    LossCause.OUTSIDE: WorkerEnd.KILLED,
+}
 # A worker that is silent but hardly computes is starved or blocked; it has so many times as long.
 _IDLE_PATIENCE = 8
 _INTERNAL_ERROR = encode_error_payload("Convex encountered an internal error", None)
@@ -89,24 +96,33 @@ class Worker:
     ready: Ready
 
     def __init__(
-        self, settings: IsolateSettings, clock: Clock, on_death: Callable[[Worker], None]
+        self,
+        settings: IsolateSettings,
+        clock: Clock,
+        metrics: IsolateMetrics,
+        on_death: Callable[[Worker], None],
     ) -> None:
         self.reservation_count = 0
         # Of these, the ones for functions that are known for long turns.
         self.long_count = 0
         self.is_reserved_alone = False
         self._turn_watch = TurnWatch()
-        # True when another should take its place: see `watch`.
-        self.is_worn = False
+        # Why another should take its place: see `watch`.
+        self.worn_by: WorkerEnd | None = None
+        # Set by who ends it in peace.
+        self.end_reason: WorkerEnd | None = None
         # When the watchdog saw it at work last.
         self.idle_since = clock.monotonic()
         self._watched_execution = 0
-        self._was_abused = False
+        self._abuse: WorkerEnd | None = None
         self._started_at = clock.monotonic()
         self._cpu_seconds = self._turn_seconds = 0.0
         self._watched_at = clock.monotonic()
+        # At the last look of the watchdog.
+        self.resident_bytes = 0
         self._settings = settings
         self._clock = clock
+        self._metrics = metrics
         self._on_death = on_death
         self._bundles: OrderedDict[str, _LoadedBundle] = OrderedDict()
         self._executions: dict[int, tuple[Execution, SyncCalls]] = {}
@@ -125,12 +141,14 @@ class Worker:
         command: tuple[str, ...],
         settings: IsolateSettings,
         clock: Clock,
+        metrics: IsolateMetrics,
         on_death: Callable[[Worker], None],
     ) -> Worker:
         """A ready worker. Raises: FenchelError operational."""
-        worker = cls(settings, clock, on_death)
+        worker = cls(settings, clock, metrics, on_death)
         worker.process, worker.ready = await WorkerProcess.start(command, worker, settings)
         worker._is_started = True
+        metrics.record_start(clock.monotonic() - worker._started_at)
         return worker
 
     @property
@@ -286,7 +304,7 @@ class Worker:
                 execution.deliver(LogLines(decode_log(frame)), size_bytes)
             case FrameType.OUTCOME:
                 outcome = decode_outcome(frame)
-                self._was_abused |= outcome.header.kind in _ABUSES
+                self._abuse = self._abuse or _ABUSES.get(outcome.header.kind)
                 execution.was_sole = len(self._executions) == 1
                 del self._executions[frame.id]
                 execution.deliver(outcome, size_bytes)
@@ -310,6 +328,8 @@ class Worker:
             if entry.number == frame.id:
                 if entry.loaded.done():
                     raise ProtocolError("a bundle was loaded twice")
+                seconds = self._clock.monotonic() - entry.sent_at
+                self._metrics.record_load(seconds, is_success=loaded.ok)
                 if loaded.ok:
                     entry.loaded.set_result(None)
                 else:
@@ -370,14 +390,8 @@ class Worker:
         """
         if not self.is_alive:
             return
-        resident_bytes = read_resident_bytes(self.process.pid)
-        settings = self._settings
-        self.is_worn = (
-            self._was_abused
-            or resident_bytes > settings.worker_resident_bytes_worn
-            or now - self._started_at > settings.worker_seconds_max
-            or self._next_execution > settings.worker_executions_max
-        )
+        resident_bytes = self.resident_bytes = read_resident_bytes(self.process.pid)
+        self.worn_by = self._wear(resident_bytes, now)
         if self._executions or self._next_execution != self._watched_execution:
             self.idle_since, self._watched_execution = now, self._next_execution
         self._watch_turn(now)
@@ -388,7 +402,19 @@ class Worker:
             self._verdict = LossCause.HUNG
             self.process.kill("no sign of life inside a JavaScript turn")
         elif self._turn_seconds > self._abandoned_seconds_max and not self._is_awaited:
+            self.end_reason = WorkerEnd.ABANDONED
             self.process.kill("it computes for nobody")
+
+    def _wear(self, resident_bytes: int, now: float) -> WorkerEnd | None:
+        settings = self._settings
+        if self._abuse is not None:
+            return self._abuse
+        if resident_bytes > settings.worker_resident_bytes_worn:
+            return WorkerEnd.MEMORY_CARRY_OVER
+        if now - self._started_at > settings.worker_seconds_max:
+            return WorkerEnd.MAX_LIFETIME
+        is_used_up = self._next_execution > settings.worker_executions_max
+        return WorkerEnd.MAX_EXECUTIONS if is_used_up else None
 
     @property
     def _abandoned_seconds_max(self) -> float:
@@ -435,7 +461,10 @@ class Worker:
     def on_buried(self, end: ProcessEnd) -> None:
         """Tell everyone who waits for this worker why there will be no answer."""
         cause = self._verdict or _cause_of(end)
-        is_sole = len(self._executions) == 1 and not self._was_abused
+        if self._is_started:
+            by_itself = _ENDS_BY_LOSS.get(cause)
+            self._metrics.record_end(by_itself or self.end_reason or WorkerEnd.SYSTEM_ERROR)
+        is_sole = len(self._executions) == 1 and self._abuse is None
         for execution, _ in self._executions.values():
             execution.lose(WorkerLost(end.reason, cause, is_sole=is_sole))
         self._executions.clear()

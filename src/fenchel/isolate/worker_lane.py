@@ -13,12 +13,16 @@ import msgspec
 from fenchel.errors import FenchelError, rejected_before_execution
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.fair_queue import FairQueue
+from fenchel.isolate.metrics import IsolateMetrics, WorkerEnd
 from fenchel.isolate.worker import Worker
 from fenchel.isolate.worker_supply import WorkerSupply
+from fenchel.runtime import Clock
 from fenchel.runtime.settings import IsolateSettings
 
 logger = logging.getLogger(__name__)
 
+# The smallest class of the reference takes so many at once (execution 4.4).
+_ACTIONS_MIN = 64
 # Who would have to share its worker waits so long for another one: several times what it takes.
 _START_SECONDS_MAX = 1.0
 
@@ -33,9 +37,10 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     and above the limit, because an execution that holds a place already is waiting for this one;
     ahead of the queue and with more patience, because it lost the place that it had; a function
     that is known to compute for long; one that waits however long it takes. `client`: those who
-    wait are served one of each client in turn."""
+    wait are served one of each client in turn. `udf_type` is for the metrics."""
 
     bundle_key: str
+    udf_type: str
     client: str = ""
     is_alone: bool = False
     is_nested: bool = False
@@ -56,9 +61,20 @@ class Crowd:
     setting: str
 
 
+def action_crowd(settings: IsolateSettings, worker_count: int) -> Crowd:
+    usual = max(_ACTIONS_MIN, worker_count * settings.executions_per_worker_max)
+    return Crowd(
+        count_max=settings.concurrent_actions_max or usual,
+        wait_seconds_max=settings.action_wait_seconds_max,
+        kind="actions",
+        setting="isolate.concurrent_actions_max",
+    )
+
+
 @dataclass(slots=True, eq=False)
 class _Waiter:
     wish: Reservation
+    since_seconds: float
     worker: asyncio.Future[Worker]
 
 
@@ -86,11 +102,16 @@ class WorkerLane:
         worker_count: int,
         supply: WorkerSupply,
         settings: IsolateSettings,
+        metrics: IsolateMetrics,
+        clock: Clock,
         *,
         idle_count_min: int = 0,
         crowd: Crowd | None = None,
     ) -> None:
         self._name = name
+        self._metrics = metrics
+        self._outstanding = metrics.outstanding
+        self._clock = clock
         self._crowd = crowd
         # Of `active_count` those that nobody else in the lane waits for.
         self._independent_count = 0
@@ -146,28 +167,29 @@ class WorkerLane:
         idlest = min(self._workers, key=lambda w: (w.reservation_count, w.idle_since))
         if len(self._workers) > self._wanted_count:
             if now - self._stalled_at >= settings.relief_seconds:
-                self._retire(idlest)
+                self._retire(idlest, WorkerEnd.IDLE_TIMEOUT)
             return
         is_idle = idlest.reservation_count == 0
         is_long = now - idlest.idle_since >= settings.worker_idle_seconds_max
         if self._base_count > self._idle_count_min and is_idle and is_long:
             self._base_count -= 1
-            self._retire(idlest)
+            self._retire(idlest, WorkerEnd.IDLE_TIMEOUT)
 
     def replace_worn(self) -> None:
         """Begin to put a new worker in the place of a worn one; one at a time, and the new one is
         ready before the old one gets nothing more.
         """
-        worn = next((worker for worker in self._workers if worker.is_worn), None)
+        worn = next((worker for worker in self._workers if worker.worn_by is not None), None)
         if worn is not None and not self._starts and not self._retiring:
             self._start(self._replace(worn))
 
     async def _replace(self, worn: Worker) -> None:
         await self._add_worker()
         if worn in self._workers:
-            self._retire(worn)
+            self._retire(worn, worn.worn_by)
 
-    def _retire(self, worker: Worker) -> None:
+    def _retire(self, worker: Worker, reason: WorkerEnd | None) -> None:
+        worker.end_reason = reason
         self._workers.remove(worker)
         self._retiring.add(worker)
         self._end_retired(worker)
@@ -188,6 +210,13 @@ class WorkerLane:
     def active_count(self) -> int:
         """Reservations now held."""
         return sum(worker.reservation_count for worker in self._workers)
+
+    @property
+    def places_max(self) -> int:
+        """How many reservations it holds at once, without those that others of them wait for."""
+        if self._crowd is not None:
+            return self._crowd.count_max
+        return self._worker_count * self._settings.executions_per_worker_max
 
     @property
     def waiting_count(self) -> int:
@@ -212,8 +241,9 @@ class WorkerLane:
         if not queue or wish.is_nested:
             worker = self._pick(wish)
             if worker is not None:
-                return self._take(worker, wish)
-        waiter = _Waiter(wish, asyncio.get_running_loop().create_future())
+                return self._take(worker, wish, 0.0)
+        now = self._clock.monotonic()
+        waiter = _Waiter(wish, now, asyncio.get_running_loop().create_future())
         if wish.is_nested or wish.is_again:
             queue.add_ahead(waiter)
         else:
@@ -242,6 +272,8 @@ class WorkerLane:
             last.worker.set_exception(_full())
 
     async def _wait(self, waiter: _Waiter) -> Worker:
+        queued, udf_type = self._outstanding.queued, waiter.wish.udf_type
+        queued[udf_type] = queued.get(udf_type, 0) + 1
         try:
             async with asyncio.timeout(self._wait_seconds_max(waiter.wish)):
                 return await waiter.worker
@@ -250,6 +282,8 @@ class WorkerLane:
             if isinstance(error, TimeoutError):
                 raise self._expired(waiter.wish) from error
             raise
+        finally:
+            queued[udf_type] -= 1
 
     def _wait_seconds_max(self, wish: Reservation) -> float | None:
         if wish.is_patient:
@@ -291,7 +325,8 @@ class WorkerLane:
             if worker is None:
                 return
             queue.remove_first()
-            waiter.worker.set_result(self._take(worker, waiter.wish))
+            waited_seconds = self._clock.monotonic() - waiter.since_seconds
+            waiter.worker.set_result(self._take(worker, waiter.wish, waited_seconds))
 
     def _pick(self, wish: Reservation) -> Worker | None:
         """The least busy worker that fits; among equals one that has the bundle, then the first."""
@@ -393,7 +428,10 @@ class WorkerLane:
         self._retiring.discard(worker)
         self._start_missing()
 
-    def _take(self, worker: Worker, wish: Reservation) -> Worker:
+    def _take(self, worker: Worker, wish: Reservation, waited_seconds: float) -> Worker:
+        self._metrics.record_begin(wish.udf_type, waited_seconds)
+        running = self._outstanding.running
+        running[wish.udf_type] = running.get(wish.udf_type, 0) + 1
         worker.reservation_count += 1
         worker.is_reserved_alone = worker.is_reserved_alone or wish.is_alone
         self._long_count += wish.is_long
@@ -402,6 +440,7 @@ class WorkerLane:
         return worker
 
     def _give_back(self, worker: Worker, wish: Reservation) -> None:
+        self._outstanding.running[wish.udf_type] -= 1
         worker.reservation_count -= 1
         worker.is_reserved_alone = worker.is_reserved_alone and worker.reservation_count > 0
         self._long_count -= wish.is_long

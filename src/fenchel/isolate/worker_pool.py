@@ -12,11 +12,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 
 from fenchel.auth import System
 from fenchel.database import Transaction
@@ -33,6 +33,7 @@ from fenchel.isolate.host import FunctionNames, UdfHost
 from fenchel.isolate.long_functions import LongFunctions
 from fenchel.isolate.messages import ExecutionKind
 from fenchel.isolate.metadata import Deployment
+from fenchel.isolate.metrics import IsolateMetrics, PoolStatistics, WorkerEnd
 from fenchel.isolate.network import Egress
 from fenchel.isolate.outcomes import memory_error, timeout_error
 from fenchel.isolate.sandbox import local_sandbox
@@ -41,7 +42,7 @@ from fenchel.isolate.spawn import worker_command
 from fenchel.isolate.transaction_execution import TransactionCall, run_in_transaction
 from fenchel.isolate.warm_scripts import WarmScripts
 from fenchel.isolate.worker import Worker
-from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Crowd, Reservation, WorkerLane
+from fenchel.isolate.worker_lane import TOO_MANY_REQUESTS, Reservation, WorkerLane, action_crowd
 from fenchel.isolate.worker_supply import WorkerSupply
 from fenchel.runtime import Deadlines, Runtime
 from fenchel.runtime.settings import IsolateSettings
@@ -53,24 +54,10 @@ _WATCH_SECONDS = 0.5
 _LOOK_SECONDS = 0.01
 _WARM_SECONDS_MAX = 10.0
 _EVALUATIONS_MAX = 4
-# The smallest class of the reference takes so many at once (execution 4.4).
-_ACTIONS_MIN = 64
 # Who ends so has computed for as long as it could.
 _LONG_CAUSES = frozenset({LossCause.STARVED, LossCause.HUNG})
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolStatistics:
-    """`running_*`: executions that hold a worker; `waiting`: requests in the queues; `workers`:
-    processes.
-    """
-
-    running_transactions: int
-    running_actions: int
-    waiting: int
-    workers: int
 
 
 class WorkerPool:
@@ -88,26 +75,36 @@ class WorkerPool:
         deployment: Deployment,
         command: tuple[str, ...] | None = None,
         snapshot_builder: SnapshotBuilder | None = None,
+        metrics: IsolateMetrics | None = None,
     ) -> None:
         self._settings = runtime.settings.isolate
         self.snapshot_builder = snapshot_builder or SnapshotBuilder(self._settings)
         self._clock = runtime.clock
         self._deployment = deployment
+        self._metrics = metrics = metrics or IsolateMetrics(CollectorRegistry())
         command = command or worker_command(self._settings)
         self._supply = WorkerSupply(
-            lambda on_death: Worker.start(command, self._settings, self._clock, on_death),
+            lambda on_death: Worker.start(command, self._settings, self._clock, metrics, on_death),
             self._clock,
         )
         count = self._settings.worker_count or len(os.sched_getaffinity(0))
         self._transactions = WorkerLane(
-            "transactions", count, self._supply, self._settings, idle_count_min=1
+            "transactions",
+            count,
+            self._supply,
+            self._settings,
+            metrics,
+            self._clock,
+            idle_count_min=1,
         )
         self._actions = WorkerLane(
             "actions",
             count,
             self._supply,
             self._settings,
-            crowd=_action_crowd(self._settings, count),
+            metrics,
+            self._clock,
+            crowd=action_crowd(self._settings, count),
         )
         # By patience, in which the part for user time grows.
         self._deadlines = {
@@ -117,7 +114,7 @@ class WorkerPool:
             )
             for patience in PATIENCES
         }
-        self._egress = Egress(runtime.settings.egress)
+        self._egress = Egress(runtime.settings.egress, metrics, self._clock)
         self._anticipations = Anticipations()
         self._long_functions = LongFunctions()
         # By the longest turn: the sum of many short ones holds nobody up.
@@ -238,6 +235,7 @@ class WorkerPool:
                 return await attempt(current)
             except WorkerLost as lost:
                 logger.info("an execution lost its worker attempt=%s reason=%s", current, lost)
+                self._metrics.record_lost(lost.cause.value)
                 if current.is_blamed(lost):
                     return self._blame(lost, function)
                 if self._clock.monotonic() >= deadline:
@@ -258,6 +256,7 @@ class WorkerPool:
         )
         wish = Reservation(
             bundle_key=call.bundle.key,
+            udf_type=call.request.udf_type.value,
             is_alone=attempt.is_alone,
             is_nested=is_nested and not attempt.is_alone,
             is_again=attempt.number > 1,
@@ -360,6 +359,7 @@ class WorkerPool:
             while True:
                 wish = Reservation(
                     bundle_key=call.bundle.key,
+                    udf_type=call.request.udf_type.value,
                     is_nested=not call.request.context.is_root,
                     is_again=attempt.number > 1,
                     # The routes of all HTTP actions are one function.
@@ -371,6 +371,7 @@ class WorkerPool:
                     try:
                         return await run.run_on(worker, is_movable=attempt.is_movable)
                     except WorkerLost as lost:
+                        self._metrics.record_lost(lost.cause.value)
                         if lost.cause is not LossCause.MOVED:
                             message = f"The worker that ran this action died: {lost}"
                             raise internal_error(message) from lost
@@ -419,6 +420,7 @@ class WorkerPool:
             try:
                 return await run(worker, bundle, self._settings, attempt.patience)
             finally:
+                worker.end_reason = WorkerEnd.EVALUATED
                 worker.process.kill("its evaluation has ended")
 
         self._begin()
@@ -448,11 +450,15 @@ class WorkerPool:
 
     def statistics(self) -> PoolStatistics:
         """What the pool does at this moment."""
+        workers = self._supply.workers()
         return PoolStatistics(
             running_transactions=self._transactions.active_count,
             running_actions=self._actions.active_count,
+            transactions_max=self._transactions.places_max,
+            actions_max=self._actions.places_max,
             waiting=self._transactions.waiting_count + self._actions.waiting_count,
-            workers=len(self._supply.workers()),
+            workers=len(workers),
+            resident_bytes=sum(worker.resident_bytes for worker in workers),
         )
 
     async def _watch(self) -> None:
@@ -475,16 +481,6 @@ class WorkerPool:
                 worker.look(now)
             self._transactions.relieve(now)
             self._actions.relieve(now)
-
-
-def _action_crowd(settings: IsolateSettings, worker_count: int) -> Crowd:
-    usual = max(_ACTIONS_MIN, worker_count * settings.executions_per_worker_max)
-    return Crowd(
-        count_max=settings.concurrent_actions_max or usual,
-        wait_seconds_max=settings.action_wait_seconds_max,
-        kind="actions",
-        setting="isolate.concurrent_actions_max",
-    )
 
 
 def _call_of(attempt: Attempt, call: TransactionCall, *, is_fresh: bool) -> TransactionCall:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from fenchel.errors import FenchelError
 from fenchel.isolate.code_bundle import CodeBundle
 from fenchel.isolate.execution import WorkerLost
+from fenchel.isolate.metrics import WorkerEnd
 from fenchel.isolate.worker import Worker
 from fenchel.runtime import Clock
 
@@ -82,6 +83,7 @@ class WorkerSupply:
             await asyncio.gather(self._refiller, return_exceptions=True)
         self._death_listeners.clear()
         for worker in self.workers():
+            worker.end_reason = WorkerEnd.CLOSING
             worker.process.kill("the pool is closing")
         for worker in list(self._dying):
             await worker.process.wait_dead()

@@ -2,6 +2,7 @@
 
 from fenchel.runtime.background_tasks import BackgroundTasks
 from fenchel.runtime.clock import Clock, SystemClock
+from fenchel.runtime.counter import Counter
 from fenchel.runtime.deadlines import Deadline, Deadlines
 from fenchel.runtime.faults import FaultPoints
 from fenchel.runtime.histogram import Histogram
@@ -19,6 +20,7 @@ from fenchel.runtime.shifting_clock import ShiftingClock
 __all__ = [
     "BackgroundTasks",
     "Clock",
+    "Counter",
     "Deadline",
     "Deadlines",
     "FaultPoints",

@@ -32,6 +32,7 @@ from fenchel.function_runner import (
 from fenchel.isolate import (
     Bundler,
     Deployment,
+    IsolateMetrics,
     SnapshotBuilder,
     SnapshotCache,
     WorkerPool,
@@ -340,6 +341,7 @@ def _function_runner(
             snapshot_builder=SnapshotBuilder(
                 runtime.settings.isolate, cache=_snapshot_cache(options, runtime)
             ),
+            metrics=IsolateMetrics(metrics.registry),
         ),
         bundler=Bundler(),
         code_source=CodeSource(file_storage, system_environment=system_environment),

@@ -8,7 +8,14 @@ from fenchel.udf.http_action import (
     HttpResponseHead,
 )
 from fenchel.udf.log_line import LogLevel, LogLine
-from fenchel.udf.outcome import FunctionResult, JsError, JsFrame, QueryJournal, UdfOutcome
+from fenchel.udf.outcome import (
+    FunctionResult,
+    JsError,
+    JsFrame,
+    QueryJournal,
+    StopCause,
+    UdfOutcome,
+)
 from fenchel.udf.realm import FreshCause, RealmKind, WhyFresh
 from fenchel.udf.request import ActionCallbacks, ExecutionContext, UdfRequest, UdfType
 from fenchel.udf.storage import FileAccess, FileMetadata, FileSource
@@ -32,6 +39,7 @@ __all__ = [
     "LogLine",
     "QueryJournal",
     "RealmKind",
+    "StopCause",
     "UdfOutcome",
     "UdfRequest",
     "UdfType",

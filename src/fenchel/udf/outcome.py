@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import msgspec
 
@@ -17,15 +18,26 @@ class JsFrame:
     text: str
 
 
+class StopCause(Enum):
+    """Why code that did not fail by itself was ended: its own time, that of its system calls, its
+    memory, or a promise that nothing can resolve any more."""
+
+    USER_TIMEOUT = "user_timeout"
+    SYSTEM_TIMEOUT = "system_timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    NEVER_RESOLVES = "never_resolves"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsError:
     """`message` starts with `Uncaught …` when user code threw; `data_json` is the Value JSON of a
-    ConvexError.
+    ConvexError; `stop` is None where the code itself, or a check of it, failed.
     """
 
     message: str
     frames: tuple[JsFrame, ...] = ()
     data_json: str | None = None
+    stop: StopCause | None = None
 
     @property
     def pretty(self) -> str:

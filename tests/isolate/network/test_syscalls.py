@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from fenchel.errors import FenchelError
 from fenchel.isolate.messages import ResultKind
+from fenchel.isolate.metrics import IsolateMetrics
 from fenchel.isolate.network import ByteStreams, Egress, NetworkSyscalls
+from fenchel.runtime import Runtime
 from fenchel.runtime.settings import EgressSettings
 from tests.isolate.network.local_server import LocalServer, local_server
 
@@ -21,7 +24,8 @@ class Realm:
     """What the realm's side of `fetch` asks for."""
 
     def __init__(self, settings: EgressSettings) -> None:
-        self.egress = Egress(settings)
+        self.registry = CollectorRegistry()
+        self.egress = Egress(settings, IsolateMetrics(self.registry), Runtime().clock)
         self.streams = ByteStreams(count_max=settings.streams_per_action_max)
         self.calls = NetworkSyscalls(self.egress, self.streams)
 
@@ -86,6 +90,17 @@ async def test_head_and_body(realm: Realm, server: LocalServer) -> None:
     assert "x-one: 1" in head
     assert "evil" not in head
     assert "cookie" not in head
+
+
+async def test_requests_are_counted_by_what_came_of_them(realm: Realm, server: LocalServer) -> None:
+    def count(status: str) -> float | None:
+        name = "fenchel_fetch_seconds_count"
+        return realm.registry.get_sample_value(name, {"status": status})
+
+    await realm.fetch(f"{server.url}/hello")
+    assert (count("2xx"), count("failed")) == (1, None)
+    await failure_of(realm, "ftp://127.0.0.1/")
+    assert (count("2xx"), count("failed")) == (1, 1)
 
 
 async def test_a_small_body_has_its_length(realm: Realm, server: LocalServer) -> None:

@@ -17,7 +17,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_exceptions import ClientConnectorError
 
 from fenchel.errors import FenchelError, bad_request
+from fenchel.isolate.metrics import IsolateMetrics
 from fenchel.isolate.network.address_policy import AddressDenied, check_address, check_host
+from fenchel.runtime import Clock
 from fenchel.runtime.settings import EgressSettings
 
 # Set from the connection and the body: user code must not make them disagree with either.
@@ -58,8 +60,10 @@ class Egress:
     no proxy of the environment is used.
     """
 
-    def __init__(self, settings: EgressSettings) -> None:
+    def __init__(self, settings: EgressSettings, metrics: IsolateMetrics, clock: Clock) -> None:
         self.settings = settings
+        self._metrics = metrics
+        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -72,6 +76,16 @@ class Egress:
 
         Raises: FenchelError FetchFailed with the reason, whatever it was.
         """
+        start = self._clock.monotonic()
+        status: int | None = None
+        try:
+            response = await self._send(request)
+            status = response.status
+            return response
+        finally:
+            self._metrics.record_fetch(status, self._clock.monotonic() - start)
+
+    async def _send(self, request: OutgoingRequest) -> aiohttp.ClientResponse:
         try:
             url = _checked_url(request.url)
             check_host(url.raw_host or "", self.settings)
