@@ -6,121 +6,25 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import cast
 
 import pytest
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from fenchel.errors import ErrorKind, FenchelError
-from fenchel.isolate.metrics import IsolateMetrics, WorkerEnd
+from fenchel.isolate.metrics import WorkerEnd
 from fenchel.isolate.worker import Worker
-from fenchel.isolate.worker_lane import Crowd, Reservation, WorkerLane
-from fenchel.isolate.worker_supply import WorkerSupply
-from fenchel.runtime import SystemClock
-from fenchel.runtime.settings import IsolateSettings
+from fenchel.isolate.worker_lane import Crowd, Reservation
+from tests.isolate.pretended_lane import (
+    ANY,
+    LIMITS,
+    lane_of,
+    reserve,
+    settle,
+)
 
-ANY = Reservation(bundle_key="b", udf_type="Query")
 ALONE = replace(ANY, is_alone=True)
 AGAIN = replace(ANY, is_again=True)
-LIMITS = IsolateSettings(executions_per_worker_max=2, relief_workers_max=1)
 NESTED = replace(ANY, is_nested=True)
-
-
-class PretendedWorker:
-    """The part of a worker that a lane looks at."""
-
-    def __init__(self, name: int, supply: PretendedSupply, loaded: str = "") -> None:
-        self.supply = supply
-        self.name = name
-        self.reservation_count = 0
-        self.long_count = 0
-        self.is_reserved_alone = False
-        self.is_stalled = False
-        self.idle_since = 0.0
-        self.end_reason: WorkerEnd | None = None
-        self.worn_by: WorkerEnd | None = None
-        self.process = self
-        self.loaded = loaded
-
-    def kill(self, reason: str) -> None:
-        self.supply.end(self)
-
-    def has_loaded(self, bundle_key: str) -> bool:
-        return bundle_key == self.loaded
-
-
-class SetClock(SystemClock):
-    """Stands at `seconds`."""
-
-    seconds = 0.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-class PretendedSupply:
-    def __init__(self) -> None:
-        self.taken: list[PretendedWorker] = []
-        self.alive: list[PretendedWorker] = []
-        self.on_death: Callable[[Worker], None] | None = None
-        self.registry = CollectorRegistry()
-        self.clock = SetClock()
-
-    async def take(self, on_death: Callable[[Worker], None]) -> Worker:
-        self.on_death = on_death
-        worker = PretendedWorker(len(self.taken), self)
-        self.taken.append(worker)
-        self.alive.append(worker)
-        return cast(Worker, worker)
-
-    def end(self, worker: PretendedWorker) -> None:
-        assert self.on_death is not None
-        self.alive.remove(worker)
-        self.on_death(cast(Worker, worker))
-
-
-async def lane_of(
-    count: int, *, idle_count_min: int = 1, crowd: Crowd | None = None, **settings: float
-) -> tuple[WorkerLane, PretendedSupply]:
-    supply = PretendedSupply()
-    limits = dataclasses.replace(LIMITS, **settings)  # type: ignore[arg-type]
-    lane = WorkerLane(
-        "test",
-        count,
-        cast(WorkerSupply, supply),
-        limits,
-        IsolateMetrics(supply.registry),
-        supply.clock,
-        idle_count_min=idle_count_min,
-        crowd=crowd,
-    )
-    await lane.start()
-    return lane, supply
-
-
-def waited(supply: PretendedSupply) -> tuple[float | None, float | None]:
-    """How many queries began, and how long they had waited in all."""
-    name = "fenchel_udf_queue_seconds"
-    labels = {"udf_type": "Query"}
-    read = supply.registry.get_sample_value
-    return read(f"{name}_count", labels), read(f"{name}_sum", labels)
-
-
-def outstanding(supply: PretendedSupply, state: str) -> float | None:
-    labels = {"state": state, "udf_type": "Query"}
-    return supply.registry.get_sample_value("fenchel_outstanding_functions", labels)
-
-
-async def reserve(lane: WorkerLane, stack: AsyncExitStack, wish: Reservation = ANY) -> int:
-    worker = await stack.enter_async_context(lane.reserve(wish))
-    return cast(PretendedWorker, worker).name
-
-
-async def settle() -> None:
-    """Let every task that can run do so."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_the_least_busy_worker_is_chosen() -> None:
@@ -136,44 +40,6 @@ async def test_among_equals_the_one_that_has_the_bundle_is_chosen() -> None:
     supply.taken[1].loaded = "b"
     async with AsyncExitStack() as stack:
         assert await reserve(lane, stack) == 1
-
-
-async def test_the_wait_is_measured_and_who_waits_is_counted() -> None:
-    lane, supply = await lane_of(1, executions_per_worker_max=1)
-    async with AsyncExitStack() as late:
-        async with AsyncExitStack() as first:
-            await reserve(lane, first)
-            assert waited(supply) == (1, 0.0)
-            waiting = asyncio.create_task(reserve(lane, late), name="second")
-            await settle()
-            assert (outstanding(supply, "running"), outstanding(supply, "queued")) == (1, 1)
-            supply.clock.seconds = 3.0
-        await waiting
-        assert waited(supply) == (2, 3.0)
-        assert (outstanding(supply, "running"), outstanding(supply, "queued")) == (1, 0)
-    assert outstanding(supply, "running") == 0
-
-
-async def test_who_is_refused_has_not_waited() -> None:
-    lane, supply = await lane_of(1, executions_per_worker_max=1, queue_count_max=0)
-    async with AsyncExitStack() as stack:
-        await reserve(lane, stack)
-        with pytest.raises(FenchelError):
-            await reserve(lane, stack)
-    assert waited(supply) == (1, 0.0)
-    assert outstanding(supply, "queued") is None
-
-
-async def test_who_gives_up_is_not_outstanding_any_more() -> None:
-    lane, supply = await lane_of(1, executions_per_worker_max=1)
-    async with AsyncExitStack() as stack:
-        await reserve(lane, stack)
-        waiting = asyncio.create_task(reserve(lane, stack), name="second")
-        await settle()
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        assert (outstanding(supply, "running"), outstanding(supply, "queued")) == (1, 0)
-    assert waited(supply) == (1, 0.0)
 
 
 async def test_beyond_the_limit_callers_wait_in_order() -> None:

@@ -115,10 +115,6 @@ class Bench:
     host: NoHost
     registry: CollectorRegistry
 
-    def count(self, name: str, label: str, value: str) -> float | None:
-        """What the metrics say, None for what never moved."""
-        return self.registry.get_sample_value(f"fenchel_{name}_total", {label: value})
-
     async def run(self, udf_type: UdfType = UdfType.QUERY) -> UdfOutcome:
         transaction = self.database.begin()
         return await self.pool.run_udf(BUNDLE, make_request(udf_type), transaction, self.host)
@@ -262,11 +258,6 @@ async def test_an_abused_worker_is_replaced_and_ends(tmp_path: Path, kind: str) 
         assert (await b.run()).result != FunctionResult("1")
         while first in {worker.process.pid for worker in b.pool._supply.workers()}:
             await b.run()
-        reason = {"timeout": "user_timeout", "memory": "out_of_memory"}[kind]
-        while b.count("recreate_isolate", "reason", reason) is None:
-            await b.run()
-        assert b.count("recreate_isolate", "reason", reason) == 1
-        assert b.count("udf_attempts_lost", "cause", "hung") is None
 
 
 async def test_workers_killed_from_outside_are_nobodys_fault(tmp_path: Path) -> None:
@@ -279,9 +270,6 @@ receive()
 """
     async with bench(tmp_path, body) as b:
         assert (await b.run()).result == FunctionResult("1")
-        assert b.count("udf_attempts_lost", "cause", "outside") == 3
-        assert b.count("recreate_isolate", "reason", "killed") == 3
-        assert b.count("recreate_isolate", "reason", "system_error") is None
 
 
 async def test_when_time_is_up_a_loss_without_culprit_is_a_system_error(tmp_path: Path) -> None:
@@ -445,9 +433,6 @@ async def test_a_bundle_that_cannot_be_loaded_is_a_system_error(tmp_path: Path) 
     async with bench(tmp_path, body) as b:
         with pytest.raises(FenchelError, match="cannot be loaded: bad"):
             await b.run()
-        name = "fenchel_bundle_load_seconds_count"
-        assert b.registry.get_sample_value(name, {"status": "error"}) == 1
-        assert b.registry.get_sample_value(name, {"status": "success"}) is None
 
 
 async def test_a_worker_may_take_its_time_to_load_code(tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ class FunctionRunnerMetrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
         self.registry = registry
+        self._add_executions(registry)
+        self._add_caches(registry)
+        self._add_pool(registry)
+
+    def _add_executions(self, registry: CollectorRegistry) -> None:
         self._execute_seconds = Histogram(
             "fenchel_udf_execute_seconds",
             "Whole time of one function execution, with queueing and system calls",
@@ -76,6 +81,8 @@ class FunctionRunnerMetrics:
             ("reason",),
             registry,
         )
+
+    def _add_caches(self, registry: CollectorRegistry) -> None:
         self._module_cache = Counter(
             "fenchel_module_cache_get", "Look-ups of code bundles", ("hit",), registry
         )
@@ -113,6 +120,8 @@ class FunctionRunnerMetrics:
             "Size of the system indexes kept for old snapshots",
             registry=registry,
         )
+
+    def _add_pool(self, registry: CollectorRegistry) -> None:
         self._running = Gauge(
             "fenchel_isolate_pool_running",
             "Executions that hold a worker",
