@@ -1,18 +1,20 @@
 /** Functions that go as far as they are told: each row of the table of limits has one. */
 import { action, mutationGeneric as mutation, queryGeneric as query } from "./functions";
 
-export const fill = mutation(async (ctx, { count, bytes }: any) => {
+export const fill = mutation(async (ctx, { count, bytes, table = "rows" }: any) => {
   for (let number = 0; number < count; number++) {
-    await ctx.db.insert("rows", { number, text: "x".repeat(bytes) });
+    await ctx.db.insert(table, { number, text: "x".repeat(bytes) });
   }
 });
 
-export const collect = query(async (ctx) => (await ctx.db.query("rows").collect()).length);
+export const collect = query(
+  async (ctx, { table }: any) => (await ctx.db.query(table).collect()).length,
+);
 
-export const ranges = query(async (ctx, { count }: any) => {
+export const ranges = query(async (ctx, { count, table }: any) => {
   for (let time = 0; time < count; time++) {
     const range = ctx.db
-      .query("rows")
+      .query(table)
       .withIndex("by_creation_time", (q: any) => q.eq("_creationTime", 2 * time));
     await range.first();
   }
