@@ -105,9 +105,7 @@ describe("evaluators", async () => {
       modules: ["a.js"],
     };
     const bundle = await worker.load(endless);
-    const { header } = await worker.run(bundle, "analyze", "a", {}, undefined, {
-      userTimeoutMs: 100,
-    });
+    const { header } = await worker.runToLimit(bundle, "analyze", "a", 100);
     assert.equal(header.kind, "timeout");
   });
 });

@@ -171,6 +171,8 @@ export class WorkerProcess {
   ): { id: number; outcome: Promise<Outcome> } {
     const id = this.#nextId++;
     const [module = "", name = ""] = functionPath.split(":");
+    // Actions have their time by the clock, and all of it passes while others have the machine.
+    const isAction = kind === "action" || kind === "httpAction";
     const full: ExecuteHeader = {
       bundle,
       kind,
@@ -180,8 +182,8 @@ export class WorkerProcess {
       unixMs: NOW_MS,
       requestId: "0123456789abcdef",
       executionId: "execution",
-      userTimeoutMs: 1000,
-      patience: 1,
+      userTimeoutMs: isAction ? 30_000 : 1000,
+      patience: 30,
       isFresh: false,
       ...header,
     };
@@ -200,6 +202,21 @@ export class WorkerProcess {
 
   run(...args: Parameters<WorkerProcess["start"]>): Promise<Outcome> {
     return this.start(...args).outcome;
+  }
+
+  /** What becomes of who does not end: who had too little of the machine is run again with more. */
+  async runToLimit(
+    bundle: number,
+    kind: ExecuteHeader["kind"],
+    functionPath: string,
+    userTimeoutMs: number,
+    answerer?: Answerer,
+  ): Promise<Outcome> {
+    for (let patience = 1; ; patience *= 4) {
+      const limits = { userTimeoutMs, patience };
+      const outcome = await this.run(bundle, kind, functionPath, {}, answerer, limits);
+      if (outcome.header.kind !== "starved") return outcome;
+    }
   }
 
   cancel(id: number): void {
