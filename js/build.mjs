@@ -30,11 +30,31 @@ function bundleForNode(entry, name) {
   });
 }
 
+/** What esbuild puts around a module that is loaded at its first use, and what belongs there. */
+const LOADED_ONCE = [
+  ["(fn, res, err) =>", "(fn, res, body = fn) =>"],
+  ["if (err) throw err[0];", ""],
+  ["throw err = [e], e;", "throw fn = body, e;"],
+];
+
+/**
+ * Lets a module be loaded again after that failed: the app may have used it first at the end of the
+ * stack, and would get that error ever after, as would later executions in the same realm.
+ */
+function loadAgain(script) {
+  return LOADED_ONCE.reduce((text, [helper, ours]) => {
+    if (text.split(helper).length !== 2) throw new Error(`esbuild's helper is without ${helper}`);
+    return text.replace(helper, ours);
+  }, script);
+}
+
 /** One script for a bare V8 context; the nonce is filled in for every snapshot made from it. */
-function bundleRuntime() {
-  return esbuild.build({
+async function bundleRuntime() {
+  const outfile = path.join(output, "udf-runtime.js");
+  const built = await esbuild.build({
     entryPoints: [path.join(runtime, "index.ts")],
-    outfile: path.join(output, "udf-runtime.js"),
+    outfile,
+    write: false,
     bundle: true,
     platform: "browser",
     format: "iife",
@@ -44,6 +64,8 @@ function bundleRuntime() {
     banner: { js: '(function (__fenchelNonce) { "use strict";' },
     footer: { js: '})("__FENCHEL_NONCE__");' },
   });
+  fs.writeFileSync(outfile, loadAgain(built.outputFiles[0].text));
+  return built;
 }
 
 /** What a package gets instead of globals and of packages that it depends on, by its name. */

@@ -62,4 +62,9 @@ describe("limits", async () => {
     assert.equal(await result("query", "limits:buffers"), "RangeError after true");
     assert.equal(await result("query", "limits:deep"), "RangeError");
   });
+
+  test("what was first used at the end of the stack works afterwards", async () => {
+    const used = await result("query", "limits:firstUsesAtTheEnd");
+    assert.deepEqual(used, [true, "text", 36, "あ", "GET", 1, false, "function"]);
+  });
 });
