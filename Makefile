@@ -74,6 +74,7 @@ test: lint $(TEST_PROJECTS)
 
 soak: setup $(TEST_PROJECTS)
 	$(BIN)/python -m pytest -m slow --timeout 3600
+	for round in {1..20}; do $(BIN)/python -m pytest -m hypothesis --hypothesis-profile soak; done
 	$(BIN)/python -m pytest --warm-realms --timeout 3600 -m "slow or not slow" $(REALM_SUITES)
 	$(with_node) cd js && WARM_PROGRAMS=20000 WARM_SEED=$$RANDOM node --test packages/isolate-worker/test/warm/random.test.ts
 

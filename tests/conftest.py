@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import warm_realms
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server
 
-# A busy machine is no failure; a failing example prints how to run it again.
-settings.register_profile("fenchel", deadline=None, print_blob=True)
+# A busy machine is no failure; a failing example prints how to run it again. Every run tries the
+# same examples, so that what fails in a change is of that change: `make soak` looks for new ones.
+_OF_ALL: dict[str, Any] = {
+    "deadline": None,
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+settings.register_profile("fenchel", derandomize=True, **_OF_ALL)
+settings.register_profile("soak", derandomize=False, **_OF_ALL)
 settings.load_profile("fenchel")
 
 

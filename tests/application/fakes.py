@@ -255,7 +255,7 @@ class Backend:
                 if await condition(tx):
                     return
                 token = self.database.token(tx)
-                assert await wait_for_change(self.database, token, SystemClock(), 10)
+                assert await wait_for_change(self.database, token, SystemClock(), 30)
 
 
 def call(
