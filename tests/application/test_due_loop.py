@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from fenchel.application.due_loop import DueLoop
 from fenchel.application.executor_parts import ExecutorParts
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.database import Database, Transaction
 from fenchel.persistence import MemoryPersistence
 from fenchel.runtime import BackgroundTasks, Runtime
@@ -78,7 +79,7 @@ class World:
 
 
 @asynccontextmanager
-async def looping(world: World) -> AsyncIterator[None]:
+async def looping(world: World, metrics: ApplicationMetrics | None = None) -> AsyncIterator[None]:
     runtime = Runtime(clock=world.clock)
     database = await Database.open(MemoryPersistence(), runtime)
     tasks = BackgroundTasks()
@@ -89,12 +90,14 @@ async def looping(world: World) -> AsyncIterator[None]:
         mutations=not_used,
         actions=not_used,
         executions=not_used,
+        metrics=metrics or ApplicationMetrics(),
         runtime=runtime,
         tasks=tasks,
     )
     loop = DueLoop(
         name="row",
         parts=parts,
+        metrics=parts.metrics.jobs,
         parallelism=SLOTS,
         list_next=world.list_next,
         run_row=world.run_row,

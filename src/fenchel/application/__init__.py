@@ -35,6 +35,7 @@ from fenchel.application.export_selection import ExportSelection, decode_selecti
 from fenchel.application.exports import ExportFile, ExportService
 from fenchel.application.function_log import FunctionLog, FunctionLogPage
 from fenchel.application.imports import ImportRequest, ImportService
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.application.query_cache import QueryCacheStatistics
 from fenchel.application.stored_files import StoredFiles
 from fenchel.application.streaming_export import StreamedDocument, StreamingExports
@@ -45,6 +46,7 @@ __all__ = [
     "TABLE_KIND",
     "ActionRun",
     "Application",
+    "ApplicationMetrics",
     "CanonicalUrls",
     "ClientResult",
     "ClockAdvancer",

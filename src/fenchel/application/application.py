@@ -31,6 +31,7 @@ from fenchel.application.executions import (
     decode_http_call,
 )
 from fenchel.application.function_log import FunctionLog
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.application.query_cache import CachedQuery, QueryCacheStatistics
 from fenchel.application.query_runner import QueryAnswer
 from fenchel.application.table_shapes import TableShapes
@@ -101,10 +102,11 @@ class Application:
         self.function_log = FunctionLog(runtime)
         self.usage = UsageTracker(database, runtime)
         self.files = build_stored_files(base, self.usage)
-        executions = Executions(runtime, self.function_log, self.usage)
-        self._runners = build_runners(base, executions, self.files, self._tasks)
+        self.metrics = metrics = ApplicationMetrics()
+        executions = Executions(runtime, self.function_log, self.usage, metrics)
+        self._runners = build_runners(base, executions, self.files, metrics, self._tasks)
         self.inline_queries = self._runners.inline_queries
-        self._executors = build_executors(base, self._runners, self._tasks)
+        self._executors = build_executors(base, self._runners, metrics, self._tasks)
         push = build_push_services(base)
         self.environment, self.deploy = push.environment, push.deploy
         self._snapshots = build_snapshot_services(base, self.files)

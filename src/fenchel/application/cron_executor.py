@@ -47,9 +47,11 @@ class CronExecutor:
 
     def __init__(self, parts: ExecutorParts) -> None:
         self._parts = parts
+        self._metrics = parts.metrics.crons
         self.loop: DueLoop[CronRun] = DueLoop(
             name="cron",
             parts=parts,
+            metrics=parts.metrics.crons,
             parallelism=parts.runtime.settings.application.cron_parallelism,
             list_next=_list_next,
             run_row=self._run_cron,
@@ -63,7 +65,7 @@ class CronExecutor:
         for run in await _list_next(tx, None, 0):
             if not run.is_pending:
                 lost = UdfOutcome(result=JsError(message=_INTERRUPTED))
-                await self._complete(run, lost, 0.0)
+                await self._complete(run, lost, 0.0, attempt=0)
 
     async def _run_cron(self, run: CronRun) -> None:
         """Run until the run is logged, however often the system fails before that."""
@@ -75,6 +77,7 @@ class CronExecutor:
                 await self._parts.wait_after_conflict(conflict, attempt)
             except Exception:  # noqa: BLE001 - the outermost frame of a cron's task
                 _log.exception("cron failed row=%s attempt=%d", run.id_text, attempt)
+                self._metrics.record_result("system_error", attempt)
                 await self._parts.runtime.clock.sleep(
                     backoff_seconds(
                         self._parts.runtime,
@@ -95,7 +98,7 @@ class CronExecutor:
         invocation = self._invocation(run, cron)
         function = await self._parts.function_runner.find_function(tx, invocation.path)
         if function is not None and function.udf_type == "Action":
-            await self._run_action(run, invocation)
+            await self._run_action(run, invocation, attempt)
         else:
             # A push may leave a cron without its function: running it says so.
             await self._run_mutation(tx, run, invocation, attempt)
@@ -106,7 +109,8 @@ class CronExecutor:
         request, outcome = await self._parts.mutations.execute(invocation, tx)
         if isinstance(outcome.result, JsError):
             self._parts.executions.record_outcome(invocation, request, outcome, transaction=tx)
-            await self._complete(run, outcome, self._seconds_since(request.unix_ms))
+            seconds = self._seconds_since(request.unix_ms)
+            await self._complete(run, outcome, seconds, attempt=attempt)
             return
         now_ns = self._parts.runtime.clock.now_ns()
         log = _log_entry(run, outcome, self._seconds_since(request.unix_ms))
@@ -115,11 +119,12 @@ class CronExecutor:
             invocation, request, tx, outcome, attempt, retries_max=None
         )
         if committed.ts is None:
-            await self._complete(run, committed.outcome, self._seconds_since(request.unix_ms))
+            seconds = self._seconds_since(request.unix_ms)
+            await self._complete(run, committed.outcome, seconds, attempt=attempt)
         else:
-            _warn_of_missed(run, missed_count)
+            self._record_end(run, outcome, attempt, missed_count)
 
-    async def _run_action(self, run: CronRun, invocation: Invocation) -> None:
+    async def _run_action(self, run: CronRun, invocation: Invocation, attempt: int) -> None:
         """Only an action that never began is tried again."""
         if not await self._mark(run, CronRunState("inProgress"), expected="pending"):
             return
@@ -132,7 +137,7 @@ class CronExecutor:
                 raise
             _log.exception("cron action failed row=%s", run.id_text)
             outcome = UdfOutcome(result=JsError(message=_INTERRUPTED))
-        await self._complete(run, outcome, self._seconds_since(start_ms))
+        await self._complete(run, outcome, self._seconds_since(start_ms), attempt=attempt)
 
     async def _mark(self, run: CronRun, state: CronRunState, *, expected: str) -> bool:
         """False if the row is not in the expected state any more."""
@@ -146,7 +151,9 @@ class CronExecutor:
 
         return await self._transact(work)
 
-    async def _complete(self, run: CronRun, outcome: UdfOutcome, seconds: float) -> None:
+    async def _complete(
+        self, run: CronRun, outcome: UdfOutcome, seconds: float, *, attempt: int
+    ) -> None:
         """Log a run in a transaction of its own; nothing if a push deleted the cron meanwhile."""
         log = _log_entry(run, outcome, seconds)
 
@@ -157,7 +164,16 @@ class CronExecutor:
             now_ns = self._parts.runtime.clock.now_ns()
             return await complete_cron_run(tx, current, log, now_ns=now_ns)
 
-        _warn_of_missed(run, await self._transact(work))
+        self._record_end(run, outcome, attempt, await self._transact(work))
+
+    def _record_end(
+        self, run: CronRun, outcome: UdfOutcome, attempt: int, missed_count: int
+    ) -> None:
+        is_success = isinstance(outcome.result, FunctionResult)
+        self._metrics.record_result("success" if is_success else "failed", attempt)
+        self._parts.metrics.record_skipped_crons(missed_count)
+        if missed_count > 0:
+            _log.warning("cron skipped past runs row=%s count=%d", run.id_text, missed_count)
 
     async def _transact(self, work: Work[Result]) -> Result:
         return await run_transaction(
@@ -202,8 +218,3 @@ def _log_entry(run: CronRun, outcome: UdfOutcome, seconds: float) -> CronRunLog:
             status = {"type": "err", "error": message[:_LOG_TEXT_MAX]}
     lines = [line.pretty[:_LOG_TEXT_MAX] for line in outcome.log_lines]
     return CronRunLog(ts=run.row.next_ts, status=status, log_lines=lines, execution_time=seconds)
-
-
-def _warn_of_missed(run: CronRun, missed_count: int) -> None:
-    if missed_count > 0:
-        _log.warning("cron skipped past runs row=%s count=%d", run.id_text, missed_count)

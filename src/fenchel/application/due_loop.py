@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from fenchel.application.executor_parts import ExecutorParts
+from fenchel.application.metrics import DueMetrics
 from fenchel.application.waiting import wait_for_event
 from fenchel.database import Transaction
 
@@ -55,6 +56,7 @@ class DueLoop(Generic[Row]):
         *,
         name: str,
         parts: ExecutorParts,
+        metrics: DueMetrics,
         parallelism: int,
         list_next: Callable[[Transaction, int, int], Awaitable[Sequence[Row]]],
         run_row: Callable[[Row], Awaitable[None]],
@@ -62,6 +64,7 @@ class DueLoop(Generic[Row]):
         self._name = name
         self._parts = parts
         self._clock = parts.runtime.clock
+        self._metrics = metrics
         self._parallelism = parallelism
         self._list_next = list_next
         self._run_row = run_row
@@ -72,6 +75,24 @@ class DueLoop(Generic[Row]):
         self._begun_count = 0
         self._full_look_seconds = self._clock.monotonic()
         self._wake = asyncio.Event()
+        metrics.watch(self)
+
+    @property
+    def running_count(self) -> int:
+        return len(self._running)
+
+    @property
+    def due_count(self) -> int:
+        """Rows that wait for a slot, as far as they were looked at."""
+        return len(self._due)
+
+    @property
+    def lag_seconds(self) -> float:
+        """For how long the first that waits for a slot is due; 0 if none does."""
+        return self._lag_seconds(self._due[0]) if self._due else 0.0
+
+    def _lag_seconds(self, row: Row) -> float:
+        return max(self._clock.now_ns() - row.due_ns, 0) / 1e9
 
     async def run(self) -> None:
         """Serve for ever."""
@@ -132,6 +153,7 @@ class DueLoop(Generic[Row]):
             row = self._due.popleft()
             self._running.add(row.id_text)
             self._begun_count += 1
+            self._metrics.record_begin(self._lag_seconds(row))
             self._parts.tasks.spawn(f"{self._name} {row.id_text}", self._run(row))
 
     async def _start_others(self) -> None:

@@ -15,6 +15,7 @@ from fenchel.application.function_log import (
     Execution,
     FunctionLog,
 )
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.application.query_cache import CacheMiss
 from fenchel.application.usage import UsageTracker
 from fenchel.auth import Identity, is_admin
@@ -129,7 +130,14 @@ def wrap_args(args_json: str) -> str:
 class Executions:
     """Makes requests with fresh seed, time and execution id, and records their ends and usage."""
 
-    def __init__(self, runtime: Runtime, function_log: FunctionLog, usage: UsageTracker) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        function_log: FunctionLog,
+        usage: UsageTracker,
+        metrics: ApplicationMetrics,
+    ) -> None:
+        self._metrics = metrics
         self._runtime = runtime
         self._function_log = function_log
         self._usage = usage
@@ -223,7 +231,9 @@ class Executions:
     ) -> None:
         """Log a finished attempt. Lines of actions went out as progress already; `miss` says why a
         query ran."""
-        if outcome.audit_lines and conflict is None:
+        if conflict is not None:
+            self._metrics.record_conflict(invocation.path, conflict, will_retry=will_retry)
+        elif outcome.audit_lines:
             self._emit_audit_lines(invocation, outcome)
         is_action = request.udf_type in {UdfType.ACTION, UdfType.HTTP_ACTION}
         elapsed_ns = self._runtime.clock.now_ns() - request.unix_ms * 1_000_000

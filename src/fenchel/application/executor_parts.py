@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fenchel.application.action_runner import ActionRunner
 from fenchel.application.executions import Executions
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.transactions import wait_after_conflict
 from fenchel.database import Database
@@ -25,6 +26,7 @@ class ExecutorParts:
     mutations: MutationRunner
     actions: ActionRunner
     executions: Executions
+    metrics: ApplicationMetrics
     runtime: Runtime
     tasks: BackgroundTasks
 

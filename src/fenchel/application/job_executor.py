@@ -49,6 +49,7 @@ class JobExecutor:
         self.loop: DueLoop[ScheduledJob] = DueLoop(
             name="scheduled job",
             parts=parts,
+            metrics=parts.metrics.jobs,
             parallelism=parts.runtime.settings.application.scheduler_parallelism,
             list_next=_list_next,
             run_row=self._run_job,
@@ -84,6 +85,7 @@ class JobExecutor:
                     await self._finish(job, JobState("failed", error=message))
         except Exception:  # noqa: BLE001 - the outermost frame of a job's task
             _log.exception("scheduled job failed job=%s", job.id_text)
+            self._record(job, "system_error")
             await self._settle(job, _recover)
 
     async def _run_mutation(self, job: ScheduledJob, tx: Transaction) -> None:
@@ -102,8 +104,10 @@ class JobExecutor:
                 tx = self._parts.database.begin()
                 current = await _reload_due(tx, job)
                 continue
-            if error is not None:
-                await self._finish(job, JobState("failed", error=error.message))
+            if error is None:
+                self._record(job, "success", attempt)
+            else:
+                await self._finish(job, JobState("failed", error=error.message), attempt)
             return
 
     async def _attempt_mutation(
@@ -135,6 +139,7 @@ class JobExecutor:
         except FenchelError as error:
             if error.kind is not ErrorKind.REJECTED_BEFORE_EXECUTION:
                 raise
+            self._record(job, "system_error")
             await self._settle(job, _postpone)
             return
         match outcome.result:
@@ -142,6 +147,10 @@ class JobExecutor:
                 await self._finish(job, JobState("failed", error=message))
             case _:
                 await self._finish(job, JobState("success"))
+
+    def _record(self, job: ScheduledJob, status: str, conflicts: int = 0) -> None:
+        lost_attempts = job.row.attempts.system_errors + conflicts
+        self._parts.metrics.jobs.record_result(status, lost_attempts)
 
     async def _mark_in_progress(self, job: ScheduledJob) -> bool:
         """False if the job was canceled meanwhile."""
@@ -156,13 +165,14 @@ class JobExecutor:
 
         return await self._transact(work)
 
-    async def _finish(self, job: ScheduledJob, state: JobState) -> None:
+    async def _finish(self, job: ScheduledJob, state: JobState, conflicts: int = 0) -> None:
         """End the job, unless it was canceled while it ran."""
 
         def end(row: JobRow, runtime: Runtime) -> JobRow:
             return finished(row, state, now_ns=runtime.clock.now_ns())
 
         await self._settle(job, end)
+        self._record(job, state.type, conflicts)
 
     async def _settle(self, job: ScheduledJob, change: Callable[[JobRow, Runtime], JobRow]) -> None:
         """Change an unfinished job's row in a transaction of its own."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from fenchel.application.calls import SessionRequest
 from fenchel.application.executions import Executions, Invocation
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.application.scheduling import TransactionServices
 from fenchel.application.transactions import wait_after_conflict
 from fenchel.database import Database, Reservation, Transaction
@@ -38,6 +39,7 @@ class MutationRunner:
     function_runner: FunctionRunner
     executions: Executions
     services: TransactionServices
+    metrics: ApplicationMetrics
     runtime: Runtime
 
     async def run(
@@ -54,6 +56,27 @@ class MutationRunner:
         One that has lost several times waits for a turn, in which it cannot lose to others.
         Raises: ConflictError when the retries are used up; other FenchelError for system failures.
         """
+        start = self.runtime.clock.monotonic()
+        status = "cancelled"
+        try:
+            ended = await self._run(invocation, session, on_commit)
+            status = "error" if ended.ts is None else "success"
+            return ended
+        except ConflictError:
+            status = "conflict"
+            raise
+        except Exception:
+            status = "system_error"
+            raise
+        finally:
+            self.metrics.record_mutation(status, self.runtime.clock.monotonic() - start)
+
+    async def _run(
+        self,
+        invocation: Invocation,
+        session: SessionRequest | None,
+        on_commit: Callable[[Timestamp], None] | None,
+    ) -> MutationOutcome:
         retries_max = self.runtime.settings.application.occ_retries_max
         lost: Transaction | None = None
         attempt = 0

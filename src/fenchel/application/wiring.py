@@ -18,6 +18,7 @@ from fenchel.application.imports import ImportService, ImportUploads, ImportWork
 from fenchel.application.inline_queries import InlineQueries
 from fenchel.application.job_executor import JobExecutor
 from fenchel.application.listed_snapshots import ListedSnapshots
+from fenchel.application.metrics import ApplicationMetrics
 from fenchel.application.mutation_runner import MutationRunner
 from fenchel.application.query_cache import QueryCache
 from fenchel.application.query_runner import QueryRunner
@@ -93,6 +94,7 @@ def build_runners(
     base: Foundation,
     executions: Executions,
     files: StoredFiles,
+    metrics: ApplicationMetrics,
     tasks: BackgroundTasks,
 ) -> Runners:
     """`tasks` owns what the query cache runs for several callers at once."""
@@ -117,6 +119,7 @@ def build_runners(
         function_runner=function_runner,
         executions=executions,
         services=services,
+        metrics=metrics,
         runtime=runtime,
     )
     actions = ActionRunner(
@@ -161,7 +164,9 @@ def build_stored_files(base: Foundation, usage: UsageTracker) -> StoredFiles:
     )
 
 
-def build_executors(base: Foundation, runners: Runners, tasks: BackgroundTasks) -> Executors:
+def build_executors(
+    base: Foundation, runners: Runners, metrics: ApplicationMetrics, tasks: BackgroundTasks
+) -> Executors:
     """`tasks` owns the functions while they run."""
     parts = ExecutorParts(
         database=base.database,
@@ -169,6 +174,7 @@ def build_executors(base: Foundation, runners: Runners, tasks: BackgroundTasks) 
         mutations=runners.mutations,
         actions=runners.actions,
         executions=runners.executions,
+        metrics=metrics,
         runtime=base.runtime,
         tasks=tasks,
     )

@@ -10,15 +10,15 @@ from fenchel.server.routing import Routes
 
 
 class MetricsHandlers:
-    """The counters of the edge and those of the function runner, which has its own registry."""
+    """The measures of the edge and those of `registries`: each room below has its own."""
 
-    def __init__(self, runner_registry: CollectorRegistry) -> None:
-        self._runner_registry = runner_registry
+    def __init__(self, *registries: CollectorRegistry) -> None:
+        self._registries = (REGISTRY, *registries)
 
     @property
     def routes(self) -> Routes:
         return Routes(exact={("GET", "/metrics"): self.show_metrics})
 
     async def show_metrics(self, _request: Request) -> Response:
-        body = generate_latest(REGISTRY) + generate_latest(self._runner_registry)
+        body = b"".join(map(generate_latest, self._registries))
         return Response(body=body, content_type=CONTENT_TYPE_LATEST)

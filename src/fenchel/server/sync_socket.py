@@ -10,7 +10,7 @@ from fenchel.errors import FenchelError, bad_request, overloaded
 from fenchel.runtime import BackgroundTasks, Runtime
 from fenchel.server.client_version import decode_release, takes_chunks
 from fenchel.server.http_errors import error_response
-from fenchel.server.metrics import SYNC_CONNECTIONS
+from fenchel.server.metrics import SYNC_CONNECTIONS, SYNC_CONNECTS, SYNC_QUERIES, SYNC_TRAFFIC
 from fenchel.server.request import Receive, Scope, Send, collapse_slashes, decode_headers
 from fenchel.server.response import response_headers
 from fenchel.server.websocket_protocol import MESSAGE_WRITER, MessageWriter
@@ -52,6 +52,8 @@ class SyncSocket:
             raise bad_request(
                 "WSMessageInvalidJson", "Binary messages are not part of the protocol."
             )
+        SYNC_TRAFFIC.received_messages += 1
+        SYNC_TRAFFIC.received_bytes += len(text if text.isascii() else text.encode())
         return text
 
     def write(self, text: bytes) -> None:
@@ -59,6 +61,8 @@ class SyncSocket:
             self._writer.write_message(text)
         except OSError as error:
             raise SocketClosed from error
+        SYNC_TRAFFIC.sent_messages += 1
+        SYNC_TRAFFIC.sent_bytes += len(text)
 
     async def drain(self) -> None:
         await self._writer.writable.wait()
@@ -80,7 +84,8 @@ class SyncSockets:
         self._backend = backend
         self._authenticator = authenticator
         self._runtime = runtime
-        self._queries = SharedQueries(backend=backend, runtime=runtime)
+        self._queries = queries = SharedQueries(backend=backend, runtime=runtime)
+        SYNC_QUERIES.set_function(lambda: len(queries))
         self._workers: set[SyncWorker] = set()
         self._actions = BackgroundTasks()
         self._is_draining = False
@@ -118,6 +123,7 @@ class SyncSockets:
         release = None if version is None else decode_release(version)
         if version is not None and release is None:
             raise bad_request("InvalidClientVersion", f"{version!r} is not a semantic version.")
+        SYNC_CONNECTS.count(("none" if release is None else "{}.{}.{}".format(*release),))
         client = scope.get("client")
         return ClientInfo(
             takes_chunks=release is not None and takes_chunks(release),
