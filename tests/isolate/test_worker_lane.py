@@ -13,10 +13,11 @@ from msgspec.structs import replace
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.isolate.metrics import WorkerEnd
 from fenchel.isolate.worker import Worker
-from fenchel.isolate.worker_lane import Crowd, Reservation
+from fenchel.isolate.worker_lane import Crowd, Reservation, WorkerLane
 from tests.isolate.pretended_lane import (
     ANY,
     LIMITS,
+    PretendedSupply,
     lane_of,
     reserve,
     settle,
@@ -25,6 +26,7 @@ from tests.isolate.pretended_lane import (
 ALONE = replace(ANY, is_alone=True)
 AGAIN = replace(ANY, is_again=True)
 NESTED = replace(ANY, is_nested=True)
+LONG = replace(ANY, is_long=True)
 
 
 async def test_the_least_busy_worker_is_chosen() -> None:
@@ -158,6 +160,48 @@ async def test_relief_ends_some_time_after_it_was_needed_last() -> None:
         assert supply.alive == [supply.taken[0]]
 
 
+async def lane_with_relief() -> tuple[WorkerLane, PretendedSupply]:
+    """One worker and one that relieves it, both free."""
+    lane, supply = await lane_of(1)
+    async with AsyncExitStack() as held_up:
+        await reserve(lane, held_up)
+        supply.taken[0].is_stalled = True
+        assert await reserve(lane, held_up) == 1
+    supply.taken[0].is_stalled = False
+    return lane, supply
+
+
+async def test_relief_that_nobody_needs_gets_nothing_short() -> None:
+    async with AsyncExitStack() as stack:
+        lane, supply = await lane_with_relief()
+        assert [await reserve(lane, stack) for _ in range(2)] == [0, 0]
+        assert await reserve(lane, stack, NESTED) == 0
+        waiting = asyncio.create_task(reserve(lane, stack))
+        await settle()
+        assert lane.waiting_count == 1
+        supply.taken[0].is_stalled = True
+        lane.relieve(0.0)
+        assert await waiting == 1
+
+
+async def test_relief_takes_what_computes_for_long_and_what_it_leaves_no_room_for() -> None:
+    async with AsyncExitStack() as stack:
+        lane, _ = await lane_with_relief()
+        assert await reserve(lane, stack) == 0
+        assert await reserve(lane, stack, LONG) == 1
+        assert await reserve(lane, stack) == 0
+
+    async with AsyncExitStack() as stack:
+        lane, _ = await lane_with_relief()
+        assert await reserve(lane, stack, LONG) == 0
+        assert [await reserve(lane, stack) for _ in range(2)] == [1, 1]
+
+    async with AsyncExitStack() as stack:
+        lane, _ = await lane_with_relief()
+        assert await reserve(lane, stack, ALONE) == 0
+        assert await reserve(lane, stack) == 1
+
+
 async def test_workers_without_work_end_and_come_back() -> None:
     lane, supply = await lane_of(3)
     for now in (599.0, 600.0, 600.5, 601.0):
@@ -266,12 +310,11 @@ async def test_a_dead_worker_is_replaced_and_waiters_go_on() -> None:
 
 async def test_functions_known_for_long_turns_never_get_all_workers() -> None:
     lane, supply = await lane_of(2, relief_workers_max=0)
-    long = replace(ANY, is_long=True)
     async with AsyncExitStack() as stack:
         async with AsyncExitStack() as first:
-            assert await reserve(lane, first, long) == 0
+            assert await reserve(lane, first, LONG) == 0
             supply.taken[0].is_stalled = True
-            waiting = asyncio.create_task(reserve(lane, stack, long))
+            waiting = asyncio.create_task(reserve(lane, stack, LONG))
             await settle()
             assert await reserve(lane, stack) == 1
             assert not waiting.done()
@@ -336,7 +379,6 @@ class TestCrowds:
             assert await patient == 2
 
 
-LONG = replace(ANY, is_long=True)
 PATIENT_CROWD = dataclasses.replace(CROWD, wait_seconds_max=60.0)
 
 

@@ -87,8 +87,9 @@ class WorkerLane:
     `reservation_count` is the number of reservations that hold it.
 
     A worker that is held up by a long turn gets nothing new, and up to `relief_workers_max` further
-    ones stand in for such workers. Functions that are known for long turns wait in a queue of their
-    own, and one worker less than all may run them: the others always have one.
+    ones stand in for such workers; what is short goes to as many workers at once as without relief.
+    Functions that are known for long turns wait in a queue of their own, and one worker less than
+    all may run them: the others always have one.
 
     A lane with a `crowd` has so many places, whatever the number of workers that it begins with:
     further ones are started while all are full. What runs there cannot move once it has begun, so
@@ -333,14 +334,15 @@ class WorkerLane:
         if self._is_crowded_for(wish):
             return None
         if wish.is_nested and self._crowd is None:
-            fitting = [w for w in self._workers if not (w.is_reserved_alone or w.is_stalled)]
+            fitting = [w for w in self._everyday if not (w.is_reserved_alone or w.is_stalled)]
             fitting = fitting or self._workers
         elif wish.is_long and self._crowd is None and self._long_count >= self._long_count_max:
             return None
         elif wish.is_alone:
             fitting = [w for w in self._workers if w.reservation_count == 0]
         else:
-            fitting = [w for w in self._workers if self._has_place(w)]
+            among = self._workers if wish.is_long else self._everyday
+            fitting = [w for w in among if self._has_place(w)]
         if self._crowd is not None:
             apart = [worker for worker in fitting if _keeps_apart(worker, wish)]
             if self._starts and not apart and self._is_start_young:
@@ -350,6 +352,19 @@ class WorkerLane:
         return min(
             fitting, key=lambda w: (w.reservation_count, not w.has_loaded(key)), default=None
         )
+
+    @property
+    def _everyday(self) -> list[Worker]:
+        """The workers for what is short: all, but without relief that nobody needs at the moment.
+
+        It stays for a minute, for long turns that come again; executions spread over more
+        processes than cores would wake each for less, and each would have to get warm.
+        """
+        if self._crowd is not None or len(self._workers) <= self._base_count:
+            return self._workers
+        free = [w for w in self._workers if not (w.is_stalled or w.is_reserved_alone)]
+        free.sort(key=lambda worker: worker.long_count > 0)
+        return free[: self._base_count]
 
     def _has_place(self, worker: Worker) -> bool:
         count_max = self._settings.executions_per_worker_max
