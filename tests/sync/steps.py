@@ -18,7 +18,7 @@ from fenchel.sync.protocol import (
     QueryUpdated,
     Transition,
 )
-from fenchel.sync.sync_state import QueryAnswer, SyncState, TransitionPlan
+from fenchel.sync.sync_state import SyncState, TransitionPlan
 
 T1, T2, T3 = Timestamp(100), Timestamp(200), Timestamp(300)
 
@@ -44,24 +44,33 @@ class FakeWatch:
         return self.is_valid and self.fingerprint == fingerprint
 
 
-def answer(value: Any = "v") -> QueryAnswer:
+@dataclass(frozen=True)
+class Answer:
+    modification: EncodedModification
+    fingerprint: bytes
+    journal: str | None
+
+
+def answer(value: Any = "v") -> Answer:
     update = QueryUpdated(
         query_id=0,
         value=msgspec.Raw(msgspec.json.encode(value)),
         log_lines=(),
         journal=f"journal {value}",
     )
-    fingerprint = str(value).encode()
-    return QueryAnswer(
-        modification=EncodedModification(update),
-        fingerprint=fingerprint,
-        journal=update.journal,
-        watch=FakeWatch(fingerprint),
-    )
+    return Answer(EncodedModification(update), str(value).encode(), update.journal)
 
 
-def answer_all(plan: TransitionPlan, value: Any = "v") -> dict[int, QueryAnswer]:
-    return {work.query_id: answer(value) for work in plan.work}
+def answer_all(plan: TransitionPlan, value: Any = "v") -> dict[int, Answer]:
+    return {query.query_id: answer(value) for query in plan.work}
+
+
+def finish(
+    state: SyncState, answers: dict[int, Answer], *, is_valid: bool = True
+) -> Transition | None:
+    """The end of a step; each query that was answered has a watch of its own."""
+    watches = {number: FakeWatch(each.fingerprint, is_valid) for number, each in answers.items()}
+    return state.finish_transition(answers, watches)
 
 
 def changes(sent: Transition | None) -> list[QueryUpdated | QueryFailed | QueryRemoved]:
@@ -82,7 +91,7 @@ def touch(state: SyncState, *query_ids: int) -> None:
 
 def transition(state: SyncState, ts: Timestamp, value: Any = "v") -> Transition | None:
     """One whole step in which every query runs and gives `value`."""
-    return state.finish_transition(answer_all(state.begin_transition(latest_ts=ts), value))
+    return finish(state, answer_all(state.begin_transition(latest_ts=ts), value))
 
 
 def subscribed(*query_ids: int) -> SyncState:

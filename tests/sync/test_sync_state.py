@@ -22,7 +22,7 @@ from fenchel.sync.protocol import (
 from fenchel.sync.sync_state import (
     PENDING_MODIFICATIONS_MAX,
     SyncState,
-    Version,
+    version_at,
 )
 from tests.sync.steps import (
     T1,
@@ -33,6 +33,7 @@ from tests.sync.steps import (
     answer,
     answer_all,
     changes,
+    finish,
     modify,
     subscribed,
     touch,
@@ -89,15 +90,15 @@ class TestVersions:
         state.modify_query_set(modify(0))
         first = transition(state, T1)
         assert first is not None
-        assert first.start_version == Version(0, 0, Timestamp(0)).encode()
-        assert first.end_version == Version(1, 0, T1).encode()
+        assert first.start_version == version_at(0, 0, Timestamp(0)).encoded
+        assert first.end_version == version_at(1, 0, T1).encoded
 
     def test_each_transition_starts_where_the_last_one_ended(self) -> None:
         state = subscribed(0)
         state.modify_query_set(modify(1, add(1)))
         second = transition(state, T2)
         assert second is not None
-        assert second.start_version == Version(1, 0, T1).encode()
+        assert second.start_version == version_at(1, 0, T1).encoded
 
     def test_several_messages_are_folded_into_one_transition(self) -> None:
         state = SyncState()
@@ -106,7 +107,7 @@ class TestVersions:
         state.modify_query_set(modify(1, add(1)))
         folded = transition(state, T1)
         assert folded is not None
-        assert folded.end_version == Version(2, 1, T1).encode()
+        assert folded.end_version == version_at(2, 1, T1).encoded
         assert len(folded.modifications) == 2
 
     def test_time_never_goes_back(self) -> None:
@@ -151,7 +152,7 @@ class TestQuerySet:
         touch(state, 0, 1)
         plan = state.begin_transition(latest_ts=T2)
         assert [work.query_id for work in plan.work] == [1]
-        sent = state.finish_transition(answer_all(plan))
+        sent = finish(state, answer_all(plan))
         assert changes(sent) == [QueryRemoved(query_id=0)]
 
     def test_a_query_added_and_removed_before_a_transition_never_runs(self) -> None:
@@ -205,17 +206,14 @@ class TestTransitions:
         state = subscribed(0)
         touch(state, 0)
         state.begin_transition(latest_ts=T2)
-        old = answer("old")
-        assert isinstance(old.watch, FakeWatch)
-        old.watch.is_valid = False
-        state.finish_transition({0: old})
+        finish(state, {0: answer("old")}, is_valid=False)
         assert state.is_transition_due
 
     def test_an_equal_result_is_not_sent_again(self) -> None:
         state = subscribed(0, 1)
         touch(state, 0, 1)
         state.begin_transition(latest_ts=T2)
-        sent = state.finish_transition({0: answer("v"), 1: answer("new")})
+        sent = finish(state, {0: answer("v"), 1: answer("new")})
         assert [change.query_id for change in changes(sent)] == [1]
 
     def test_nothing_is_sent_if_nothing_changed(self) -> None:
@@ -230,7 +228,7 @@ class TestTransitions:
         plan = state.begin_transition(latest_ts=T2)
         state.invalidate()
         assert not state.is_transition_due
-        state.finish_transition(answer_all(plan))
+        finish(state, answer_all(plan))
         assert state.is_transition_due, "what came meanwhile is looked at next"
 
     def test_an_abandoned_transition_is_made_up_for(self) -> None:
@@ -242,7 +240,7 @@ class TestTransitions:
         sent = transition(state, T3)
         assert sent is not None
         assert QueryRemoved(query_id=0) in changes(sent)
-        assert sent.end_version == Version(2, 0, T3).encode()
+        assert sent.end_version == version_at(2, 0, T3).encoded
 
 
 class TestMutations:
@@ -286,7 +284,7 @@ class TestMutations:
         touch(state, 0)
         plan = state.begin_transition(latest_ts=T2)
         state.commit_mutation(T3)
-        sent = state.finish_transition(answer_all(plan, "before"))
+        sent = finish(state, answer_all(plan, "before"))
         assert sent is not None
         assert sent.end_version.ts == encode_timestamp(T2)
 
@@ -296,7 +294,7 @@ class TestMutations:
         touch(state, 0)
         plan = state.begin_transition(latest_ts=T2)
         state.finish_mutation(T2)
-        assert state.finish_transition(answer_all(plan)) is None
+        assert finish(state, answer_all(plan)) is None
         following = transition(state, T2)
         assert following is not None
         assert following.end_version.ts == encode_timestamp(T2)
@@ -343,7 +341,7 @@ class TestAuthentication:
         touch(state, 0)
         plan = state.begin_transition(latest_ts=T2)
         state.authenticate(Admin())
-        sent = state.finish_transition(answer_all(plan, "old"))
+        sent = finish(state, answer_all(plan, "old"))
         assert sent is not None
         assert sent.end_version.identity == 0
         (work,) = state.begin_transition(latest_ts=T2).work

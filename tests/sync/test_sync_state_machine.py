@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fenchel.auth import Admin
 from fenchel.documents import Timestamp
 from fenchel.sync.protocol import QueryRemove
-from fenchel.sync.sync_state import SyncState, TransitionPlan, Version
-from tests.sync.steps import FakeWatch, add, answer_all, modify
+from fenchel.sync.sync_state import SyncState, TransitionPlan, version_at
+from tests.sync.steps import FakeWatch, add, answer_all, finish, modify
 
 
 class SyncStateMachine(RuleBasedStateMachine):
@@ -24,7 +24,7 @@ class SyncStateMachine(RuleBasedStateMachine):
         self.ids: set[int] = set()
         self.now = 100
         self.plan: TransitionPlan | None = None
-        self.end = Version(0, 0, Timestamp(0)).encode()
+        self.end = version_at(0, 0, Timestamp(0)).encoded
         self.is_mutating = False
         self.committed: Timestamp | None = None
         self.promised: int | None = None
@@ -92,7 +92,7 @@ class SyncStateMachine(RuleBasedStateMachine):
             if answering is not None:
                 self.promised = max(self.promised or 0, answering)
             return
-        sent = self.state.finish_transition(answer_all(plan, value))
+        sent = finish(self.state, answer_all(plan, value))
         if answering is not None:
             assert sent is not None
             assert plan.end.ts >= answering

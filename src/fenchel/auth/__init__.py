@@ -3,6 +3,7 @@
 from fenchel.auth.authorization import (
     check_may_write,
     check_not_expired,
+    may_expire,
     parse_authorization,
 )
 from fenchel.auth.http_documents import HttpDocuments
@@ -40,6 +41,7 @@ __all__ = [
     "check_not_expired",
     "is_admin",
     "is_instance_name",
+    "may_expire",
     "parse_authorization",
     "user_attributes",
 ]

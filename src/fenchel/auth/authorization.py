@@ -37,6 +37,11 @@ async def parse_authorization(
     )
 
 
+def may_expire(identity: Identity) -> bool:
+    """Whether `check_not_expired` will ever raise."""
+    return isinstance(identity, User) and identity.user.expires_ns is not None
+
+
 def check_not_expired(identity: Identity, now_ns: int) -> None:
     """Raises: TokenExpired if the token behind a verified identity is no longer good (3.12)."""
     if isinstance(identity, User):

@@ -36,12 +36,12 @@ class SyncSocket:
         self._receive = receive
         self._send = send
         self._writer = writer
-        # Asked for each message.
-        self._has_room = writer.writable.is_set
+        # For each message, so without a step of our own.
+        self.write = writer.write_message
 
     @property
     def is_writable(self) -> bool:
-        return self._has_room()
+        return self._writer.is_writable
 
     async def receive(self) -> str:
         message = await self._receive()
@@ -55,14 +55,6 @@ class SyncSocket:
         SYNC_TRAFFIC.received_messages += 1
         SYNC_TRAFFIC.received_bytes += len(text if text.isascii() else text.encode())
         return text
-
-    def write(self, text: bytes) -> None:
-        try:
-            self._writer.write_message(text)
-        except OSError as error:
-            raise SocketClosed from error
-        SYNC_TRAFFIC.sent_messages += 1
-        SYNC_TRAFFIC.sent_bytes += len(text)
 
     async def drain(self) -> None:
         await self._writer.writable.wait()

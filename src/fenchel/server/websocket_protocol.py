@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol, cast
 
-from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import State
+
+from fenchel.sync import SocketClosed
 
 FRAME_BYTES_MAX = 8 << 20
 # The last message up to this length is kept as a frame: many clients in a row are told the same.
@@ -28,12 +28,14 @@ _TEXT = 0x1
 
 
 class MessageWriter(Protocol):
-    """`writable` is clear while the transport holds more than it should."""
+    """`is_writable` is False, and `writable` clear, while the transport holds more than it
+    should."""
 
+    is_writable: bool
     writable: asyncio.Event
 
     def write_message(self, text: bytes) -> None:
-        """Send one text message. Raises OSError when the connection is gone."""
+        """Send one text message. Raises: SocketClosed."""
         ...
 
 
@@ -61,16 +63,26 @@ class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
+            self.is_writable = True
             cast(dict[str, object], self.scope["extensions"])[MESSAGE_WRITER] = self
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_writable = False
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.is_writable = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.is_writable = True
         # Garbage cycles are seldom looked for.
         self.scope = None  # type: ignore[assignment]
 
     def write_message(self, text: bytes) -> None:
-        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
-            raise ClientDisconnected
+        if self.close_sent or self.transport.is_closing():
+            raise SocketClosed
         length = len(text)
         if length <= FRAME_BYTES_MAX:
             self.transport.write(self._frames.make(text))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from fenchel.application import FunctionCall, FunctionCaller
-from fenchel.auth import Identity, cache_key, check_not_expired, is_admin
+from fenchel.auth import Identity, cache_key, check_not_expired, is_admin, may_expire
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime import Runtime
 from fenchel.sync.backend import ClientInfo, FunctionBackend
@@ -21,7 +20,7 @@ from fenchel.sync.shared_query import (
     SharedResult,
     SharedWatch,
 )
-from fenchel.sync.sync_state import QueryAnswer, QueryWork, SyncState, TransitionPlan
+from fenchel.sync.sync_state import LiveQuery, SyncState, TransitionPlan
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,6 @@ class LiveQueries:
         client: ClientInfo,
         runtime: Runtime,
         owner: Connection,
-        on_change: Callable[[], None],
     ) -> None:
         self._shared = shared
         self._backend = backend
@@ -56,11 +54,10 @@ class LiveQueries:
         self._client = client
         self._runtime = runtime
         self._owner = owner
-        self._on_change = on_change
         self._parallelism = runtime.settings.sync.query_parallelism
         self._plan: TransitionPlan | None = None
-        self._todo: list[QueryWork] = []
-        self._requests: dict[int, tuple[QueryWork, Request]] = {}
+        self._todo: list[LiveQuery] = []
+        self._requests: dict[int, tuple[LiveQuery, Request]] = {}
         self._answers: dict[int, SharedResult] = {}
         self._postponed: set[int] = set()
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -68,6 +65,7 @@ class LiveQueries:
         self._restart_count = 0
         self._identity: Identity | None = None
         self.identity_key = ""
+        self._may_expire = False
 
     def close(self) -> None:
         self._drop_plan()
@@ -94,17 +92,20 @@ class LiveQueries:
             return self._finish()
         except FenchelError as error:
             self._restart_after(error)
-            self._on_change()
+            self._shared.schedule(self._owner)
             return None
 
     def _begin(self) -> None:
         plan = self._state.begin_transition(latest_ts=self._backend.latest_ts())
-        check_not_expired(plan.identity, self._runtime.clock.now_ns())
-        if plan.identity is not self._identity:
-            self._identity = plan.identity
-            self.identity_key = f"{type(plan.identity).__name__} {cache_key(plan.identity)}"
+        identity = plan.identity
+        if identity is not self._identity:
+            self._identity = identity
+            self.identity_key = f"{type(identity).__name__} {cache_key(identity)}"
+            self._may_expire = may_expire(identity)
+        if self._may_expire:
+            check_not_expired(identity, self._runtime.clock.now_ns())
         self._plan = plan
-        self._todo = list(reversed(plan.work))
+        self._todo.extend(reversed(plan.work))
         self._ask()
 
     def _ask(self) -> None:
@@ -116,41 +117,41 @@ class LiveQueries:
         for _ in range(self._parallelism - len(self._requests)):
             if not self._todo:
                 return
-            work = self._todo.pop()
-            watch = self._watches.get(work.query_id) if work.watch is not None else None
+            query = self._todo.pop()
+            watch = self._watches.get(query.query_id) if query.watch is not None else None
             known = None if watch is None else watch.result_at(plan.end.ts)
             if known is not None:
-                self._answers[work.query_id] = known
+                self._answers[query.query_id] = known
                 continue
-            key = self._shared.resolve(self._own_key(work)) if watch is None else watch.key
-            self._request(work, key)
+            key = self._shared.resolve(self._own_key(query)) if watch is None else watch.key
+            self._request(query, key)
         if self._todo and len(self._requests) < self._parallelism:
-            self._on_change()
+            self._shared.schedule(self._owner)
 
-    def _request(self, work: QueryWork, key: QueryKey) -> None:
+    def _request(self, query: LiveQuery, key: QueryKey) -> None:
         plan = self._plan
         assert plan is not None
         asked = self._shared.request(key, plan.end.ts, owner=self._owner, viewer=self)
         if isinstance(asked, SharedResult):
-            self._answers[work.query_id] = asked
+            self._answers[query.query_id] = asked
         else:
-            self._requests[work.query_id] = (work, asked)
+            self._requests[query.query_id] = (query, asked)
 
     def _collect(self) -> bool:
         """Take up the answers that have come; False while others are missing."""
         arrived = [pair for pair in self._requests.values() if pair[1].answer is not None]
-        for work, request in arrived:
+        for query, request in arrived:
             answer = request.answer
-            del self._requests[work.query_id]
+            del self._requests[query.query_id]
             if isinstance(answer, SharedResult):
-                self._answers[work.query_id] = answer
+                self._answers[query.query_id] = answer
             elif _is_unavailable(answer):
-                self._postponed.add(work.query_id)
+                self._postponed.add(query.query_id)
             elif isinstance(answer, BaseException):
                 self._restart_after(answer)
                 return True
             else:
-                self._request(work, self._own_key(work))
+                self._request(query, self._own_key(query))
         if self._todo:
             self._ask()
         return not (self._requests or self._todo)
@@ -174,9 +175,12 @@ class LiveQueries:
         self._plan = None
 
     def _finish(self) -> Transition | None:
-        plan, results = self._plan, self._answers
+        plan, answers, watches = self._plan, self._answers, self._watches
         assert plan is not None
-        answers = {query_id: self._watch(query_id, result) for query_id, result in results.items()}
+        for query_id, result in answers.items():
+            former = watches.get(query_id)
+            if former is None or not former.shows(result):
+                watches[query_id] = self._shared.watch(result, self, former=former)
         # After the new ones: the same query, under another id, goes on being watched.
         for query_id in plan.removed:
             if query_id not in answers:
@@ -184,23 +188,14 @@ class LiveQueries:
         if self._postponed and self._retry_timer is None:
             loop = asyncio.get_running_loop()
             self._retry_timer = loop.call_later(POSTPONED_SECONDS, self._retry)
-        transition = self._state.finish_transition(answers, postponed=self._postponed)
-        self._drop_plan()
+        transition = self._state.finish_transition(answers, watches, postponed=self._postponed)
+        answers.clear()
+        self._postponed.clear()
+        self._plan = None
         self._restart_count = 0
-        if self._state.is_transition_due:
-            self._on_change()
+        if self._state.is_dirty:
+            self._shared.schedule(self._owner)
         return transition
-
-    def _watch(self, query_id: int, result: SharedResult) -> QueryAnswer:
-        former = self._watches.get(query_id)
-        watch = self._shared.watch(result, self, former=former)
-        self._watches[query_id] = watch
-        return QueryAnswer(
-            modification=result.modification,
-            fingerprint=result.fingerprint,
-            journal=result.key.journal,
-            watch=watch,
-        )
 
     def _close_watch(self, query_id: int) -> None:
         watch = self._watches.pop(query_id, None)
@@ -214,16 +209,16 @@ class LiveQueries:
     def invalidate(self) -> None:
         """Something that a query has read may have changed."""
         self._state.invalidate()
-        self._on_change()
+        self._shared.schedule(self._owner)
 
-    def _own_key(self, work: QueryWork) -> QueryKey:
+    def _own_key(self, query: LiveQuery) -> QueryKey:
         """The key of a result that may depend on the caller."""
-        add = work.add
+        add = query.add
         return QueryKey(
             path=add.udf_path,
             component=add.component_path or "",
             args_json=bytes(add.args).decode(),
-            journal=work.journal,
+            journal=query.journal,
             is_admin=self._identity is not None and is_admin(self._identity),
             identity_key=self.identity_key,
         )

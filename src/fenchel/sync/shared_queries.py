@@ -288,6 +288,7 @@ def _answered(key: QueryKey, run: QueryRun, identity_key: str) -> SharedResult:
         ),
         modification=encode_result(run.result, run.journal),
         fingerprint=run.read_fingerprint(),
+        journal=run.journal,
         token=run.token,
     )
 
@@ -300,5 +301,6 @@ def _refused(
         key=key._replace(identity_key=identity_key),
         modification=encode_result(failed_result(error, call.request_id), None),
         fingerprint=str(error).encode(),
+        journal=key.journal,
         token=None,
     )

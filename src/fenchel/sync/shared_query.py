@@ -42,6 +42,7 @@ class SharedResult:
     key: QueryKey
     modification: EncodedModification
     fingerprint: bytes
+    journal: str | None
     token: Token | None
 
 

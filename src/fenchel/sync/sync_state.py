@@ -37,21 +37,20 @@ from fenchel.sync.protocol import (
 PENDING_MODIFICATIONS_MAX = 10_000
 
 
-class Version(msgspec.Struct, frozen=True, gc=False):
-    """Three counters that never decrease on one connection."""
+class Version(msgspec.Struct, frozen=True):
+    """Three counters that never decrease on one connection, and how the client reads them."""
 
     query_set: int
     identity: int
     ts: Timestamp
-
-    def encode(self) -> StateVersion:
-        return _encode_version(self.query_set, self.identity, self.ts)
+    encoded: StateVersion
 
 
 @lru_cache(maxsize=256)
-def _encode_version(query_set: int, identity: int, ts: Timestamp) -> StateVersion:
+def version_at(query_set: int, identity: int, ts: Timestamp) -> Version:
     """Most clients of one commit are told the same."""
-    return StateVersion(query_set=query_set, identity=identity, ts=encode_timestamp(ts))
+    encoded = StateVersion(query_set=query_set, identity=identity, ts=encode_timestamp(ts))
+    return Version(query_set, identity, ts, encoded)
 
 
 class Watch(Protocol):
@@ -71,44 +70,37 @@ class LiveQuery:
     fingerprint  start: None (nothing sent); set when an answer goes into a Transition.
     """
 
+    query_id: int
     add: QueryAdd
     journal: str | None
     watch: Watch | None = None
     fingerprint: bytes | None = None
 
+
+class QueryAnswer(Protocol):
+    """The outcome of one query at the end ts of a plan."""
+
     @property
-    def is_current(self) -> bool:
-        """Whether the client has the result at the latest timestamp, or will with this plan."""
-        watch = self.watch
-        return watch is not None and watch.is_latest(self.fingerprint)
+    def modification(self) -> EncodedModification: ...
 
+    @property
+    def fingerprint(self) -> bytes: ...
 
-class QueryWork(msgspec.Struct, frozen=True):
-    """One query of a transition that needs an answer at the end ts."""
-
-    query_id: int
-    add: QueryAdd
-    journal: str | None
-    watch: Watch | None
-
-
-class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one query at the end ts of a plan, and who watches it from then on."""
-
-    modification: EncodedModification
-    fingerprint: bytes
-    journal: str | None
-    watch: Watch
+    @property
+    def journal(self) -> str | None: ...
 
 
 class TransitionPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to bring all queries of the connection to `end.ts` under `identity`."""
+    """What it takes to bring all queries of the connection to `end.ts` under `identity`.
+
+    `work` are the queries that need an answer at that time.
+    """
 
     start: Version
     end: Version
     identity: Identity
     removed: tuple[int, ...]
-    work: tuple[QueryWork, ...]
+    work: tuple[LiveQuery, ...]
     answers_request: bool
 
 
@@ -127,7 +119,7 @@ class SyncState:
         self.client_clock_skew_ms: int | None = None
         self.identity: Identity = Anonymous()
         self.is_dirty = False
-        self.sent = Version(0, 0, Timestamp(0))
+        self.sent = version_at(0, 0, Timestamp(0))
         self._query_set_received = 0
         self._query_set_applied = 0
         self._identity_received = 0
@@ -258,28 +250,29 @@ class SyncState:
 
     def begin_transition(self, *, latest_ts: Timestamp) -> TransitionPlan:
         """Fold everything received into one step and say which queries need an answer."""
-        assert self.is_transition_due, "one transition at a time, and none before a response"
+        assert self._plan is None, "one transition at a time"
+        assert not self._is_response_due, "the response comes first"
         self.is_dirty = False
         if self._pending:
             self._apply_pending()
-        ts = max(latest_ts, self.sent.ts)
+        start = self.sent
+        ts = max(latest_ts, start.ts)
         assert ts >= self._response_ts
-        self._plan = TransitionPlan(
-            start=self.sent,
-            end=Version(self._query_set_applied, self._identity_received, ts),
+        work = []
+        for query in self._queries.values():
+            watch = query.watch
+            if watch is None or not watch.is_latest(query.fingerprint):
+                work.append(query)
+        plan = self._plan = TransitionPlan(
+            start=start,
+            end=version_at(self._query_set_applied, self._identity_received, ts),
             identity=self.identity,
             removed=tuple(self._removed),
-            work=tuple(
-                [
-                    QueryWork(query_id, query.add, query.journal, query.watch)
-                    for query_id, query in self._queries.items()
-                    if not query.is_current
-                ]
-            ),
+            work=tuple(work),
             answers_request=self._owes_transition,
         )
         self._owes_transition = False
-        return self._plan
+        return plan
 
     def _apply_pending(self) -> None:
         for message in self._pending:
@@ -287,7 +280,9 @@ class SyncState:
                 match modification:
                     case QueryAdd():
                         self._queries[modification.query_id] = LiveQuery(
-                            add=modification, journal=modification.journal
+                            query_id=modification.query_id,
+                            add=modification,
+                            journal=modification.journal,
                         )
                     case QueryRemove():
                         del self._queries[modification.query_id]
@@ -303,38 +298,47 @@ class SyncState:
         self.is_dirty = True
 
     def finish_transition(
-        self, answers: Mapping[int, QueryAnswer], *, postponed: Set[int] = frozenset()
+        self,
+        answers: Mapping[int, QueryAnswer],
+        watches: Mapping[int, Watch],
+        *,
+        postponed: Set[int] = frozenset(),
     ) -> Transition | None:
         """The message to send, or None if there is nothing that the client does not know.
 
         `answers` has one entry for each query of the plan's work, except for those that are
         postponed: these stay as they are, and are in the work of each plan until they get one.
+        `watches` has who watches it from now on for each that is answered, and perhaps others.
         """
         plan = self._plan
         assert plan is not None
         assert len(answers) + len(postponed) == len(plan.work)
         self._plan = None
-        self._removed.clear()
-        modifications = [encode_removal(query_id) for query_id in plan.removed]
-        is_current_identity = plan.end.identity == self._identity_received
-        for work in plan.work:
-            query_id = work.query_id
+        modifications = []
+        if plan.removed:
+            self._removed.clear()
+            modifications += [encode_removal(query_id) for query_id in plan.removed]
+        start, end = plan.start, plan.end
+        is_current_identity = end.identity == self._identity_received
+        for query in plan.work:
+            query_id = query.query_id
             if query_id in postponed:
                 continue
-            query, answer = self._queries[query_id], answers[query_id]
-            if answer.fingerprint != query.fingerprint:
+            answer, watch = answers[query_id], watches[query_id]
+            fingerprint = answer.fingerprint
+            if fingerprint != query.fingerprint:
                 modifications.append(answer.modification.for_query(query_id))
-            query.fingerprint = answer.fingerprint
+            query.fingerprint = fingerprint
             query.journal = answer.journal
-            query.watch = answer.watch if is_current_identity else None
-            if not query.is_current:
+            query.watch = watch if is_current_identity else None
+            if not (is_current_identity and watch.is_latest(fingerprint)):
                 self.is_dirty = True
         if not (modifications or plan.answers_request or _has_news(plan)):
             return None
-        self.sent = plan.end
+        self.sent = end
         return Transition(
-            start_version=plan.start.encode(),
-            end_version=plan.end.encode(),
+            start_version=start.encoded,
+            end_version=end.encoded,
             modifications=tuple(modifications),
         )
 

@@ -110,7 +110,6 @@ class SyncWorker:
             client=client,
             runtime=runtime,
             owner=self,
-            on_change=self._wake,
         )
         self._mutations: deque[_QueuedMutation] = deque()
         self._is_running_mutations = False
