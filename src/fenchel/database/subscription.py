@@ -29,13 +29,10 @@ class Subscription:
         self.token = token
         # The order of subscribing, which is the order of calling back.
         self.number = number
+        self.is_valid = True
         self.invalid_ts: Timestamp | None = None
         self._on_invalidate: Callable[[Subscription], None] | None = on_invalidate
         self._manager: SubscriptionManager | None = None
-
-    @property
-    def is_valid(self) -> bool:
-        return self.invalid_ts is None
 
     def close(self) -> None:
         """Stop watching; the callback will not run any more. A second call does nothing."""
@@ -46,7 +43,8 @@ class Subscription:
 
     def _invalidate(self, ts: Timestamp) -> None:
         """Valid to invalid, once; the callback runs in its own turn of the loop."""
-        assert self.invalid_ts is None
+        assert self.is_valid
+        self.is_valid = False
         self.invalid_ts = ts
         asyncio.get_running_loop().call_soon(self._notify)
 

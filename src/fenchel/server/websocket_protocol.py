@@ -39,26 +39,21 @@ class MessageWriter(Protocol):
         ...
 
 
-class _Frames:
-    """Whole messages as frames; the very same text again is the same frame, without a copy."""
+class _Latest:
+    """The last whole message and its frame: the very same text again is the same frame."""
+
+    __slots__ = ("frame", "text")
 
     def __init__(self) -> None:
-        self._text: bytes | None = None
-        self._frame = b""
+        self.text: bytes | None = None
+        self.frame = b""
 
-    def make(self, text: bytes) -> bytes:
-        if text is self._text:
-            return self._frame
-        frame = _frame_head(_FIN | _TEXT, len(text)) + text
-        if len(text) <= SHARED_BYTES_MAX:
-            self._text, self._frame = text, frame
-        return frame
+
+_LATEST = _Latest()
 
 
 class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
     """A `MessageWriter`. No extension is negotiated, so a frame is its head and its payload."""
-
-    _frames = _Frames()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -81,12 +76,21 @@ class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
         self.scope = None  # type: ignore[assignment]
 
     def write_message(self, text: bytes) -> None:
-        if self.close_sent or self.transport.is_closing():
+        transport = self.transport
+        if self.close_sent or transport.is_closing():
             raise SocketClosed
+        if text is _LATEST.text:
+            transport.write(_LATEST.frame)
+        elif len(text) <= FRAME_BYTES_MAX:
+            frame = _frame_head(_FIN | _TEXT, len(text)) + text
+            if len(text) <= SHARED_BYTES_MAX:
+                _LATEST.text, _LATEST.frame = text, frame
+            transport.write(frame)
+        else:
+            self._write_frames(text)
+
+    def _write_frames(self, text: bytes) -> None:
         length = len(text)
-        if length <= FRAME_BYTES_MAX:
-            self.transport.write(self._frames.make(text))
-            return
         for start in range(0, length, FRAME_BYTES_MAX):
             piece = text[start : start + FRAME_BYTES_MAX]
             first_byte = _TEXT if start == 0 else _CONTINUATION

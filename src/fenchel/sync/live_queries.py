@@ -9,7 +9,7 @@ from fenchel.application import FunctionCall, FunctionCaller
 from fenchel.auth import Identity, cache_key, check_not_expired, is_admin, may_expire
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.runtime import Runtime
-from fenchel.sync.backend import ClientInfo, FunctionBackend
+from fenchel.sync.backend import ClientInfo
 from fenchel.sync.function_calls import random_request_id
 from fenchel.sync.protocol import Transition
 from fenchel.sync.shared_queries import SharedQueries
@@ -42,14 +42,12 @@ class LiveQueries:
         self,
         *,
         shared: SharedQueries,
-        backend: FunctionBackend,
         state: SyncState,
         client: ClientInfo,
         runtime: Runtime,
         owner: Connection,
     ) -> None:
         self._shared = shared
-        self._backend = backend
         self._state = state
         self._client = client
         self._runtime = runtime
@@ -96,7 +94,7 @@ class LiveQueries:
             return None
 
     def _begin(self) -> None:
-        plan = self._state.begin_transition(latest_ts=self._backend.latest_ts())
+        plan = self._state.begin_transition(latest_ts=self._shared.turn_ts)
         identity = plan.identity
         if identity is not self._identity:
             self._identity = identity

@@ -42,7 +42,8 @@ class SharedQueries:
     """`close` ends all runs; connections must be gone by then.
 
     Runs are keyed by query and timestamp, so that a connection gets all its queries at one.
-    `_known` and `transitions` are empty between turns.
+    `_known` and `transitions` are empty between turns. `turn_ts` is the latest timestamp for who is
+    advanced in a turn: nothing is published meanwhile.
     """
 
     def __init__(self, *, backend: FunctionBackend, runtime: Runtime) -> None:
@@ -59,6 +60,7 @@ class SharedQueries:
         self.transitions = TransitionEncoder()
         self._known: dict[tuple[QueryKey, Timestamp], SharedResult] = {}
         self._is_turn_scheduled = False
+        self.turn_ts = Timestamp(0)
 
     def __len__(self) -> int:
         return len(self._queries)
@@ -80,10 +82,11 @@ class SharedQueries:
 
     def _take_turn(self) -> None:
         """Advance connections for a short while; other work of the process comes in between."""
-        clock, due = self._runtime.clock, self._due
-        end = clock.monotonic() + self._turn_seconds_max
+        monotonic, due = self._runtime.clock.monotonic, self._due
+        self.turn_ts = self._backend.latest_ts()
+        end = monotonic() + self._turn_seconds_max
         try:
-            while due and clock.monotonic() < end:
+            while due and monotonic() < end:
                 connection = due.popleft()
                 connection.is_due = False
                 connection.advance()

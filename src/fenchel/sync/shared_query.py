@@ -139,7 +139,10 @@ class SharedWatch:
 
     def is_latest(self, fingerprint: bytes | None) -> bool:
         query = self._query
-        return query.fingerprint == fingerprint and query.is_valid
+        if query.fingerprint != fingerprint:
+            return False
+        subscription = query.subscription
+        return subscription is None or subscription.is_valid
 
     @property
     def key(self) -> QueryKey:
@@ -154,7 +157,11 @@ class SharedWatch:
     def result_at(self, ts: Timestamp) -> SharedResult | None:
         """The newest known result if it is at hand and holds at `ts`, the latest timestamp."""
         query = self._query
-        return query.result if query.result and ts >= query.ts and query.is_valid else None
+        result = query.result
+        if result is None or ts < query.ts:
+            return None
+        subscription = query.subscription
+        return result if subscription is None or subscription.is_valid else None
 
     def close(self) -> None:
         """Stop watching. A second call does nothing."""
@@ -195,10 +202,6 @@ class SharedQuery:
         self.renewal: Request | None = None
         self.is_due = False
         self._owner = owner
-
-    @property
-    def is_valid(self) -> bool:
-        return self.subscription is None or self.subscription.is_valid
 
     def add(self, viewer: Viewer) -> SharedWatch:
         watch = SharedWatch(self, viewer)

@@ -105,7 +105,6 @@ class SyncWorker:
         self._state = SyncState()
         self._queries = LiveQueries(
             shared=queries,
-            backend=backend,
             state=self._state,
             client=client,
             runtime=runtime,
