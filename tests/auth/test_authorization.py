@@ -11,6 +11,7 @@ from fenchel.auth import (
     User,
     UserIdentity,
     check_not_expired,
+    may_expire,
     parse_authorization,
 )
 from fenchel.auth.identity import Anonymous
@@ -119,6 +120,7 @@ async def test_malformed_headers(header, code):
 
 
 def test_an_accepted_token_expires_later():
+    assert may_expire(User(USER))
     check_not_expired(User(USER), 9)
     for now_ns in (10, 11):
         with pytest.raises(FenchelError) as caught:
@@ -129,6 +131,11 @@ def test_an_accepted_token_expires_later():
         )
 
 
-def test_admins_and_strangers_do_not_expire():
-    check_not_expired(Anonymous(), 10)
-    check_not_expired(Admin(acting_as=USER), 11)
+def test_admins_strangers_and_tokens_without_an_end_do_not_expire():
+    for identity in (
+        Anonymous(),
+        Admin(acting_as=USER),
+        User(UserIdentity(attributes={}, expires_ns=None)),
+    ):
+        assert not may_expire(identity)
+        check_not_expired(identity, 11)
