@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from fenchel.server.metrics import SYNC_TRAFFIC
 from fenchel.sync import SocketClosed
 
 FRAME_BYTES_MAX = 8 << 20
@@ -88,6 +89,8 @@ class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
             transport.write(frame)
         else:
             self._write_frames(text)
+        SYNC_TRAFFIC.sent_messages += 1
+        SYNC_TRAFFIC.sent_bytes += len(text)
 
     def _write_frames(self, text: bytes) -> None:
         length = len(text)
