@@ -22,14 +22,16 @@ ACKNOWLEDGED_BEFORE_KILL = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
-    """What the clients were told about their 1,000 messages."""
+    """What the clients were told about their messages, 1,000 and more."""
 
     acknowledged: frozenset[str]
     failed: frozenset[str]
 
 
 def send_while_killing(server: FenchelServer) -> Burst:
-    """Kills the server once enough was acknowledged, starts it again, lets the clients finish."""
+    """Kills the server once enough was acknowledged, starts it again once a client has noticed, and
+    lets the clients finish.
+    """
     counts = map(str, (WEBSOCKET_CLIENTS, HTTP_CLIENTS, MESSAGES_PER_CLIENT))
     told: dict[str, list[str]] = {"acknowledged": [], "failed": []}
     with subprocess.Popen(
@@ -43,9 +45,10 @@ def send_while_killing(server: FenchelServer) -> Burst:
         for line in clients.stdout:
             kind, body, *_ = line.split()
             told[kind].append(body)
-            if line.startswith("ack") and len(told["acknowledged"]) == ACKNOWLEDGED_BEFORE_KILL:
-                server.kill()
+            if server.process is None and kind == "failed":
                 server.start()
+            elif kind == "acknowledged" and len(told[kind]) == ACKNOWLEDGED_BEFORE_KILL:
+                server.kill()
     assert clients.returncode == 0
     return Burst(
         acknowledged=frozenset(told["acknowledged"]),
@@ -62,9 +65,9 @@ async def test_after_a_kill_every_acknowledged_message_is_there_exactly_once(
     async with npm_client("http", server.url) as client:
         stored = Counter(await client.query("notes:list", topic="burst"))
     sent = WEBSOCKET_CLIENTS * MESSAGES_PER_CLIENT
-    assert len(burst.acknowledged | burst.failed) == sent + HTTP_CLIENTS * MESSAGES_PER_CLIENT
+    assert len(burst.acknowledged | burst.failed) >= sent + HTTP_CLIENTS * MESSAGES_PER_CLIENT
     assert sum(body.startswith("ws") for body in burst.acknowledged) == sent
-    assert burst.failed, "the server was killed too late to break any request"
+    assert burst.failed
     assert burst.acknowledged <= stored.keys()
     assert set(stored.values()) == {1}
     server.stop()

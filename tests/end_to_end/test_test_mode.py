@@ -22,19 +22,28 @@ DAY_MS = 24 * HOUR_MS
 
 
 @pytest.fixture(scope="module")
-def suite_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexApp]:
-    folder = tmp_path_factory.mktemp("test mode")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FenchelServer, float]]:
+    """A server in test mode, and how many seconds its start took."""
     server = FenchelServer(
-        data_folder=folder / "data",
+        data_folder=tmp_path_factory.mktemp("test mode") / "data",
         port=free_port(),
         site_port=free_port(),
         options=("--test-mode",),
     )
+    began = time.perf_counter()
     server.start()
-    app = ConvexApp.copy(HERE / "app", folder / "app", server=server)
-    app.deploy()
-    yield app
+    yield server, time.perf_counter() - began
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def suite_app(
+    started: tuple[FenchelServer, float], tmp_path_factory: pytest.TempPathFactory
+) -> ConvexApp:
+    folder = tmp_path_factory.mktemp("suite") / "app"
+    app = ConvexApp.copy(HERE / "app", folder, server=started[0])
+    app.deploy()
+    return app
 
 
 @pytest.fixture
@@ -86,7 +95,7 @@ def test_a_cron_runs_as_often_as_days_pass(suite_app: ConvexApp) -> None:
 
 
 def test_a_reset_is_quick_and_a_live_query_sees_it(
-    suite_app: ConvexApp, client: ConvexClient
+    suite_app: ConvexApp, client: ConvexClient, started: tuple[FenchelServer, float]
 ) -> None:
     client.mutation("notes:add", {"topic": "reset", "body": "one"})
     updates = iter(client.subscribe("notes:list", {"topic": "reset"}))
@@ -100,8 +109,8 @@ def test_a_reset_is_quick_and_a_live_query_sees_it(
         post(suite_app, "/_test/reset")
         seconds.append(time.perf_counter() - start)
     assert notes(suite_app, "reset") == []
-    # 20 ms are the aim; on a machine busy with other tests one of ten comes near.
-    assert min(seconds) < 0.1, seconds
+    # 20 ms are the aim, a fiftieth; on a machine busy with other tests one of ten comes near.
+    assert min(seconds) < started[1] / 10, (seconds, started)
 
 
 def test_a_server_without_test_mode_refuses(app: ConvexApp) -> None:
