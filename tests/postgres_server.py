@@ -23,8 +23,8 @@ from tests.end_to_end.fenchel_server import free_port
 
 USER = "fenchel"
 PASSWORD = "a secret: /?#@"
-START_SECONDS_MAX = 60.0
-STOP_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 120.0
+STOP_SECONDS_MAX = 90.0
 
 
 class PostgresServer:

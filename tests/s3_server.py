@@ -20,7 +20,7 @@ from tests.end_to_end.fenchel_server import clean_environment, end_group, free_p
 ACCESS_KEY = "AKFENCHEL"
 SECRET_KEY = "a-secret-key"
 BUCKET = "fenchel-test"
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 120.0
 
 _WEED = Path(sys.executable).with_name("weed")
 _SERVICES = ("master", "volume", "filer", "s3")

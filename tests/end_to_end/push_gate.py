@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-_SECONDS_MAX = 60.0
+_SECONDS_MAX = 180.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -31,7 +31,7 @@ START = "/api/deploy2/start_push"
 WAIT = "/api/deploy2/wait_for_schema"
 FINISH = "/api/deploy2/finish_push"
 ABANDONED_SECONDS = 16 * 60
-PUSH_SECONDS_MAX = 60.0
+PUSH_SECONDS_MAX = 180.0
 
 FUNCTIONS = """\
 import { query } from "./_generated/server";

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("app")
 # 1005: closed without a code, after a FatalError or an AuthError.
 ORDERLY_CODES = {1000, 1005, 1009, 1011, 1013}
-ANSWER_SECONDS_MAX = 20.0
+ANSWER_SECONDS_MAX = 60.0
 HUGE = "x" * (65 << 20)
 SERVER_MESSAGES = {
     *("Transition", "TransitionChunk", "MutationResponse", "ActionResponse", "Ping"),
@@ -238,11 +238,11 @@ def test_half_open_sockets_hold_nothing_up(server: FenchelServer) -> None:
     starts = [b"", b"GET /api", upgrade[:-2], upgrade, upgrade + b"\x81\xfe\xff", b"\x16\x03\x01"]
     opened = []
     for start in starts * 5:
-        half_open = socket.create_connection(("127.0.0.1", port), timeout=10)
+        half_open = socket.create_connection(("127.0.0.1", port), timeout=30)
         half_open.sendall(start)
         half_open.shutdown(socket.SHUT_WR)
         opened.append(half_open)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as good:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as good:
         good.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
         assert good.recv(100).startswith(b"HTTP/1.1 200")
     for half_open in opened:

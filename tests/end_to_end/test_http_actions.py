@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 1 << 20
 LIMIT = 20 * MEBIBYTE
-SECONDS_MAX = 30
+SECONDS_MAX = 120
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.end_to_end.conftest import StartServer
 
 TOPIC = "live"
-WAIT_SECONDS_MAX = 60.0
+WAIT_SECONDS_MAX = 180.0
 
 
 class Watchers:

@@ -22,7 +22,7 @@ def results(app: ConvexApp, server: FenchelServer) -> Any:
         [sys.executable, HERE / "clients/python_clients.py", server.url, "python clients"],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
         env=clean_environment(),
     )
     assert done.returncode == 0, done.stderr

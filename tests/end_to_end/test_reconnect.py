@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("app")
 MUTATIONS = 6
 BOUNDARIES = 10
-CLIENT_SECONDS_MAX = 90
+CLIENT_SECONDS_MAX = 180
 
 
 async def run_clients(server: FenchelServer, cuts_of: dict[str, list[Cut]]) -> list[Any]:

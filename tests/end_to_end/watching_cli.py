@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from tests.end_to_end.fenchel_server import NODE, ConvexApp, clean_environment, end_group
 
-OUTPUT_SECONDS_MAX = 60.0
+OUTPUT_SECONDS_MAX = 180.0
 
 
 class WatchingCli:

@@ -25,7 +25,7 @@ async def test_closing_gives_the_running_ones_time() -> None:
     tasks = BackgroundTasks()
     gate = asyncio.Event()
     task = tasks.spawn("work", gate.wait())
-    closing = asyncio.create_task(tasks.close(wait_seconds=5), name="closing")
+    closing = asyncio.create_task(tasks.close(wait_seconds=30), name="closing")
     await asyncio.sleep(0)
     gate.set()
     await closing
@@ -58,5 +58,5 @@ async def test_only_the_unexpected_is_logged(caplog: pytest.LogCaptureFixture) -
     tasks = BackgroundTasks()
     tasks.spawn("refused", fail(bad_request("NoSuchThing", "no")))
     tasks.spawn("broken", fail(ZeroDivisionError("bug")))
-    await tasks.close(wait_seconds=5)
+    await tasks.close(wait_seconds=30)
     assert [record.message for record in caplog.records] == ["background task failed task=broken"]

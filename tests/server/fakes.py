@@ -265,7 +265,7 @@ async def open_edge(
             )
         finally:
             shutdown.begin()
-            await sync_sockets.drain(seconds_max=5)
+            await sync_sockets.drain(seconds_max=30)
             await listener.close()
 
 

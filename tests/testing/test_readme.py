@@ -65,7 +65,7 @@ def test_the_example_passes(tmp_path: Path) -> None:
         env=os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "CI": "1"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
