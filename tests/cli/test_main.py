@@ -116,6 +116,29 @@ class TestServe:
         done = fenchel("serve", "--port", "0", "--data-dir", in_the_way / "data")
         assert_one_clear_line(done, str(in_the_way))
 
+    @pytest.mark.parametrize("option", ["--port", "--site-port"])
+    @pytest.mark.parametrize("port", ["-1", "65536", "x"])
+    def test_a_port_that_cannot_be_is_refused(self, option: str, port: str) -> None:
+        done = command("serve", "--in-memory", option, port)
+        assert done.returncode == 2
+        assert f"Error: Invalid value for '{option}'" in done.stderr
+
+    def test_two_listeners_need_two_ports(self) -> None:
+        done = command("serve", "--in-memory", "--port", "4567", "--site-port", "4567")
+        assert done.returncode == 2
+        assert "Error: --port and --site-port must differ." in done.stderr
+
+    @pytest.mark.parametrize("option", ["--url", "--site-url"])
+    @pytest.mark.parametrize(
+        "url",
+        ["nonsense", "ftp://host", "http://", "http://[bad", "http://h:99999", "http://a b", ""],
+    )
+    def test_an_address_that_no_client_can_use_is_refused(self, option: str, url: str) -> None:
+        done = command("serve", "--in-memory", option, url)
+        assert done.returncode == 2
+        expected = f"Invalid value for '{option}': {url!r} is not like https://host"
+        assert expected in done.stderr
+
     def test_memory_and_a_folder_exclude_each_other(self, tmp_path: Path) -> None:
         done = command("serve", "--in-memory", "--data-dir", tmp_path)
         assert done.returncode == 2

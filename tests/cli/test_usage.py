@@ -109,3 +109,9 @@ def test_a_server_that_is_not_there_is_named() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(click.ClickException, match=url):
         fetch_usage(url, "key", None, None)
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    done = CliRunner().invoke(main, ["usage", "--url", "nonsense", "--admin-key", "key"])
+    assert done.exit_code == 2
+    assert "Invalid value for '--url': 'nonsense' is not like https://host" in done.output

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import platformdirs
@@ -26,6 +27,26 @@ from fenchel.server import (
     load_or_create_instance,
     open_key_broker,
 )
+
+_PORT = click.IntRange(0, 65_535)
+
+
+class _HttpUrl(click.ParamType):
+    """An address that clients can be given."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            parts = urlsplit(value)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+            is_address = is_address and parts.port != 0 and value.isprintable() and " " not in value
+        except ValueError:
+            is_address = False
+        if not is_address:
+            self.fail(f"{value!r} is not like https://host or http://host:3210.", param, ctx)
+        return value
+
 
 _DATA_DIR = click.option(
     "--data-dir",
@@ -47,8 +68,10 @@ def main() -> None:
 
 @main.command(name="serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3210, show_default=True, help="Port of the API.")
-@click.option("--site-port", default=3211, show_default=True, help="Port of HTTP actions.")
+@click.option("--port", type=_PORT, default=3210, show_default=True, help="Port of the API.")
+@click.option(
+    "--site-port", type=_PORT, default=3211, show_default=True, help="Port of HTTP actions."
+)
 @_DATA_DIR
 @click.option(
     "--database-url",
@@ -65,8 +88,10 @@ def main() -> None:
 @click.option("--in-memory", is_flag=True, help="Keep nothing: all data is gone at the end.")
 @_INSTANCE_NAME
 @_INSTANCE_SECRET
-@click.option("--url", help="URL under which clients reach the API; default: host and port.")
-@click.option("--site-url", help="URL under which clients reach HTTP actions.")
+@click.option(
+    "--url", type=_HttpUrl(), help="URL under which clients reach the API; default: host and port."
+)
+@click.option("--site-url", type=_HttpUrl(), help="URL under which clients reach HTTP actions.")
 @click.option(
     "--require-sandbox",
     is_flag=True,
@@ -137,6 +162,8 @@ def serve_command(
         raise click.UsageError("--in-memory and a place to keep data exclude each other.")
     if test_mode and (production or database_url is not None):
         raise click.UsageError("--test-mode is for data in memory or in a folder, not production.")
+    if port == site_port != 0:
+        raise click.UsageError("--port and --site-port must differ.")
     settings = serve_settings(
         is_production=production,
         allows_private_addresses=allow_private_addresses,
@@ -181,7 +208,13 @@ def keys_command(
 
 
 @main.command(name="usage")
-@click.option("--url", default="http://127.0.0.1:3210", show_default=True, help="The server's API.")
+@click.option(
+    "--url",
+    type=_HttpUrl(),
+    default="http://127.0.0.1:3210",
+    show_default=True,
+    help="The server's API.",
+)
 @click.option(
     "--admin-key",
     envvar="CONVEX_SELF_HOSTED_ADMIN_KEY",
