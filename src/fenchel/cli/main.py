@@ -31,21 +31,19 @@ from fenchel.server import (
 _PORT = click.IntRange(0, 65_535)
 
 
-class _HttpUrl(click.ParamType):
-    """An address that clients can be given."""
-
-    name = "url"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            parts = urlsplit(value)
-            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-            is_address = is_address and parts.port != 0 and value.isprintable() and " " not in value
-        except ValueError:
-            is_address = False
-        if not is_address:
-            self.fail(f"{value!r} is not like https://host or http://host:3210.", param, ctx)
-        return value
+def _check_url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """An address that clients can be given. Raises: BadParameter."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not value.isprintable() or " " in value:
+        text = f"{value!r} is not like https://host or http://host:3210."
+        raise click.BadParameter(text, ctx, param)
+    return value
 
 
 _DATA_DIR = click.option(
@@ -89,9 +87,11 @@ def main() -> None:
 @_INSTANCE_NAME
 @_INSTANCE_SECRET
 @click.option(
-    "--url", type=_HttpUrl(), help="URL under which clients reach the API; default: host and port."
+    "--url",
+    callback=_check_url,
+    help="URL under which clients reach the API; default: host and port.",
 )
-@click.option("--site-url", type=_HttpUrl(), help="URL under which clients reach HTTP actions.")
+@click.option("--site-url", callback=_check_url, help="URL under which clients reach HTTP actions.")
 @click.option(
     "--require-sandbox",
     is_flag=True,
@@ -210,7 +210,7 @@ def keys_command(
 @main.command(name="usage")
 @click.option(
     "--url",
-    type=_HttpUrl(),
+    callback=_check_url,
     default="http://127.0.0.1:3210",
     show_default=True,
     help="The server's API.",
