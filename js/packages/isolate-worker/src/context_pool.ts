@@ -1,6 +1,7 @@
 /** Contexts of one kind, made ahead of the executions that take them. */
 import { Generation } from "./generation.ts";
 import type { RealmSource } from "./generation.ts";
+import { IsolateLost } from "./realm_context.ts";
 import type { RealmContext } from "./realm_context.ts";
 
 export class ContextPool {
@@ -18,7 +19,12 @@ export class ContextPool {
     const free = this.#open.filter((generation) => generation.canTake);
     const generation =
       free.find(({ readyCount }) => readyCount > 0) ?? free[0] ?? this.#openGeneration();
-    return generation.take();
+    try {
+      return generation.take();
+    } catch (error) {
+      if (!(error instanceof IsolateLost)) throw error;
+      return this.#openGeneration().take();
+    }
   }
 
   /** Prepares the first context, in an isolate in which a call was made: who loads has the time. */
@@ -35,7 +41,12 @@ export class ContextPool {
     const ready = this.#open.reduce((sum, generation) => sum + generation.readyCount, 0);
     if (ready >= this.#source.header.contextsAhead) return false;
     const generation = this.#open.find(({ canMake }) => canMake) ?? this.#openGeneration();
-    generation.prepare();
+    try {
+      generation.prepare();
+    } catch (error) {
+      // The next one is prepared in another isolate.
+      if (!(error instanceof IsolateLost)) throw error;
+    }
     return true;
   }
 

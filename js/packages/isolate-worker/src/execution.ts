@@ -122,6 +122,11 @@ export class Execution {
     this.#finish("system", EMPTY_OUTCOME, "");
   }
 
+  /** Ends it because it alone has used up the memory of its isolate. */
+  runOut(): void {
+    this.#finish("memory", EMPTY_OUTCOME, "");
+  }
+
   /** Ends it without an outcome. */
   cancel(): void {
     this.#end(false);

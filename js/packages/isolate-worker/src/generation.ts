@@ -12,7 +12,7 @@ import { Isolate } from "./isolated_vm.ts";
 import type { Script } from "./isolated_vm.ts";
 import { configuration } from "./protocol.ts";
 import type { BundleHeader } from "./protocol.ts";
-import { RealmContext } from "./realm_context.ts";
+import { IsolateLost, RealmContext } from "./realm_context.ts";
 import { APP_FILE, RUNTIME_FILE, vendorSource } from "./snapshot.ts";
 import type { RealmSnapshot } from "./snapshot.ts";
 
@@ -98,10 +98,12 @@ export class Generation {
     this.release(context);
   }
 
+  /** Raises IsolateLost when what runs here has left no memory for it. */
   prepare(): void {
     this.#ready.push(this.#make());
   }
 
+  /** Raises IsolateLost like `prepare`. */
   take(): RealmContext {
     const context = this.#ready.pop() ?? this.#make();
     this.#taken.set(context.number, context);
@@ -135,6 +137,14 @@ export class Generation {
   }
 
   #make(): RealmContext {
+    try {
+      return this.#makeContext();
+    } catch (error) {
+      throw this.isolate.isDisposed ? new IsolateLost("", { cause: error }) : error;
+    }
+  }
+
+  #makeContext(): RealmContext {
     this.#made += 1;
     const { realm, header } = this.#source;
     const context = new RealmContext(this, this.#made, realm.nonce, this.#onHostCall);

@@ -71,7 +71,10 @@ export class Worker {
     for (const bundle of this.#bundles.values()) {
       const { warmRealms } = bundle;
       // Calls that follow each other at once keep this side refilling contexts, without being busy.
-      if (warmRealms.prepareOneUnderLoad() || (!isBusy && bundle.prepareOne())) return true;
+      if (warmRealms.prepareOneUnderLoad() || (!isBusy && bundle.prepareOne())) {
+        this.#loseStranded();
+        return true;
+      }
     }
     return false;
   }
@@ -109,8 +112,17 @@ export class Worker {
       onEnd: () => this.#executions.delete(frame.id),
       onIsolateLost: (generation) => this.#loseAll(generation),
     });
+    this.#loseStranded();
     this.#executions.set(frame.id, execution);
     execution.begin(text(frame, 1), callsAhead(frame));
+  }
+
+  /** Ends those in whose isolate there was no memory left for the context of another. */
+  #loseStranded(): void {
+    const all = [...this.#executions.values()];
+    const stranded = all.filter(({ generation }) => generation.isolate.isDisposed);
+    if (stranded.length === 1) stranded[0]?.runOut();
+    else for (const execution of stranded) execution.lose();
   }
 
   #loseAll(generation: Generation): void {

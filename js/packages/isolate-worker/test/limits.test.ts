@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setUp } from "./setup.ts";
 import type { Setup } from "./setup.ts";
+import type { Outcome } from "./worker_process.ts";
 
 const QUICK_MS = 200;
 
@@ -56,6 +57,27 @@ describe("limits", async () => {
     );
     await run("query", "limits:memory", {}, undefined, { userTimeoutMs: 30_000 });
     assert.equal((await waiting).header.kind, "system");
+  });
+
+  test("who waits with all the memory of its isolate does not take the worker along", async () => {
+    const heapMiB = 48;
+    const small = await worker.load(setup.app, { heapMiB, bufferMiB: 0, contextsAhead: 0 });
+    let held = Promise.resolve<Outcome | null>(null);
+    const waiting = new Promise<void>((resolve) => {
+      held = worker.run(
+        small,
+        "query",
+        "limits:hold",
+        { pieces: 16 * heapMiB - 1 },
+        () => (resolve(), null),
+        { userTimeoutMs: 30_000 },
+      );
+    });
+    await Promise.race([waiting, held]);
+    const { header } = await worker.run(small, "query", "limits:deep");
+    assert.equal(header.kind, "success");
+    assert.equal((await held)?.header.kind, "memory");
+    await assertAlive(setup);
   });
 
   test("too many array buffers and too deep recursion are catchable", async () => {
