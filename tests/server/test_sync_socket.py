@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +19,8 @@ import pytest
 from fenchel.runtime import Runtime, Settings
 from fenchel.runtime.settings import SyncSettings
 from fenchel.server import listeners
+from fenchel.server.http_protocol import HttpProtocol
+from fenchel.server.sync_socket import SyncSocket
 from fenchel.server.websocket_protocol import FRAME_BYTES_MAX
 from tests.server.fakes import ADMIN_KEY, Edge, open_edge
 from tests.sync.fakes import FakeBackend
@@ -148,6 +152,49 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(edge: Edge) -> None:
     await edge.sync_sockets.drain(seconds_max=30)
     names = [task.get_name() for task in asyncio.all_tasks()]
     assert not [name for name in names if name.startswith("sync")]
+
+
+@pytest.mark.parametrize("ending", ["close", "vanish", "violation"])
+async def test_an_ended_connection_leaves_no_cycle_of_objects_behind(
+    edge: Edge, ending: str
+) -> None:
+    """The collector of such cycles runs seldom (`fenchel serve` sees to that)."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = _http_protocol_count()
+        socket = await edge.session.ws_connect(edge.url + "/api/sync")
+        await socket.send_json(SUBSCRIBE)
+        await socket.receive_json(timeout=30)
+        assert _http_protocol_count() <= before, "it has handed over to the other protocol"
+        gone = _gone_with_connection(edge)
+        if ending == "vanish":
+            assert socket._writer.transport is not None
+            socket._writer.transport.abort()
+        if ending == "violation":
+            await socket.send_str("{")
+            assert (await socket.receive_json(timeout=30))["type"] == "FatalError"
+        await socket.close()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(event.wait() for event in gone))
+    finally:
+        gc.enable()
+
+
+def _http_protocol_count() -> int:
+    return sum(isinstance(item, HttpProtocol) for item in gc.get_objects())
+
+
+def _gone_with_connection(edge: Edge) -> list[asyncio.Event]:
+    """Events that are set when the objects of the only connection are no more."""
+    (worker,) = edge.sync_sockets._workers
+    socket = cast(SyncSocket, worker._socket)
+    events = []
+    for item in (worker, worker._queries, worker._state, socket, socket._writer):
+        event = asyncio.Event()
+        weakref.finalize(item, event.set).atexit = False
+        events.append(event)
+    return events
 
 
 async def test_a_long_message_leaves_in_frames_that_all_clients_take() -> None:

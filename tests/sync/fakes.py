@@ -62,6 +62,7 @@ class FakeSubscription:
 
     def close(self) -> None:
         self._backend.subscriptions.discard(self)
+        self._on_invalidate = lambda _: None
 
 
 class FakeBackend:

@@ -82,6 +82,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._lost is not None:
             self._lost.set()
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # The end of the connection is told to the other protocol. Parser and protocol hold each
+        # other, and garbage cycles are seldom looked for.
+        self.parser = None  # type: ignore[assignment]
+
     def lost_event(self) -> asyncio.Event:
         if self._lost is None:
             self._lost = asyncio.Event()

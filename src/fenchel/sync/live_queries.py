@@ -66,12 +66,15 @@ class LiveQueries:
         self._may_expire = False
 
     def close(self) -> None:
+        """The end: nothing may be called after it. Lets go of all that leads back here, because
+        garbage cycles are seldom looked for."""
         self._drop_plan()
         if self._retry_timer is not None:
             self._retry_timer.cancel()
         for watch in self._watches.values():
             watch.close()
         self._watches.clear()
+        del self._owner, self._state
 
     def advance(self) -> Transition | None:
         """The next Transition if it can be had without waiting. Begins one if it is due.

@@ -130,6 +130,9 @@ class SyncWorker:
         try:
             await self._serve()
         except BaseExceptionGroup as failures:
+            # A frame of the trace holds the group, and with it all that the connection had would
+            # stay until somebody looks for garbage cycles, which is seldom.
+            failures.__traceback__ = None
             return await self._end(_first_failure(failures))
         raise AssertionError("the tasks of a connection end only by failing")
 
