@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from fenchel.application import ApplicationMetrics, QueryCacheStatistics
+from fenchel.database import CommitMetrics
 from fenchel.function_runner import FunctionRunnerMetrics
 from fenchel.isolate import IsolateMetrics
 from fenchel.model import Usage
@@ -86,7 +87,8 @@ def names_in_code() -> set[str]:
     application = ApplicationMetrics()
     for due in (application.jobs, application.crons):
         due.watch(_NothingDue())
-    registries = (metrics.registry, application.registry, REGISTRY)
+    commits = CommitMetrics(lambda: 0)
+    registries = (metrics.registry, application.registry, commits.registry, REGISTRY)
     return set().union(*map(names_in, registries))
 
 

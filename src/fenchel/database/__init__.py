@@ -7,6 +7,7 @@ from fenchel.database.in_memory_indexes import InMemoryIndexes
 from fenchel.database.index_backfill import IndexBackfiller
 from fenchel.database.index_tables import IndexDiff, IndexTables
 from fenchel.database.metadata import Table
+from fenchel.database.metrics import CommitMetrics
 from fenchel.database.pagination_types import (
     Cursor,
     PageRequest,
@@ -42,6 +43,7 @@ __all__ = [
     "ROOT",
     "BulkInserter",
     "Change",
+    "CommitMetrics",
     "Cursor",
     "Database",
     "FutureTableNames",

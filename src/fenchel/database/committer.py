@@ -19,6 +19,7 @@ import msgspec
 from fenchel.database.commit import PreparedCommit
 from fenchel.database.commit_log import CommitLog
 from fenchel.database.metadata import Metadata
+from fenchel.database.metrics import CommitMetrics
 from fenchel.database.persisted_timestamps import MAX_REPEATABLE_TS, encode_global_ts
 from fenchel.database.read_set import IndexWrite
 from fenchel.database.reservations import Reservation, Reservations
@@ -100,6 +101,7 @@ class Committer:
         self._reservations = Reservations(
             seconds_max=self._settings.reservation_seconds_max, on_end=self._unpark
         )
+        self.metrics = CommitMetrics(lambda: len(self._queue) + len(self._parked))
         self._has_work = asyncio.Event()
         self._is_closing = False
         self._last_ts = snapshots.latest_ts
@@ -227,7 +229,7 @@ class Committer:
             admitted = [entry for request in group if (entry := self._try_admit(request))]
             if admitted:
                 await self._runtime.faults.reach("committer.before_persist")
-                await self._persistence.write(_group_batch(admitted))
+                await self._write(admitted)
                 await self._runtime.faults.reach("committer.before_publish")
             for entry in admitted:
                 self._publish(entry)
@@ -239,6 +241,16 @@ class Committer:
             raise
         self._pending_counts.clear()
         self._trim()
+
+    async def _write(self, admitted: list[_Admitted]) -> None:
+        start = self._runtime.clock.monotonic()
+        is_success = False
+        try:
+            await self._persistence.write(_group_batch(admitted))
+            is_success = True
+        finally:
+            seconds = self._runtime.clock.monotonic() - start
+            self.metrics.record_write(seconds, len(admitted), is_success=is_success)
 
     def _try_admit(self, request: _Request) -> _Admitted | None:
         """The commit with its timestamp, or None: it failed, which only its caller learns, or it

@@ -10,6 +10,7 @@ from fenchel.database.commit import prepare_bump, prepare_commit
 from fenchel.database.committer import Committer
 from fenchel.database.in_memory_indexes import InMemoryIndexes
 from fenchel.database.metadata import Metadata
+from fenchel.database.metrics import CommitMetrics
 from fenchel.database.read_set import Token
 from fenchel.database.reservations import Reservation
 from fenchel.database.snapshot import SnapshotManager
@@ -111,6 +112,10 @@ class Database:
     def metadata(self) -> Metadata:
         """Tables, indexes and schemas at the newest published timestamp."""
         return self.snapshots.latest_metadata
+
+    @property
+    def commit_metrics(self) -> CommitMetrics:
+        return self._committer.metrics
 
     def latest_ts(self) -> Timestamp:
         """The newest published timestamp: what `begin` reads at."""

@@ -409,7 +409,11 @@ def _router(engine: _Engine, shutdown: Shutdown, runtime: Runtime) -> Router:
             instance_name=engine.key_broker.instance_name, authenticator=authenticator
         ).routes,
         StorageHandlers(application.files).routes,
-        MetricsHandlers(engine.runner_metrics.registry, application.metrics.registry).routes,
+        MetricsHandlers(
+            engine.runner_metrics.registry,
+            application.metrics.registry,
+            engine.database.commit_metrics.registry,
+        ).routes,
         KeySetHandlers(token_signer=engine.key_broker.token_signer(issuer="")).routes,
         UsageHandlers(usage=application.usage, authenticator=authenticator).routes,
         SuiteHandlers(
