@@ -21,7 +21,7 @@ from fenchel.runtime.settings import SyncSettings
 from fenchel.server import listeners
 from fenchel.server.http_protocol import HttpProtocol
 from fenchel.server.sync_socket import SyncSocket
-from fenchel.server.websocket_protocol import FRAME_BYTES_MAX
+from fenchel.server.websocket_protocol import FRAME_BYTES_MAX, SyncWebSocketProtocol
 from tests.server.fakes import ADMIN_KEY, Edge, open_edge
 from tests.sync.fakes import FakeBackend
 
@@ -190,7 +190,8 @@ def _gone_with_connection(edge: Edge) -> list[asyncio.Event]:
     (worker,) = edge.sync_sockets._workers
     socket = cast(SyncSocket, worker._socket)
     events = []
-    for item in (worker, worker._queries, worker._state, socket, socket._writer):
+    writer = cast(SyncWebSocketProtocol, socket._writer)
+    for item in (worker, worker._queries, worker._state, socket, writer, writer.conn):
         event = asyncio.Event()
         weakref.finalize(item, event.set).atexit = False
         events.append(event)

@@ -73,8 +73,9 @@ class SyncWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.is_writable = True
-        # Garbage cycles are seldom looked for.
+        # Garbage cycles are seldom looked for: a generator that waits for more holds its owner.
         self.scope = None  # type: ignore[assignment]
+        self.conn.parser.close()
 
     def write_message(self, text: bytes) -> None:
         transport = self.transport
