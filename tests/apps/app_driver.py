@@ -54,7 +54,9 @@ class AppDriver:
         self.backend.reset()
         self._set_variables(case.environment)
         self._push(app, case)
-        self._forget_variables(case.environment.keys())
+        if not case.push.fails:
+            # What the push replaced, and would still be there, may need its variables.
+            self._forget_variables(case.environment.keys())
         for number, step in enumerate(case.steps, 1):
             try:
                 self._take(app, step)
