@@ -20,7 +20,7 @@ from fenchel.cli.main import main
 
 FENCHEL = Path(sys.executable).with_name("fenchel")
 SECRET = bytes(range(32)).hex()
-SECONDS_MAX = 60
+SECONDS_MAX = 240
 
 
 def fenchel(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
