@@ -91,13 +91,14 @@ TOLD_BEFORE_THE_END = {
 async def test_a_breach_ends_the_worker_and_nobody_else(tmp_path: Path, breach: str) -> None:
     """The query runs again, on a worker that behaves."""
     body = f"""{COUNT_STARTS}
+id = await_execution()
 if count_start() == 1:
-    id = await_execution()
     try:
         {BREACHES[breach].replace("; ", chr(10) + " " * 8)}
     except BrokenPipeError:
         os._exit(0)
     receive(sync)
+outcome(id, b'2')
 while True: outcome(await_execution(), b'2')
 """
     async with bench(tmp_path, body, PATIENT) as b:
@@ -119,12 +120,13 @@ PATIENT = dataclasses.replace(SETTINGS, user_time_seconds_max=10.0, system_time_
 @pytest.mark.parametrize("flood", FLOODS, ids=str)
 async def test_a_flood_is_stopped_within_bounds(tmp_path: Path, flood: str) -> None:
     body = f"""{COUNT_STARTS}
+id = await_execution()
 if count_start() == 1:
-    id = await_execution()
     try:
         {FLOODS[flood].replace(chr(10), chr(10) + " " * 8)}
     except (BrokenPipeError, ConnectionResetError):
         os._exit(0)
+outcome(id, b'2')
 while True: outcome(await_execution(), b'2')
 """
     settings = dataclasses.replace(PATIENT, user_time_seconds_max=1.0, system_time_seconds_max=2.0)

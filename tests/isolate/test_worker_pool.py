@@ -163,6 +163,8 @@ def is_second():
 """
 
 
+# Count once an execution has come: a spare worker may start before the first one has said more than
+# that it is ready.
 COUNT_STARTS = """
 import pathlib
 marker = pathlib.Path(__file__).with_suffix(".starts")
@@ -246,13 +248,15 @@ receive()
 
 @pytest.mark.parametrize("kind", ["timeout", "memory"])
 async def test_an_abused_worker_is_replaced_and_ends(tmp_path: Path, kind: str) -> None:
-    body = f"{COUNT_STARTS}\ncount = count_start()\nif count == 1:\n    " + (
-        f"outcome(await_execution(), b'', kind='{kind}')\n"
-        "while True: outcome(await_execution(), b'%d' % count)"
-    )
+    body = f"""{COUNT_STARTS}
+id = await_execution()
+count = count_start()
+outcome(id, b'%d' % count, kind='{kind}' if count == 1 else 'success')
+while True: outcome(await_execution(), b'%d' % count)
+"""
     async with bench(tmp_path, body) as b:
-        await b.run()
         first = b.pool._transactions._workers[0].process.pid
+        await b.run()
         while b.pool._transactions._workers[0].process.pid == first:
             assert (await b.run()).result is not None
         assert (await b.run()).result != FunctionResult("1")
