@@ -77,6 +77,13 @@ def test_a_large_log_forgets_sooner() -> None:
     log.check_invariants()
 
 
+def test_nothing_is_forgotten_that_is_newer_than_wanted(log: CommitLog) -> None:
+    assert not log.trim(400 * SECOND, through_ts=Timestamp(20))
+    assert log.start_ts == 20
+    assert not log.trim(400 * SECOND)
+    assert log.start_ts == 40
+
+
 def test_much_is_forgotten_in_parts(log: CommitLog) -> None:
     parts = [(log.trim(400 * SECOND, bytes_max=1), int(log.start_ts)) for _ in range(4)]
     assert parts == [(True, 20), (True, 30), (False, 40), (False, 40)]

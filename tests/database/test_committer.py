@@ -17,7 +17,7 @@ from fenchel.persistence import (
     SqlitePersistence,
     WriteBatch,
 )
-from fenchel.runtime import Runtime, Settings
+from fenchel.runtime import Runtime, Settings, ShiftingClock
 from fenchel.runtime.settings import DatabaseSettings
 from tests.database.helpers import insert, query, scan
 
@@ -63,6 +63,23 @@ async def inserting(database: Database, number: float) -> Transaction:
     tx = database.begin()
     await tx.user().insert("items", {"n": number})
     return tx
+
+
+async def test_a_clock_that_is_put_forward_makes_nothing_old_that_was_just_published() -> None:
+    clock = ShiftingClock()
+    opened = await Database.open(MemoryPersistence(), Runtime(clock=clock))
+    await insert(opened, "items", {"n": 0.0})
+    tx = await inserting(opened, 1.0)
+    for number in (2.0, 3.0):
+        await opened.commit(await inserting(opened, number))
+        clock.advance_to(clock.now_ns() + 3_600 * 10**9)
+    begin_ts = opened._log.start_ts
+    await opened.commit(tx)
+    for number in (4.0, 5.0):
+        clock.advance_to(clock.now_ns() + 3_600 * 10**9)
+        await opened.commit(await inserting(opened, number))
+    assert opened._log.start_ts > begin_ts
+    await opened.close()
 
 
 async def test_the_timestamp_is_told_before_anybody_can_see_the_commit(database: Database) -> None:

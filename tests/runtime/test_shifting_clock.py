@@ -49,6 +49,17 @@ def test_a_jump_wakes_those_who_are_due_and_nobody_else() -> None:
     assert run_virtual(main()) == [30, 3_000, 7_200]
 
 
+def test_a_jump_before_a_sleep_first_runs_shortens_it_too() -> None:
+    async def main() -> float:
+        clock = ShiftingClock(VirtualClock())
+        sleep = clock.sleep(90)
+        clock.advance_to(clock.now_ns() + HOUR_NS)
+        await sleep
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) < 90
+
+
 def test_without_a_jump_sleeping_takes_its_time() -> None:
     async def main() -> float:
         clock = ShiftingClock(VirtualClock())

@@ -17,9 +17,12 @@ _RESTART_SECONDS_MAX = 30.0
 
 
 async def supervise(runtime: Runtime, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """Run an endless loop, and again after a failure, until cancelled."""
+    """Run an endless loop, and again after a failure, until cancelled. Who ran for a while before
+    it failed is not made to wait for what failed long ago.
+    """
     attempt = 0
     while True:
+        start = runtime.clock.monotonic()
         try:
             await loop()
         except asyncio.CancelledError:
@@ -32,6 +35,8 @@ async def supervise(runtime: Runtime, name: str, loop: Callable[[], Awaitable[No
                 error,
                 exc_info=not _says_what_it_is(error),
             )
+        if runtime.clock.monotonic() - start > _RESTART_SECONDS_MAX:
+            attempt = 0
         delay_seconds = backoff_seconds(
             runtime,
             attempt,

@@ -108,12 +108,15 @@ class CommitLog:
         log = self._by_index.get(index_id)
         return log is None or log.is_quiet(intervals, after_ts=after_ts, through_ts=through_ts)
 
-    def trim(self, now_ns: int, *, bytes_max: int | None = None) -> bool:
-        """Forget what is too old, or old enough in a log that is too large; of that, the oldest
-        `bytes_max` or a commit more. Returns whether there is more to forget."""
+    def trim(
+        self, now_ns: int, *, through_ts: Timestamp | None = None, bytes_max: int | None = None
+    ) -> bool:
+        """Forget what is too old, or old enough in a log that is too large; of that, nothing after
+        `through_ts`, and the oldest `bytes_max` or a commit more. Returns whether there is more to
+        forget."""
         rest_bytes = self._size_bytes if bytes_max is None else bytes_max
         stale_index_ids: set[bytes] = set()
-        while rest_bytes > 0 and self._is_first_due(now_ns):
+        while rest_bytes > 0 and self._is_first_due(now_ns, through_ts):
             commit = self._commits.popleft()
             rest_bytes -= commit.size_bytes
             self._size_bytes -= commit.size_bytes
@@ -121,7 +124,7 @@ class CommitLog:
             stale_index_ids.update(commit.index_ids)
         for index_id in stale_index_ids:
             self._trim_index(index_id)
-        return self._is_first_due(now_ns)
+        return self._is_first_due(now_ns, through_ts)
 
     def check_invariants(self) -> None:
         for log in self._by_index.values():
@@ -130,10 +133,12 @@ class CommitLog:
             log.check_invariants()
         assert self._size_bytes == sum(commit.size_bytes for commit in self._commits)
 
-    def _is_first_due(self, now_ns: int) -> bool:
+    def _is_first_due(self, now_ns: int, through_ts: Timestamp | None) -> bool:
         if not self._commits:
             return False
         settings, ts = self._settings, self._commits[0].ts
+        if through_ts is not None and ts > through_ts:
+            return False
         is_large = self._size_bytes >= settings.commit_log_bytes_max
         seconds = settings.commit_log_seconds_min if is_large else settings.commit_log_seconds_max
         return ts < now_ns - int(seconds * _NANOSECONDS)

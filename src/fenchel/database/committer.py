@@ -106,6 +106,8 @@ class Committer:
         self._is_closing = False
         self._last_ts = snapshots.latest_ts
         self._last_trim_ns = 0
+        # What was published when the last trim began.
+        self._trim_ts = snapshots.latest_ts
         # The next part of a trim that takes more than one turn of the loop.
         self._trimming: asyncio.Handle | None = None
         self._pending_metadata = snapshots.latest_metadata
@@ -354,17 +356,22 @@ class Committer:
         self._waiters.advance(self._last_ts)
 
     def _trim(self) -> None:
-        """Forget old commits, at most once a second."""
+        """Forget old commits, at most once a second. What was published since the last time is not
+        old, even if the clock was put forward since: somebody may have begun right before it.
+        """
         now_ns = self._runtime.clock.now_ns()
         if self._trimming is None and now_ns - self._last_trim_ns >= _NANOSECONDS:
-            self._trim_some()
+            through_ts, self._trim_ts = self._trim_ts, self._snapshots.latest_ts
+            self._trim_some(through_ts)
 
-    def _trim_some(self) -> None:
+    def _trim_some(self, through_ts: Timestamp) -> None:
         """A part in each turn of the loop: a large import leaves more than a second's work."""
         self._last_trim_ns = self._runtime.clock.now_ns()
-        has_more = self._log.trim(self._last_trim_ns, bytes_max=_TRIM_BYTES_MAX)
+        has_more = self._log.trim(
+            self._last_trim_ns, through_ts=through_ts, bytes_max=_TRIM_BYTES_MAX
+        )
         loop = asyncio.get_running_loop()
-        self._trimming = loop.call_soon(self._trim_some) if has_more else None
+        self._trimming = loop.call_soon(self._trim_some, through_ts) if has_more else None
 
     def _conflict_error(self, write: IndexWrite, loser: PreparedCommit) -> ConflictError:
         is_own_function = write.write_source == loser.write_source

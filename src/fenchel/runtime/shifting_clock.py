@@ -6,6 +6,8 @@ Only the composition root and what puts it forward know that the clock is of thi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from fenchel.runtime.clock import Clock, SystemClock
 
@@ -39,11 +41,14 @@ class ShiftingClock:
         for sleeper in sorted(self._sleepers, key=self._sleepers.__getitem__):
             _wake(sleeper)
 
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Counts from the call: the time may move before the coroutine first runs, and who waits
+        until something is due would sleep on."""
+        return self._sleep_until(self.monotonic() + seconds)
+
+    async def _sleep_until(self, end: float) -> None:
+        if end <= self.monotonic():
             await self.base.sleep(0)
-            return
-        end = self.monotonic() + seconds
         while (rest_seconds := end - self.monotonic()) > 0:
             await self._nap(rest_seconds)
 
