@@ -13,9 +13,8 @@ from prometheus_client.registry import Collector
 
 from fenchel.definitions import FunctionPath
 from fenchel.errors import ConflictError
-from fenchel.runtime import Counter, Histogram
+from fenchel.runtime import TIME_BOUNDS, Counter, Histogram
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _LAG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3_600.0)
 # From so many attempts on they share a label, for which jobs are tried for ever.
 _ATTEMPTS_MAX = 10
@@ -94,7 +93,7 @@ class ApplicationMetrics:
             "fenchel_mutation_seconds",
             "One mutation with all attempts, waits and its commit",
             ("status",),
-            _SECONDS,
+            TIME_BOUNDS,
             registry,
         )
         self._conflicts = Counter(

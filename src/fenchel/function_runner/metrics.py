@@ -12,10 +12,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from fenchel.errors import ErrorKind, FenchelError
 from fenchel.function_runner.realm_counts import RealmCounts
 from fenchel.isolate import PoolStatistics
-from fenchel.runtime import Counter, Histogram
+from fenchel.runtime import TIME_BOUNDS, Counter, Histogram
 from fenchel.udf import FunctionResult, UdfOutcome, UdfRequest
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _BYTES = tuple(float(4**power << 8) for power in range(9))
 _HEAP_BYTES = tuple(float(mebibytes << 20) for mebibytes in (2, 4, 8, 16, 32, 64, 96))
 
@@ -35,14 +34,14 @@ class FunctionRunnerMetrics:
             "fenchel_udf_execute_seconds",
             "Whole time of one function execution, with queueing and system calls",
             ("udf_type", "status"),
-            _SECONDS,
+            TIME_BOUNDS,
             registry,
         )
         self._user_seconds = Histogram(
             "fenchel_udf_user_seconds",
             "Time in JavaScript of one function execution",
             ("udf_type",),
-            _SECONDS,
+            TIME_BOUNDS,
             registry,
         )
         self._argument_bytes = Histogram(
@@ -94,13 +93,13 @@ class FunctionRunnerMetrics:
         self.module_load_seconds = prometheus_client.Histogram(
             "fenchel_module_load_seconds",
             "Time to fetch, bundle and snapshot one package",
-            buckets=_SECONDS,
+            buckets=TIME_BOUNDS,
             registry=registry,
         )
         self.snapshot_build_seconds = prometheus_client.Histogram(
             "fenchel_snapshot_build_seconds",
             "Time to make or find the snapshot of one package, a part of module_load",
-            buckets=_SECONDS,
+            buckets=TIME_BOUNDS,
             registry=registry,
         )
         self._in_memory_indexes = Counter(
@@ -112,7 +111,7 @@ class FunctionRunnerMetrics:
         self.in_memory_index_load_seconds = prometheus_client.Histogram(
             "fenchel_memory_index_cache_load_seconds",
             "Time to load one system index at an old snapshot",
-            buckets=_SECONDS,
+            buckets=TIME_BOUNDS,
             registry=registry,
         )
         self._in_memory_index_bytes = Gauge(

@@ -12,9 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fenchel.runtime import Counter, Histogram
-
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+from fenchel.runtime import TIME_BOUNDS, Counter, Histogram
 
 
 class WorkerEnd(Enum):
@@ -86,7 +84,7 @@ class IsolateMetrics:
             "fenchel_udf_queue_seconds",
             "Time between asking for a worker and getting it; what is refused is not in it",
             ("udf_type",),
-            SECONDS,
+            TIME_BOUNDS,
             registry,
         )
         self._lost = Counter(
@@ -99,20 +97,20 @@ class IsolateMetrics:
             "fenchel_recreate_isolate", "Worker processes that ended", ("reason",), registry
         )
         self._start_seconds = Histogram(
-            "fenchel_create_isolate_seconds", "Time to start a worker", (), SECONDS, registry
+            "fenchel_create_isolate_seconds", "Time to start a worker", (), TIME_BOUNDS, registry
         )
         self._load_seconds = Histogram(
             "fenchel_bundle_load_seconds",
             "Time in which a worker loads the code of an app",
             ("status",),
-            SECONDS,
+            TIME_BOUNDS,
             registry,
         )
         self._fetch_seconds = Histogram(
             "fenchel_fetch_seconds",
             "Time from a request of an action to the head of its response",
             ("status",),
-            SECONDS,
+            TIME_BOUNDS,
             registry,
         )
 

@@ -5,7 +5,7 @@ from fenchel.runtime.clock import Clock, SystemClock
 from fenchel.runtime.counter import Counter
 from fenchel.runtime.deadlines import Deadline, Deadlines
 from fenchel.runtime.faults import FaultPoints
-from fenchel.runtime.histogram import Histogram
+from fenchel.runtime.histogram import TIME_BOUNDS, Histogram
 from fenchel.runtime.randomness import (
     Randomness,
     SeededRandomness,
@@ -18,6 +18,7 @@ from fenchel.runtime.settings import Settings
 from fenchel.runtime.shifting_clock import ShiftingClock
 
 __all__ = [
+    "TIME_BOUNDS",
     "BackgroundTasks",
     "Clock",
     "Counter",

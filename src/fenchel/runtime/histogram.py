@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+# In seconds, for what takes a millisecond in good times and a minute in bad ones.
+TIME_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+
 
 class Histogram(Collector):
     """Costs half a microsecond to observe, an eighth of prometheus_client's own; on one event loop
